@@ -1,0 +1,1 @@
+//! mailbench: a load generator for SMTP, LMTP, IMAP and POP3.

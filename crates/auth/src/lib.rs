@@ -1,0 +1,1 @@
+//! Logins of all protocols: verification, throttling, password hashing.

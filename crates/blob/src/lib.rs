@@ -1,0 +1,1 @@
+//! Write-once objects: streaming put, range reads, a bounded cache.

@@ -1,0 +1,1 @@
+//! Message bodies between metadata and objects: intake, reading, packing and sweeping.

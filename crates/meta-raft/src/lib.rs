@@ -1,0 +1,1 @@
+//! Metadata on Raft: log, state engine, sequencer and snapshots.

@@ -1,0 +1,299 @@
+//! The upper seam: [`Meta`], the sum types of commands, outcomes, queries and
+//! answers, and the typed way to call them ([`Client`]).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use postrider_types::{AccountId, Clock, CommandId, DomainId, MailboxId, Millis, Random};
+use serde::{Deserialize, Serialize};
+
+use crate::view::{
+    AccountView, AliasView, BodyView, DefaultMailbox, DomainView, GroupView, LoginView,
+    MailboxView, ObjectView, Page, QuotaView,
+};
+use crate::{command as c, query as q};
+
+/// How far a state has advanced: the applied index of the store. Ascends.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Token(pub u64);
+
+/// How fresh a query's state must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReadAt {
+    /// Includes everything that anybody was told before the query began
+    /// (linearizable). Used where a client looks: SELECT, STATUS, NOOP, LIST,
+    /// POP3 login, RCPT.
+    Latest,
+    /// At least the state of this token: a session's own writes.
+    AtLeast(Token),
+}
+
+/// What a command sees beside its own fields.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    /// The moment of evaluation, decided once by the driver.
+    pub now: Millis,
+    /// The command's id.
+    pub id: CommandId,
+}
+
+/// The store cannot answer now. Nothing is known about the command: sent
+/// again under the same id it is applied at most once.
+#[derive(Clone, Debug, thiserror::Error, Serialize, Deserialize)]
+pub enum Error {
+    /// No leader, no majority, shutting down, or the time was up.
+    #[error("the metadata store is not available: {0}")]
+    Unavailable(String),
+    /// The store or a row in it is damaged, or evaluation failed.
+    #[error("the metadata store failed: {0}")]
+    Failed(String),
+}
+
+/// Why the domain said no. Final for this state: the same command would be
+/// refused again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum Refusal {
+    /// No such domain, account, alias, group, mailbox or message.
+    #[error("no such {0}")]
+    NotFound(String),
+    /// The name is taken.
+    #[error("{0} exists already")]
+    Exists(String),
+    /// The account would exceed its quota.
+    #[error("over quota")]
+    OverQuota,
+    /// The account is suspended, expired or being removed.
+    #[error("the account is closed")]
+    Closed,
+    /// The value breaks a rule; the text says which and what is allowed.
+    #[error("{0}")]
+    Invalid(String),
+    /// A bound of the product was reached; the text says which.
+    #[error("{0}")]
+    Limit(String),
+    /// Not while something else depends on it; the text says what.
+    #[error("{0}")]
+    InUse(String),
+    /// Inline bodies have used up their budget: the object store is away.
+    #[error("the store for message bodies is not available")]
+    InlineBudget,
+    /// The uploaded object is too old to be trusted to exist: upload again.
+    #[error("the uploaded body has expired")]
+    BodyExpired,
+}
+
+/// Hints that something of an account changed. A hint may be lost or come
+/// twice; it only says when to look.
+pub type Changes = BoxStream<'static, ()>;
+
+/// An executed command.
+#[derive(Clone, Debug)]
+pub struct Executed {
+    /// What the domain said. Durable, refusals included.
+    pub verdict: Result<Outcome, Refusal>,
+    /// The state that includes it.
+    pub token: Token,
+}
+
+/// The metadata store, local or remote.
+#[async_trait]
+pub trait Meta: Send + Sync + 'static {
+    /// Executes a command and returns once its effect is durable. Sent again
+    /// under the same `id` it is applied once and answers the same verdict.
+    async fn execute(&self, id: CommandId, command: Command) -> Result<Executed, Error>;
+
+    /// Answers a query from a state that is at least as fresh as `at`, with
+    /// that state's token.
+    async fn query(&self, query: Query, at: ReadAt) -> Result<(Answer, Token), Error>;
+
+    /// Hints about changes of `account`, from now on.
+    fn watch(&self, account: AccountId) -> Changes;
+}
+
+/// A command's type: names its outcome.
+pub trait Act: Into<Command> + Send {
+    /// What a success answers.
+    type Outcome: Send;
+
+    /// The outcome out of the sum; None if it belongs to another command.
+    fn outcome(outcome: Outcome) -> Option<Self::Outcome>;
+}
+
+/// A query's type: names its answer.
+pub trait Ask: Into<Query> + Send {
+    /// What it answers.
+    type Answer: Send;
+
+    /// The answer out of the sum; None if it belongs to another query.
+    fn answer(answer: Answer) -> Option<Self::Answer>;
+}
+
+/// Typed calls over a [`Meta`], with the clock and the randomness that command
+/// ids come from. Cheap to clone: what sessions hold.
+#[derive(Clone)]
+pub struct Client {
+    meta: Arc<dyn Meta>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+impl Client {
+    /// A client of `meta`.
+    pub fn new(meta: Arc<dyn Meta>, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+        Self {
+            meta,
+            clock,
+            random,
+        }
+    }
+
+    /// The clock, for everything in a session that needs the time.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// The randomness, for everything in a session that needs ids.
+    pub fn random(&self) -> &dyn Random {
+        &*self.random
+    }
+
+    /// Executes `act` under a fresh id. Returns once the verdict is durable.
+    pub async fn run<A: Act>(&self, act: A) -> Result<(Result<A::Outcome, Refusal>, Token), Error> {
+        let id = CommandId::new(self.clock.now(), &*self.random);
+        let Executed { verdict, token } = self.meta.execute(id, act.into()).await?;
+        let verdict = match verdict {
+            Ok(outcome) => Ok(A::outcome(outcome)
+                .ok_or_else(|| Error::Failed("the outcome belongs to another command".into()))?),
+            Err(refusal) => Err(refusal),
+        };
+        Ok((verdict, token))
+    }
+
+    /// Answers `ask`.
+    pub async fn ask<A: Ask>(&self, ask: A, at: ReadAt) -> Result<(A::Answer, Token), Error> {
+        let (answer, token) = self.meta.query(ask.into(), at).await?;
+        let answer = A::answer(answer)
+            .ok_or_else(|| Error::Failed("the answer belongs to another query".into()))?;
+        Ok((answer, token))
+    }
+
+    /// Hints about changes of `account`, from now on.
+    pub fn watch(&self, account: AccountId) -> Changes {
+        self.meta.watch(account)
+    }
+}
+
+/// Builds the sum type of requests and that of replies, and ties each request
+/// to its reply.
+macro_rules! sum {
+    (
+        $(#[$request_doc:meta])* $request:ident,
+        $(#[$reply_doc:meta])* $reply:ident,
+        $link:ident, $assoc:ident, $unwrap:ident;
+        $($module:ident :: $variant:ident => $answer:ty,)*
+    ) => {
+        $(#[$request_doc])*
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[allow(missing_docs)]
+        pub enum $request { $($variant($module::$variant),)* }
+
+        $(#[$reply_doc])*
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[allow(missing_docs)]
+        pub enum $reply { $($variant($answer),)* }
+
+        impl $request {
+            /// The name of the kind, for metrics and spans.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => stringify!($variant),)* }
+            }
+        }
+
+        $(
+            impl From<$module::$variant> for $request {
+                fn from(request: $module::$variant) -> Self { Self::$variant(request) }
+            }
+            impl $link for $module::$variant {
+                type $assoc = $answer;
+                fn $unwrap(reply: $reply) -> Option<$answer> {
+                    match reply { $reply::$variant(inner) => Some(inner), _ => None }
+                }
+            }
+        )*
+    };
+}
+
+sum! {
+    /// Any command.
+    Command,
+    /// What any command answers.
+    Outcome,
+    Act, Outcome, outcome;
+    // Directory
+    c::AddDomain => DomainId,
+    c::SetDomain => (),
+    c::RemoveDomain => (),
+    c::AddAccount => AccountId,
+    c::SetAccount => (),
+    c::RemoveAccount => (),
+    c::SetAlias => (),
+    c::RemoveAlias => (),
+    c::SetGroup => (),
+    c::RemoveGroup => (),
+    c::SetDefaultMailboxes => (),
+    // Mailboxes
+    c::CreateMailbox => MailboxId,
+    c::RenameMailbox => (),
+    c::DeleteMailbox => (),
+    c::Subscribe => (),
+    // Messages
+    c::Accept => c::Accepted,
+    c::Append => c::Appended,
+    c::Store => c::Stored,
+    c::Copy => c::Copied,
+    c::Expunge => c::Expunged,
+    // Background work, each a bounded step
+    c::Purge => c::Purged,
+    c::Relocate => c::Relocated,
+    c::ForgetObject => (),
+    c::Trim => c::Trimmed,
+}
+
+sum! {
+    /// Any query.
+    Query,
+    /// What any query answers.
+    Answer,
+    Ask, Answer, answer;
+    // Directory
+    q::Domains => Page<DomainView>,
+    q::Accounts => Page<AccountView>,
+    q::Account => Option<AccountView>,
+    q::Aliases => Page<AliasView>,
+    q::Groups => Page<GroupView>,
+    q::DefaultMailboxes => Vec<DefaultMailbox>,
+    q::Login => Option<LoginView>,
+    q::Resolve => q::Resolution,
+    q::MaySendAs => bool,
+    // Mailboxes
+    q::Quota => QuotaView,
+    q::Mailboxes => Page<MailboxView>,
+    q::MailboxByName => Option<MailboxView>,
+    q::Subscriptions => Vec<String>,
+    // Messages
+    q::Messages => q::MessagePage,
+    q::ChangesSince => q::ChangePage,
+    // Bodies
+    q::Bodies => Vec<Option<BodyView>>,
+    q::InlineBodies => Page<BodyView>,
+    q::Packs => Page<ObjectView>,
+    q::PackContents => Page<BodyView>,
+    q::DeadObjects => Page<ObjectView>,
+    q::KnownObjects => Vec<bool>,
+    q::InlineUsage => u64,
+    q::Unfinished => q::Backlog,
+}

@@ -1,0 +1,1 @@
+//! Connections: listeners, TLS, the PROXY protocol, limits and draining.

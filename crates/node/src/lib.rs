@@ -1,0 +1,1 @@
+//! The postrider binary: settings, wiring, health, metrics, administration and the command line.

@@ -1,0 +1,1 @@
+//! POP3 sessions: one file per command.

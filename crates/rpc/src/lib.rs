@@ -1,0 +1,1 @@
+//! gRPC between nodes: services, channels, mutual TLS, deadlines and one error table.

@@ -1,0 +1,1 @@
+//! SMTP reception, submission and LMTP sessions.

@@ -1,0 +1,156 @@
+//! Mail addresses in the one form in which they are stored and compared.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a text is no address or domain name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// No `@` with something on both sides.
+    #[error("an address looks like name@example.org")]
+    NoAt,
+    /// The part before the `@` is longer than 64 bytes or holds a control character, a space or an angle bracket.
+    #[error("the part before the @ is not valid")]
+    BadLocalPart,
+    /// Not a host name of 1 to 255 bytes with labels of 1 to 63.
+    #[error("the domain is not valid")]
+    BadDomain,
+}
+
+/// A domain name in lower case, without a final dot; ASCII or UTF-8 (U-labels
+/// stay as written).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DomainName(Box<str>);
+
+impl DomainName {
+    /// Checks and lower-cases `name`.
+    pub fn parse(name: &str) -> Result<Self, AddressError> {
+        // RFC 1035 §2.3.4: 255 octets, labels of 63.
+        let label = |l: &str| {
+            !l.is_empty()
+                && l.len() <= 63
+                && !l.starts_with('-')
+                && !l.ends_with('-')
+                && l.chars().all(|c| {
+                    c.is_ascii_alphanumeric()
+                        || c == '-'
+                        || c == '_'
+                        || (!c.is_ascii() && c.is_alphanumeric())
+                })
+        };
+        if name.len() > 255 || !name.split('.').all(label) {
+            return Err(AddressError::BadDomain);
+        }
+        Ok(Self(name.to_lowercase().into()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DomainName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `local@domain`, both in lower case: local parts are compared without case,
+/// as all common servers do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Address {
+    local: Box<str>,
+    domain: DomainName,
+}
+
+impl Address {
+    /// Reads `local@domain`. The local part is taken without quotes: SMTP's
+    /// quoted form is undone by its parser.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        let (local, domain) = text.rsplit_once('@').ok_or(AddressError::NoAt)?;
+        Self::new(local, DomainName::parse(domain)?)
+    }
+
+    /// The address `local`@`domain`.
+    pub fn new(local: &str, domain: DomainName) -> Result<Self, AddressError> {
+        // RFC 5321 §4.5.3.1.1: 64 octets.
+        let bad = |c: char| c.is_control() || c == ' ' || c == '<' || c == '>';
+        if local.is_empty() || local.len() > 64 || local.chars().any(bad) {
+            return Err(AddressError::BadLocalPart);
+        }
+        Ok(Self {
+            local: local.to_lowercase().into(),
+            domain,
+        })
+    }
+
+    /// The part before the `@`.
+    pub fn local(&self) -> &str {
+        &self.local
+    }
+
+    /// The part after the `@`.
+    pub fn domain(&self) -> &DomainName {
+        &self.domain
+    }
+
+    /// Splits a plus address: `ann+shop@example.org` is `ann@example.org` with
+    /// the detail `shop` (RFC 5233 §4). None where there is no detail.
+    pub fn without_detail(&self) -> Option<(Self, &str)> {
+        let (user, detail) = self.local.split_once('+')?;
+        if user.is_empty() {
+            return None;
+        }
+        Some((
+            Self {
+                local: user.into(),
+                domain: self.domain.clone(),
+            },
+            detail,
+        ))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.local, self.domain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_lower_cased_and_checked() {
+        assert_eq!(
+            Address::parse("Ann@Example.ORG").unwrap().to_string(),
+            "ann@example.org"
+        );
+        assert_eq!(Address::parse("ann"), Err(AddressError::NoAt));
+        assert_eq!(Address::parse("@x.org"), Err(AddressError::BadLocalPart));
+        assert_eq!(Address::parse("a b@x.org"), Err(AddressError::BadLocalPart));
+        for bad in ["a@", "a@x..org", "a@-x.org", "a@x y", "a@.org"] {
+            assert_eq!(Address::parse(bad), Err(AddressError::BadDomain), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_plus_address_splits() {
+        let address = Address::parse("ann+shop+x@example.org").unwrap();
+        let (base, detail) = address.without_detail().unwrap();
+        assert_eq!(
+            (base.to_string().as_str(), detail),
+            ("ann@example.org", "shop+x")
+        );
+        assert!(
+            Address::parse("+x@example.org")
+                .unwrap()
+                .without_detail()
+                .is_none()
+        );
+    }
+}

@@ -1,0 +1,14 @@
+//! The words that all other crates share: ids, addresses, flags, enhanced
+//! status codes, clock and randomness. No I/O, no protocol syntax, no storage.
+
+mod address;
+mod clock;
+mod flag;
+mod id;
+mod status;
+
+pub use address::{Address, AddressError, DomainName};
+pub use clock::{Clock, Millis, Random, SystemClock};
+pub use flag::{Flag, FlagError, Flags, Keyword};
+pub use id::{AccountId, BodyId, CommandId, DomainId, MailboxId, ModSeq, Uid, UidValidity};
+pub use status::EnhancedStatus;
