@@ -4,6 +4,7 @@
 mod address;
 mod clock;
 mod flag;
+pub mod human;
 mod id;
 mod status;
 
