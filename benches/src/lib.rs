@@ -1,1 +1,0 @@
-//! mailbench: a load generator for SMTP, LMTP, IMAP and POP3.
