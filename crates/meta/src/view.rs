@@ -238,6 +238,9 @@ pub enum Encoding {
     Identity,
     /// One zstd frame.
     Zstd,
+    /// Blocks, each checksummed and compressed on its own: the body crate's form
+    /// of a large body in an object of its own.
+    Blocks,
 }
 
 /// A body that is not in the store yet, with its bytes or the object that holds them.
