@@ -9,6 +9,17 @@ use std::future::Future;
 
 use bytes::Bytes;
 
+pub mod key;
+pub mod memory;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+mod buffered;
+mod op;
+
+pub use buffered::{Buffered, Savepoint};
+pub use op::Op;
+
 /// A broken or unreachable store. Never a business refusal: those are the
 /// domain's own type.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -46,6 +57,33 @@ pub struct Range {
     pub reverse: bool,
 }
 
+impl Range {
+    /// All keys that begin with `prefix`, ascending, at most `limit`.
+    pub fn prefix(prefix: &[u8], limit: usize) -> Self {
+        Self {
+            start: prefix.to_vec(),
+            end: key::successor(prefix),
+            limit,
+            reverse: false,
+        }
+    }
+
+    /// The same keys from the other end.
+    #[must_use]
+    pub fn reversed(mut self) -> Self {
+        self.reverse = true;
+        self
+    }
+
+    /// The same range, starting just behind `key`.
+    #[must_use]
+    pub fn after(mut self, key: &[u8]) -> Self {
+        self.start = key.to_vec();
+        self.start.push(0);
+        self
+    }
+}
+
 /// Reads from one consistent state.
 pub trait Read: Send + Sync {
     /// The value under `key`.
@@ -73,4 +111,18 @@ pub trait Txn: Read {
     /// Adds `delta` to the counter under `key` (8 bytes, little endian, absent
     /// is zero) without reading it, so that counters do not conflict.
     fn add(&mut self, key: Vec<u8>, delta: i64);
+}
+
+impl<R: Read> Read for &R {
+    async fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        (**self).get(key).await
+    }
+
+    async fn get_many(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Bytes>>> {
+        (**self).get_many(keys).await
+    }
+
+    async fn range(&self, range: Range) -> Result<Vec<Pair>> {
+        (**self).range(range).await
+    }
 }
