@@ -1,0 +1,48 @@
+//! End to end: a real node as a process of its own, spoken to over the wire.
+//!
+//! Every test starts its own node on free ports and ends with
+//! [`Node::finish`], which checks the metadata's consistency. With
+//! `POSTRIDER_TEST_S3` set to the URL of a bucket the bodies lie there.
+
+mod administration;
+mod bad_input;
+mod bodies;
+mod delivery;
+mod mailboxes;
+mod maildrop;
+mod restart;
+
+use postrider_tests::{Imap, Node, Pop3, Smtp};
+
+/// The two accounts that [`Node::start`] creates, and their password.
+const ALICE: &str = "alice@example.test";
+const BOB: &str = "bob@example.test";
+const PASSWORD: &str = "postrider";
+
+/// A message with this subject and body.
+fn message(subject: &str, body: &str) -> String {
+    format!(
+        "From: Stranger <stranger@outside.test>\r\nTo: {ALICE}\r\nSubject: {subject}\r\n\
+         Date: Mon, 2 Nov 2026 09:12:13 +0000\r\nMessage-ID: <{subject}@outside.test>\r\n\
+         \r\n{body}\r\n"
+    )
+}
+
+/// Delivers one message to `to` and expects 250.
+async fn deliver(node: &Node, to: &str, message: &str) -> anyhow::Result<()> {
+    let mut smtp = Smtp::connect(node.addresses().smtp).await?;
+    smtp.expect(250, "EHLO client.test").await?;
+    let reply = smtp.deliver("stranger@outside.test", to, message).await?;
+    anyhow::ensure!(reply.code == 250, "{reply:?}");
+    Ok(())
+}
+
+/// An IMAP session of `user`.
+async fn imap(node: &Node, user: &str) -> anyhow::Result<Imap> {
+    Imap::login(node.addresses().imap, user, PASSWORD).await
+}
+
+/// A POP3 session of `user`.
+async fn pop3(node: &Node, user: &str) -> anyhow::Result<Pop3> {
+    Pop3::login(node.addresses().pop3, user, PASSWORD).await
+}
