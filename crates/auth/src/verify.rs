@@ -1,0 +1,270 @@
+//! [`Authenticator`]: from a login and a password to an account.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use metrics::counter;
+use parking_lot::Mutex;
+use postrider_meta::{AccountState, Client, LoginView, ReadAt, query};
+use postrider_types::{AccountId, Address, DomainName};
+use rand::TryRngCore;
+use tokio::sync::Semaphore;
+
+use crate::Settings;
+use crate::password::{self, MAX_PASSWORD};
+use crate::throttle::Throttle;
+
+/// The longest login: an address's bounds (RFC 5321 §4.5.3.1).
+const MAX_LOGIN: usize = 64 + 1 + 255;
+/// How long a login may wait for its turn to be checked.
+const CHECK_WAIT: Duration = Duration::from_secs(20);
+/// Successful checks remembered at once.
+const CACHE_CAPACITY: usize = 50_000;
+
+/// A successful login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The account.
+    pub account: AccountId,
+    /// Its primary address.
+    pub address: Address,
+}
+
+/// Why a login failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The login is unknown or the password wrong; nobody is told which.
+    #[error("wrong login or password")]
+    Rejected,
+    /// Too many failures from this address or for this login: try later.
+    #[error("too many failed logins; try again later")]
+    Throttled,
+    /// The password is right, but the account is not in use.
+    #[error("{0}")]
+    Closed(ClosedReason),
+    /// The store does not answer, or too many logins wait: a temporary error.
+    #[error("logins cannot be checked right now; try again later")]
+    Unavailable,
+}
+
+/// Why an account takes no login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClosedReason {
+    /// An administrator suspended it.
+    #[error("this account is suspended; ask your administrator")]
+    Suspended,
+    /// Its expiry date has passed.
+    #[error("this account has expired; ask your administrator")]
+    Expired,
+}
+
+/// Checks logins. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Authenticator(Arc<Inner>);
+
+struct Inner {
+    meta: Client,
+    settings: Settings,
+    throttle: Throttle,
+    checks: Semaphore,
+    /// Successes by keyed hash of login, password and verifier.
+    cache: Mutex<HashMap<[u8; 32], Instant>>,
+    cache_key: [u8; 32],
+    /// A verifier that no password fits: what an unknown login is checked
+    /// against, so that it takes the same time.
+    decoy: String,
+}
+
+impl Authenticator {
+    /// An authenticator over `meta`. Takes some ten milliseconds.
+    pub fn new(meta: Client, settings: Settings) -> Self {
+        let checks = match settings.max_checks {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            checks => checks,
+        };
+        let mut cache_key = [0; 32];
+        let mut unguessable = [0; 32];
+        for secret in [&mut cache_key, &mut unguessable] {
+            rand::rngs::OsRng
+                .try_fill_bytes(secret)
+                .expect("the system gives randomness; without it nothing is safe to start");
+        }
+        let unguessable = blake3::Hash::from_bytes(unguessable).to_hex();
+        let decoy = password::hash_password_blocking(&unguessable)
+            .expect("64 hexadecimal digits are a valid password");
+        Self(Arc::new(Inner {
+            meta,
+            throttle: Throttle::new(&settings),
+            settings,
+            checks: Semaphore::new(checks),
+            cache: Mutex::default(),
+            cache_key,
+            decoy,
+        }))
+    }
+
+    /// Checks `login` (an address, or a local part in the default domain) and
+    /// `password` for a client at `peer`. A failure is answered late on purpose.
+    pub async fn login(&self, peer: IpAddr, login: &str, password: &str) -> Result<Login, Failure> {
+        let result = self.0.login(peer, login, password).await;
+        let label = match &result {
+            Ok(_) => "success",
+            Err(Failure::Rejected) => "rejected",
+            Err(Failure::Throttled) => "throttled",
+            Err(Failure::Closed(_)) => "closed",
+            Err(Failure::Unavailable) => "unavailable",
+        };
+        counter!("postrider_logins_total", "result" => label).increment(1);
+        if let Err(Failure::Rejected | Failure::Throttled) = &result {
+            tokio::time::sleep(self.0.settings.failure_delay).await;
+        }
+        result
+    }
+}
+
+impl Inner {
+    async fn login(&self, peer: IpAddr, login: &str, password: &str) -> Result<Login, Failure> {
+        let address = self.address(login);
+        if let Some(address) = &address
+            && self.throttle.refuses(peer, address)
+        {
+            return Err(Failure::Throttled);
+        }
+        // Whatever the reason, the check below runs, against the decoy: no
+        // difference in time tells which it was.
+        let view = match &address {
+            Some(address) if password.len() <= MAX_PASSWORD => self.look_up(address).await?,
+            _ => None,
+        };
+        let checked: String = password.chars().take(MAX_PASSWORD).collect();
+        let right = self.check(login, checked, view.as_ref()).await?;
+        let (Some(view), true) = (view, right) else {
+            self.throttle.failed(peer, address.as_ref());
+            tracing::info!(%peer, "a login was rejected");
+            return Err(Failure::Rejected);
+        };
+        self.throttle.succeeded(peer, &view.address);
+        if view.expires.is_some_and(|at| at <= self.meta.clock().now()) {
+            return Err(Failure::Closed(ClosedReason::Expired));
+        }
+        match view.state {
+            AccountState::Active => Ok(Login {
+                account: view.account,
+                address: view.address,
+            }),
+            AccountState::Suspended => Err(Failure::Closed(ClosedReason::Suspended)),
+            // The store no longer shows it; should it, then as if unknown.
+            AccountState::Removing => Err(Failure::Rejected),
+        }
+    }
+
+    fn address(&self, login: &str) -> Option<Address> {
+        if login.len() > MAX_LOGIN {
+            return None;
+        }
+        if login.contains('@') {
+            return Address::parse(login).ok();
+        }
+        let domain: &DomainName = self.settings.default_domain.as_ref()?;
+        Address::new(login, domain.clone()).ok()
+    }
+
+    async fn look_up(&self, address: &Address) -> Result<Option<LoginView>, Failure> {
+        let ask = query::Login {
+            address: address.clone(),
+        };
+        match self.meta.ask(ask, ReadAt::Latest).await {
+            Ok((view, _)) => Ok(view),
+            Err(error) => {
+                tracing::warn!(%error, "a login could not be checked");
+                Err(Failure::Unavailable)
+            }
+        }
+    }
+
+    /// Whether the password fits; false without a view, in the same time.
+    async fn check(
+        &self,
+        login: &str,
+        password: String,
+        view: Option<&LoginView>,
+    ) -> Result<bool, Failure> {
+        let verifier = view.map_or(&self.decoy, |view| &view.verifier).clone();
+        let key = self.cache_key(login, &password, &verifier);
+        if self.is_cached(&key) {
+            return Ok(true);
+        }
+        let permit = match tokio::time::timeout(CHECK_WAIT, self.checks.acquire()).await {
+            Ok(Ok(permit)) => permit,
+            _ => {
+                tracing::warn!("too many logins wait to be checked");
+                return Err(Failure::Unavailable);
+            }
+        };
+        // Somebody before us in the line may have made the same check.
+        if self.is_cached(&key) {
+            return Ok(true);
+        }
+        let checked = tokio::task::spawn_blocking(move || password::check(&password, &verifier));
+        let checked = checked.await;
+        drop(permit);
+        match checked {
+            Ok(Some(right)) => {
+                // No password fits the decoy, but never trust that alone.
+                let right = right && view.is_some();
+                if right {
+                    self.remember(key);
+                }
+                Ok(right)
+            }
+            Ok(None) => {
+                let account = view.map(|view| view.account.0);
+                tracing::error!(
+                    account,
+                    "the stored password verifier is not usable; set the password anew"
+                );
+                Ok(false)
+            }
+            Err(error) => {
+                tracing::error!(%error, "a password check failed");
+                Err(Failure::Unavailable)
+            }
+        }
+    }
+
+    fn cache_key(&self, login: &str, password: &str, verifier: &str) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.cache_key);
+        for part in [login, password, verifier] {
+            // Lengths keep the parts apart.
+            hasher.update(&part.len().to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        *hasher.finalize().as_bytes()
+    }
+
+    fn is_cached(&self, key: &[u8; 32]) -> bool {
+        // Looked up by a keyed hash of the secret: timing reveals nothing about it.
+        let cache = self.cache.lock();
+        cache.get(key).is_some_and(|until| Instant::now() < *until)
+    }
+
+    fn remember(&self, key: [u8; 32]) {
+        if self.settings.cache.is_zero() {
+            return;
+        }
+        let now = Instant::now();
+        let mut cache = self.cache.lock();
+        if cache.len() >= CACHE_CAPACITY {
+            cache.retain(|_, until| now < *until);
+            if cache.len() >= CACHE_CAPACITY {
+                cache.clear();
+            }
+        }
+        cache.insert(key, now + self.settings.cache);
+    }
+}
+
+#[cfg(test)]
+mod tests;
