@@ -1,4 +1,18 @@
-//! Write-once objects: streaming put, range reads, a bounded cache.
+//! Write-once objects: streaming put, range reads through a bounded cache,
+//! retries, and the knowledge whether the object store answers.
+//!
+//! Owns every request to the object store, be it S3 or a local folder. Knows
+//! nothing of what the objects hold: no message, no metadata.
 
-/// The object store.
-pub struct Store {}
+mod cache;
+mod error;
+mod health;
+mod request;
+mod settings;
+mod store;
+mod upload;
+
+pub use error::Error;
+pub use settings::{S3, Secret, Settings};
+pub use store::{Backend, Listed, Store};
+pub use upload::Upload;
