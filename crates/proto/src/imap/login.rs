@@ -1,0 +1,65 @@
+//! AUTHENTICATE and LOGIN (RFC 3501 §6.2.2, §6.2.3; RFC 4959).
+
+use std::fmt;
+
+use super::error::Problem;
+use super::input::Input;
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// AUTHENTICATE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authenticate {
+    /// The SASL mechanism, in capitals.
+    pub mechanism: String,
+    /// The initial response as sent: base64, or `=` for an empty one (RFC 4959 §3).
+    pub initial: Option<Secret>,
+}
+
+impl Authenticate {
+    pub(super) fn parse(input: &mut Input<'_>) -> Result<Self, Problem> {
+        input.space()?;
+        let mechanism = input.atom("a SASL mechanism")?.to_ascii_uppercase();
+        let initial = if input.at_end() {
+            None
+        } else {
+            input.space()?;
+            Some(Secret(input.base64("base64 or =")?.to_owned()))
+        };
+        Ok(Self { mechanism, initial })
+    }
+}
+
+/// LOGIN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The user name.
+    pub user: String,
+    /// The password.
+    pub password: Secret,
+}
+
+impl Login {
+    pub(super) fn parse(input: &mut Input<'_>) -> Result<Self, Problem> {
+        input.space()?;
+        let user = input.utf8_astring("a user name")?;
+        input.space()?;
+        let password = Secret(input.utf8_astring("a password")?);
+        Ok(Self { user, password })
+    }
+}
