@@ -3,6 +3,8 @@
 
 use bytes::Bytes;
 
+use crate::{address, header};
+
 /// An envelope. A field is None (or an empty list) where the message has none.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Envelope {
@@ -39,6 +41,48 @@ pub struct Envelope {
 }
 
 impl Envelope {
+    /// Reads the envelope of a raw header block. `budget` is the number of bytes
+    /// that may still be kept; what exceeds it is dropped.
+    pub(crate) fn read(block: &[u8], budget: &mut usize) -> Self {
+        let mut envelope = Self::default();
+        for field in header::fields(block) {
+            // The names that matter are 2 to 11 bytes long.
+            let mut lower = [0; 11];
+            let Some(name) = lower.get_mut(..field.name.len()) else {
+                continue;
+            };
+            name.copy_from_slice(field.name);
+            name.make_ascii_lowercase();
+            let list = match &*name {
+                b"date" => {
+                    keep(&mut envelope.date, &field, budget);
+                    continue;
+                }
+                b"subject" => {
+                    keep(&mut envelope.subject, &field, budget);
+                    continue;
+                }
+                b"in-reply-to" => {
+                    keep(&mut envelope.in_reply_to, &field, budget);
+                    continue;
+                }
+                b"message-id" => {
+                    keep(&mut envelope.message_id, &field, budget);
+                    continue;
+                }
+                b"from" => &mut envelope.from,
+                b"sender" => &mut envelope.written_sender,
+                b"reply-to" => &mut envelope.written_reply_to,
+                b"to" => &mut envelope.to,
+                b"cc" => &mut envelope.cc,
+                b"bcc" => &mut envelope.bcc,
+                _ => continue,
+            };
+            address::read_list(field.value, budget, list);
+        }
+        envelope
+    }
+
     /// The sender; a message without Sender has From's (RFC 9051 §7.5.2).
     pub fn sender(&self) -> &[Address] {
         if self.written_sender.is_empty() {
@@ -55,6 +99,18 @@ impl Envelope {
         } else {
             &self.written_reply_to
         }
+    }
+}
+
+/// Sets `slot` to the field's value, if it is the first and fits.
+fn keep(slot: &mut Option<Bytes>, field: &header::Field<'_>, budget: &mut usize) {
+    if slot.is_some() {
+        return;
+    }
+    let value = field.unfolded();
+    if let Some(left) = budget.checked_sub(value.len()) {
+        *budget = left;
+        *slot = Some(Bytes::copy_from_slice(&value));
     }
 }
 

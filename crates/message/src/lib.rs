@@ -5,10 +5,20 @@
 //! its result. Does no I/O, never holds a body, and takes any bytes: a broken
 //! message gets a summary as well.
 
+pub mod date;
+pub mod header;
+pub mod text;
+pub mod thread;
+pub mod transfer;
+
+mod address;
 mod envelope;
+mod mime;
 mod part;
+mod scan;
 mod summary;
 
 pub use envelope::{Address, Envelope};
 pub use part::{Disposition, Param, Part};
+pub use scan::{MAX_DEPTH, MAX_HEADER, MAX_PART_HEADER, MAX_PARTS, Summarizer};
 pub use summary::{Error, KeptHeader, SentDate, Summary, Thread};
