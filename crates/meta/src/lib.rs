@@ -10,6 +10,9 @@ pub mod command;
 pub mod query;
 
 mod api;
+mod key;
+mod row;
+mod stop;
 mod view;
 
 pub use api::{

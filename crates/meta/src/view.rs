@@ -258,6 +258,10 @@ pub struct NewBody {
     pub content: Content,
     /// The message crate's encoded summary.
     pub summary: Bytes,
+    /// The most bytes that all inline bodies together may occupy with this one;
+    /// above it the command is refused with [`crate::Refusal::InlineBudget`].
+    /// `u64::MAX` for no limit. Not looked at where the bytes lie in an object.
+    pub inline_budget: u64,
 }
 
 /// The stored bytes of a new body.

@@ -1,0 +1,97 @@
+//! Rows of the directory: domains, who holds which address, aliases, groups.
+
+/// A local domain.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Domain {
+    /// Its id.
+    #[prost(uint64, tag = "1")]
+    pub(crate) id: u64,
+    /// Takes mail from local senders only.
+    #[prost(bool, tag = "2")]
+    pub(crate) internal: bool,
+    /// Who receives mail for unknown local parts: an address.
+    #[prost(string, optional, tag = "3")]
+    pub(crate) catch_all: Option<String>,
+    /// When it was added.
+    #[prost(uint64, tag = "4")]
+    pub(crate) created: u64,
+}
+
+/// What kind of thing holds an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub(crate) enum Holder {
+    /// Not written.
+    Unknown = 0,
+    /// An account.
+    Account = 1,
+    /// An alias.
+    Alias = 2,
+    /// A group.
+    Group = 3,
+}
+
+/// Who holds an address. No address has two holders.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Name {
+    /// What kind of thing; read it by [`Name::holder`].
+    #[prost(enumeration = "Holder", tag = "1")]
+    pub(crate) holder: i32,
+    /// The account, if it is one.
+    #[prost(uint64, tag = "2")]
+    pub(crate) account: u64,
+}
+
+/// An account by its address, for listing.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct AccountName {
+    /// The account.
+    #[prost(uint64, tag = "1")]
+    pub(crate) account: u64,
+}
+
+/// An alias.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Alias {
+    /// Where its mail goes: addresses.
+    #[prost(string, repeated, tag = "1")]
+    pub(crate) targets: Vec<String>,
+}
+
+/// A distribution group. Its members are keys of their own.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Group {
+    /// Takes mail from local senders only.
+    #[prost(bool, tag = "1")]
+    pub(crate) internal: bool,
+    /// How many members it has.
+    #[prost(uint32, tag = "2")]
+    pub(crate) members: u32,
+}
+
+/// The mailboxes that each new account gets beside INBOX.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct DefaultMailboxes {
+    /// They.
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) mailboxes: Vec<DefaultMailbox>,
+}
+
+/// One of [`DefaultMailboxes`].
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct DefaultMailbox {
+    /// Its full name.
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    /// Its special use, a code of [`super::special_use_code`].
+    #[prost(uint32, tag = "2")]
+    pub(crate) special_use: u32,
+}
+
+/// The last id that was given out.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct Number {
+    /// It.
+    #[prost(uint64, tag = "1")]
+    pub(crate) last: u64,
+}
