@@ -312,3 +312,6 @@ fn parse_id(input: &mut Input<'_>) -> Result<Vec<(String, Option<String>)>, Prob
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

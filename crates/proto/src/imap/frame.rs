@@ -128,8 +128,8 @@ impl CommandReader {
         !matches!(self.state, State::Line) || !self.buffer.is_empty()
     }
 
-    /// The most bytes, without its line end, that the next line may have. A
-    /// longer one is told by [`CommandReader::line_too_long`].
+    /// The most bytes, without its line end, that the next line may have. Tell
+    /// of a longer one by [`CommandReader::line_too_long`].
     pub fn line_limit(&self) -> usize {
         self.limits.command.saturating_sub(self.buffer.len())
     }
@@ -347,7 +347,8 @@ impl CommandReader {
             // RFC 9051 §4.3: without a continuation the client sends no more of it.
             return end_skip(error);
         }
-        let dropped = dropped.saturating_add(literal.length);
+        // One more, so that empty literals do not go on for ever.
+        let dropped = dropped.saturating_add(literal.length).saturating_add(1);
         if dropped > self.limits.discard {
             let (tag, problem) = match error {
                 Some(error) => (error.tag, error.problem),

@@ -1,26 +1,8 @@
 //! AUTHENTICATE and LOGIN (RFC 3501 §6.2.2, §6.2.3; RFC 4959).
 
-use std::fmt;
-
 use super::error::Problem;
 use super::input::Input;
-
-/// A text that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text itself.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
+use crate::sasl::Secret;
 
 /// AUTHENTICATE.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +21,7 @@ impl Authenticate {
             None
         } else {
             input.space()?;
-            Some(Secret(input.base64("base64 or =")?.to_owned()))
+            Some(Secret::new(input.base64("base64 or =")?))
         };
         Ok(Self { mechanism, initial })
     }
@@ -59,7 +41,7 @@ impl Login {
         input.space()?;
         let user = input.utf8_astring("a user name")?;
         input.space()?;
-        let password = Secret(input.utf8_astring("a password")?);
+        let password = Secret::new(input.utf8_astring("a password")?);
         Ok(Self { user, password })
     }
 }

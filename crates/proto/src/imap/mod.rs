@@ -31,7 +31,7 @@ pub use error::{CommandError, Problem};
 pub use fetch::{BodySection, Fetch, FetchItem, Partial, Section, SectionText};
 pub use frame::{CommandReader, Frame, Limits, is_done};
 pub use list::{List, ListReturn, ListSelect, Lsub, Pattern};
-pub use login::{Authenticate, Login, Secret};
+pub use login::{Authenticate, Login};
 pub use mailbox::{Copy, Create, Rename, Select, SetQuota, SpecialUse};
 pub use response::Writer;
 pub use search::{DateTest, Search, SearchKey, SearchReturn};

@@ -8,6 +8,8 @@ use super::text;
 pub struct Address<'a> {
     /// The display name.
     pub name: Option<&'a [u8]>,
+    /// The source route of RFC 822, obsolete.
+    pub route: Option<&'a [u8]>,
     /// The local part.
     pub mailbox: Option<&'a [u8]>,
     /// The domain.
@@ -89,8 +91,9 @@ fn addresses<'a>(out: &mut Vec<u8>, addresses: impl Iterator<Item = Address<'a>>
         open = true;
         out.push(b'(');
         text::nstring(out, address.name);
-        // The route of RFC 822 is obsolete: never told.
-        out.extend_from_slice(b" NIL ");
+        out.push(b' ');
+        text::nstring(out, address.route);
+        out.push(b' ');
         text::nstring(out, address.mailbox);
         out.push(b' ');
         text::nstring(out, address.host);
