@@ -76,6 +76,11 @@ pub(crate) fn domain(name: &DomainName) -> Vec<u8> {
     global(b'D').str(name.as_str()).build()
 }
 
+/// The name in a key of [`domain`].
+pub(crate) fn domain_of(key: &[u8]) -> Option<DomainName> {
+    DomainName::parse(&Parts::of(key.get(2..)?).str()?).ok()
+}
+
 /// Counter: the domain's accounts.
 pub(crate) fn domain_accounts(id: DomainId) -> Vec<u8> {
     global(b'd').u64(id.0).build()

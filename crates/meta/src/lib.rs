@@ -10,6 +10,7 @@ pub mod command;
 pub mod query;
 
 mod api;
+mod directory;
 mod key;
 mod row;
 mod stop;

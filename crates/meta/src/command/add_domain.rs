@@ -4,8 +4,8 @@ use postrider_kv::Txn;
 use postrider_types::{Address, DomainId, DomainName};
 use serde::{Deserialize, Serialize};
 
-use crate::Context;
 use crate::stop::Stop;
+use crate::{Context, Refusal, directory, key, row};
 
 /// Adds a local domain.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,9 +19,20 @@ pub struct AddDomain {
 }
 
 pub(super) async fn apply<T: Txn>(
-    _txn: &mut T,
-    _cx: &Context,
-    _command: AddDomain,
+    txn: &mut T,
+    cx: &Context,
+    command: AddDomain,
 ) -> Result<DomainId, Stop> {
-    Err(Stop::unwritten("AddDomain"))
+    if directory::domain(txn, &command.name).await?.is_some() {
+        return Err(Refusal::Exists(format!("the domain {}", command.name)).into());
+    }
+    let id = row::next_number(txn, key::last_domain()).await?;
+    let domain = row::Domain {
+        id,
+        internal: command.internal,
+        catch_all: command.catch_all.map(|address| address.to_string()),
+        created: cx.now.0,
+    };
+    row::put(txn, key::domain(&command.name), &domain);
+    Ok(DomainId(id))
 }

@@ -1,11 +1,12 @@
 //! Removes an account at once; its rows are left to [`super::Purge`].
 
 use postrider_kv::Txn;
-use postrider_types::Address;
+use postrider_types::{Address, DomainId};
 use serde::{Deserialize, Serialize};
 
-use crate::Context;
 use crate::stop::Stop;
+use crate::view::AccountState;
+use crate::{Context, directory, key, row};
 
 /// Removes an account: gone at once, its rows are purged in the background.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -15,9 +16,17 @@ pub struct RemoveAccount {
 }
 
 pub(super) async fn apply<T: Txn>(
-    _txn: &mut T,
+    txn: &mut T,
     _cx: &Context,
-    _command: RemoveAccount,
+    command: RemoveAccount,
 ) -> Result<(), Stop> {
-    Err(Stop::unwritten("RemoveAccount"))
+    let (id, mut account) = directory::existing_account(txn, &command.address).await?;
+    account.set_state(AccountState::Removing);
+    row::put(txn, key::account(id), &account);
+    txn.delete(key::credentials(id));
+    txn.delete(key::name(&command.address));
+    txn.delete(key::account_name(&command.address));
+    txn.add(key::domain_accounts(DomainId(account.domain)), -1);
+    txn.put(key::purge_account(id), row::EMPTY);
+    Ok(())
 }

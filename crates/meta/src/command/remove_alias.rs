@@ -4,8 +4,9 @@ use postrider_kv::Txn;
 use postrider_types::Address;
 use serde::{Deserialize, Serialize};
 
-use crate::Context;
+use crate::row::Holder;
 use crate::stop::Stop;
+use crate::{Context, Refusal, directory, key};
 
 /// Removes an alias.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -15,9 +16,15 @@ pub struct RemoveAlias {
 }
 
 pub(super) async fn apply<T: Txn>(
-    _txn: &mut T,
+    txn: &mut T,
     _cx: &Context,
-    _command: RemoveAlias,
+    command: RemoveAlias,
 ) -> Result<(), Stop> {
-    Err(Stop::unwritten("RemoveAlias"))
+    let held = directory::holder(txn, &command.address).await?;
+    if held.is_none_or(|name| name.holder() != Holder::Alias) {
+        return Err(Refusal::NotFound(format!("alias {}", command.address)).into());
+    }
+    txn.delete(key::name(&command.address));
+    txn.delete(key::alias(&command.address));
+    Ok(())
 }

@@ -1,11 +1,11 @@
 //! Removes a local domain that nothing depends on.
 
-use postrider_kv::Txn;
-use postrider_types::DomainName;
+use postrider_kv::{Range, Txn};
+use postrider_types::{DomainId, DomainName};
 use serde::{Deserialize, Serialize};
 
-use crate::Context;
 use crate::stop::Stop;
+use crate::{Context, Refusal, directory, key};
 
 /// Removes a domain; refused while it has accounts, aliases or groups.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -15,9 +15,24 @@ pub struct RemoveDomain {
 }
 
 pub(super) async fn apply<T: Txn>(
-    _txn: &mut T,
+    txn: &mut T,
     _cx: &Context,
-    _command: RemoveDomain,
+    command: RemoveDomain,
 ) -> Result<(), Stop> {
-    Err(Stop::unwritten("RemoveDomain"))
+    let domain = directory::local_domain(txn, &command.name).await?;
+    let names = txn
+        .range(Range::prefix(&key::names_of(&command.name), 1))
+        .await?;
+    if let Some((name, _)) = names.first() {
+        let example = key::address_of(name).map_or_else(String::new, |address| address.to_string());
+        let text = format!(
+            "the domain {} is in use: remove its accounts, aliases and groups first, such as \
+             {example}",
+            command.name
+        );
+        return Err(Refusal::InUse(text).into());
+    }
+    txn.delete(key::domain(&command.name));
+    txn.delete(key::domain_accounts(DomainId(domain.id)));
+    Ok(())
 }

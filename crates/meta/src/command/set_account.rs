@@ -4,10 +4,10 @@ use postrider_kv::Txn;
 use postrider_types::{Address, Millis};
 use serde::{Deserialize, Serialize};
 
-use crate::Context;
-use crate::command::Change;
+use super::Change;
 use crate::stop::Stop;
 use crate::view::{AccountState, QuotaLimit};
+use crate::{Context, Refusal, directory, key, row};
 
 /// Changes an account.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,9 +25,28 @@ pub struct SetAccount {
 }
 
 pub(super) async fn apply<T: Txn>(
-    _txn: &mut T,
+    txn: &mut T,
     _cx: &Context,
-    _command: SetAccount,
+    command: SetAccount,
 ) -> Result<(), Stop> {
-    Err(Stop::unwritten("SetAccount"))
+    let (id, mut account) = directory::existing_account(txn, &command.address).await?;
+    if let Change::Set(quota) = command.quota {
+        account.quota_bytes = quota.bytes;
+        account.quota_messages = quota.messages;
+    }
+    if let Change::Set(expires) = command.expires {
+        account.expires = expires.map(|at| at.0);
+    }
+    if let Change::Set(state) = command.state {
+        if state == AccountState::Removing {
+            let text = "an account is made active or suspended; to remove it use RemoveAccount";
+            return Err(Refusal::Invalid(text.into()).into());
+        }
+        account.set_state(state);
+    }
+    row::put(txn, key::account(id), &account);
+    if let Change::Set(verifier) = command.verifier {
+        row::put(txn, key::credentials(id), &row::Credentials { verifier });
+    }
+    Ok(())
 }

@@ -4,8 +4,10 @@ use postrider_kv::Txn;
 use postrider_types::Address;
 use serde::{Deserialize, Serialize};
 
-use crate::Context;
+use crate::directory::{self, MAX_ALIAS_TARGETS};
+use crate::row::Holder;
 use crate::stop::Stop;
+use crate::{Context, Refusal, key, row};
 
 /// Adds an alias or replaces its targets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,9 +21,35 @@ pub struct SetAlias {
 }
 
 pub(super) async fn apply<T: Txn>(
-    _txn: &mut T,
+    txn: &mut T,
     _cx: &Context,
-    _command: SetAlias,
+    command: SetAlias,
 ) -> Result<(), Stop> {
-    Err(Stop::unwritten("SetAlias"))
+    let SetAlias {
+        address,
+        targets,
+        only_new,
+    } = command;
+    directory::local_domain(txn, address.domain()).await?;
+    if targets.is_empty() || targets.len() > MAX_ALIAS_TARGETS {
+        let text = format!("an alias has 1 to {MAX_ALIAS_TARGETS} targets; a group takes more");
+        return Err(Refusal::Invalid(text).into());
+    }
+    if targets.contains(&address) {
+        let text = format!("{address} cannot lead to itself");
+        return Err(Refusal::Invalid(text).into());
+    }
+    directory::must_be_local(txn, &targets).await?;
+    let held = directory::holder(txn, &address).await?;
+    if only_new || held.is_none_or(|name| name.holder() != Holder::Alias) {
+        directory::must_be_free(txn, &address).await?;
+    }
+    let name = row::Name {
+        holder: Holder::Alias.into(),
+        account: 0,
+    };
+    row::put(txn, key::name(&address), &name);
+    let targets = targets.iter().map(Address::to_string).collect();
+    row::put(txn, key::alias(&address), &row::Alias { targets });
+    Ok(())
 }

@@ -4,9 +4,9 @@ use postrider_kv::Txn;
 use postrider_types::{Address, DomainName};
 use serde::{Deserialize, Serialize};
 
-use crate::Context;
-use crate::command::Change;
+use super::Change;
 use crate::stop::Stop;
+use crate::{Context, directory, key, row};
 
 /// Changes a local domain.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,9 +20,17 @@ pub struct SetDomain {
 }
 
 pub(super) async fn apply<T: Txn>(
-    _txn: &mut T,
+    txn: &mut T,
     _cx: &Context,
-    _command: SetDomain,
+    command: SetDomain,
 ) -> Result<(), Stop> {
-    Err(Stop::unwritten("SetDomain"))
+    let mut domain = directory::local_domain(txn, &command.name).await?;
+    if let Change::Set(internal) = command.internal {
+        domain.internal = internal;
+    }
+    if let Change::Set(catch_all) = command.catch_all {
+        domain.catch_all = catch_all.map(|address| address.to_string());
+    }
+    row::put(txn, key::domain(&command.name), &domain);
+    Ok(())
 }

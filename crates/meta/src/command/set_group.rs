@@ -4,9 +4,11 @@ use postrider_kv::Txn;
 use postrider_types::Address;
 use serde::{Deserialize, Serialize};
 
-use crate::Context;
-use crate::command::Change;
+use super::Change;
+use crate::directory::{self, MAX_GROUP_MEMBERS};
+use crate::row::Holder;
 use crate::stop::Stop;
+use crate::{Context, Refusal, key, row};
 
 /// Adds a group or changes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -24,9 +26,57 @@ pub struct SetGroup {
 }
 
 pub(super) async fn apply<T: Txn>(
-    _txn: &mut T,
+    txn: &mut T,
     _cx: &Context,
-    _command: SetGroup,
+    command: SetGroup,
 ) -> Result<(), Stop> {
-    Err(Stop::unwritten("SetGroup"))
+    let mut group = existing_or_new(txn, &command).await?;
+    if command.add.contains(&command.address) {
+        let text = format!("{} cannot be its own member", command.address);
+        return Err(Refusal::Invalid(text).into());
+    }
+    directory::must_be_local(txn, &command.add).await?;
+    for member in &command.remove {
+        let key = key::group_member(&command.address, member);
+        if txn.get(&key).await?.is_none() {
+            return Err(Refusal::NotFound(format!("member {member}")).into());
+        }
+        txn.delete(key);
+        group.members -= 1;
+    }
+    for member in &command.add {
+        let key = key::group_member(&command.address, member);
+        if txn.get(&key).await?.is_none() {
+            txn.put(key, row::EMPTY);
+            group.members += 1;
+        }
+    }
+    if group.members as usize > MAX_GROUP_MEMBERS {
+        let text = format!("a group has at most {MAX_GROUP_MEMBERS} members; nest groups for more");
+        return Err(Refusal::Limit(text).into());
+    }
+    if let Change::Set(internal) = command.internal {
+        group.internal = internal;
+    }
+    row::put(txn, key::group(&command.address), &group);
+    Ok(())
+}
+
+/// The group to change: a new one takes its address.
+async fn existing_or_new<T: Txn>(txn: &mut T, command: &SetGroup) -> Result<row::Group, Stop> {
+    let address = &command.address;
+    if command.only_new {
+        directory::local_domain(txn, address.domain()).await?;
+        directory::must_be_free(txn, address).await?;
+        let name = row::Name {
+            holder: Holder::Group.into(),
+            account: 0,
+        };
+        row::put(txn, key::name(address), &name);
+        return Ok(row::Group::default());
+    }
+    let refusal = || Refusal::NotFound(format!("group {address}"));
+    Ok(row::get(txn, &key::group(address))
+        .await?
+        .ok_or_else(refusal)?)
 }

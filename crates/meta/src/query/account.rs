@@ -4,6 +4,7 @@ use postrider_kv::{self as kv, Read};
 use postrider_types::Address;
 use serde::{Deserialize, Serialize};
 
+use crate::directory;
 use crate::view::AccountView;
 
 /// One account by its address.
@@ -13,8 +14,9 @@ pub struct Account {
     pub address: Address,
 }
 
-pub(super) async fn answer<R: Read>(_read: &R, _query: Account) -> kv::Result<Option<AccountView>> {
-    Err(kv::Error::Engine(
-        "the query Account is not written yet".into(),
-    ))
+pub(super) async fn answer<R: Read>(read: &R, query: Account) -> kv::Result<Option<AccountView>> {
+    match directory::account(read, &query.address).await? {
+        Some((id, account)) => directory::account_view(read, id, account).await.map(Some),
+        None => Ok(None),
+    }
 }

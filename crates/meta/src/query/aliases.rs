@@ -4,6 +4,10 @@ use postrider_kv::{self as kv, Read};
 use serde::{Deserialize, Serialize};
 
 use crate::view::{AliasView, Cursor, Page};
+use crate::{directory, key, row};
+
+/// The most aliases of a page.
+const MOST: u32 = 1000;
 
 /// Aliases by address.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -14,8 +18,20 @@ pub struct Aliases {
     pub limit: u32,
 }
 
-pub(super) async fn answer<R: Read>(_read: &R, _query: Aliases) -> kv::Result<Page<AliasView>> {
-    Err(kv::Error::Engine(
-        "the query Aliases is not written yet".into(),
-    ))
+pub(super) async fn answer<R: Read>(read: &R, query: Aliases) -> kv::Result<Page<AliasView>> {
+    let range = directory::page(&key::aliases(), query.after.as_ref(), query.limit, MOST);
+    let mut rows = row::range::<row::Alias>(read, range).await?;
+    let next = directory::finish(&mut rows, query.limit, MOST);
+    let view = |(key, alias): (bytes::Bytes, row::Alias)| {
+        let targets = alias
+            .targets
+            .iter()
+            .map(|target| directory::stored_address(target));
+        Ok(AliasView {
+            address: key::address_of(&key).ok_or_else(|| row::bad_key(&key))?,
+            targets: targets.collect::<kv::Result<_>>()?,
+        })
+    };
+    let items = rows.into_iter().map(view).collect::<kv::Result<_>>()?;
+    Ok(directory::paged(items, next))
 }

@@ -4,16 +4,23 @@ use postrider_kv::{self as kv, Read};
 use serde::{Deserialize, Serialize};
 
 use crate::view::DefaultMailbox;
+use crate::{directory, row};
 
 /// The mailboxes that each new account gets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DefaultMailboxes {}
 
 pub(super) async fn answer<R: Read>(
-    _read: &R,
+    read: &R,
     _query: DefaultMailboxes,
 ) -> kv::Result<Vec<DefaultMailbox>> {
-    Err(kv::Error::Engine(
-        "the query DefaultMailboxes is not written yet".into(),
-    ))
+    let rows = directory::default_mailboxes(read)
+        .await?
+        .mailboxes
+        .into_iter();
+    let view = |mailbox: row::DefaultMailbox| DefaultMailbox {
+        special_use: row::special_use(mailbox.special_use),
+        name: mailbox.name,
+    };
+    Ok(rows.map(view).collect())
 }

@@ -4,6 +4,11 @@ use postrider_kv::{self as kv, Read};
 use serde::{Deserialize, Serialize};
 
 use crate::view::{Cursor, DomainView, Page};
+use crate::{directory, key, row};
+use postrider_types::DomainId;
+
+/// The most domains of a page.
+const MOST: u32 = 1000;
 
 /// Local domains by name.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -14,8 +19,24 @@ pub struct Domains {
     pub limit: u32,
 }
 
-pub(super) async fn answer<R: Read>(_read: &R, _query: Domains) -> kv::Result<Page<DomainView>> {
-    Err(kv::Error::Engine(
-        "the query Domains is not written yet".into(),
-    ))
+pub(super) async fn answer<R: Read>(read: &R, query: Domains) -> kv::Result<Page<DomainView>> {
+    let range = directory::page(&key::domains(), query.after.as_ref(), query.limit, MOST);
+    let mut rows = row::range::<row::Domain>(read, range).await?;
+    let next = directory::finish(&mut rows, query.limit, MOST);
+    let mut items = Vec::with_capacity(rows.len());
+    for (key, domain) in rows {
+        let id = DomainId(domain.id);
+        items.push(DomainView {
+            id,
+            name: key::domain_of(&key).ok_or_else(|| row::bad_key(&key))?,
+            internal: domain.internal,
+            catch_all: domain
+                .catch_all
+                .as_deref()
+                .map(directory::stored_address)
+                .transpose()?,
+            accounts: row::counter(read, &key::domain_accounts(id)).await?,
+        });
+    }
+    Ok(directory::paged(items, next))
 }

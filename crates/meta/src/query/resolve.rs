@@ -1,8 +1,17 @@
 //! Who receives mail to an address.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use postrider_kv::{self as kv, Read};
 use postrider_types::{AccountId, Address, Millis};
 use serde::{Deserialize, Serialize};
+
+use crate::directory::{self, MAX_GROUP_MEMBERS};
+use crate::row::Holder;
+use crate::{key, row};
+
+/// How many aliases and groups may lie between an address and an account.
+const MAX_DEPTH: usize = 10;
 
 /// Who receives mail to an address. Follows aliases, groups, plus details and
 /// the catch-all, to a depth of 10.
@@ -54,8 +63,169 @@ pub struct Recipient {
     pub detail: Option<String>,
 }
 
-pub(super) async fn answer<R: Read>(_read: &R, _query: Resolve) -> kv::Result<Resolution> {
-    Err(kv::Error::Engine(
-        "the query Resolve is not written yet".into(),
-    ))
+pub(super) async fn answer<R: Read>(read: &R, query: Resolve) -> kv::Result<Resolution> {
+    let mut walk = Walk {
+        read,
+        query: &query,
+        found: BTreeMap::new(),
+        problem: None,
+    };
+    let mut seen = BTreeSet::from([query.address.clone()]);
+    let mut level = vec![query.address.clone()];
+    for depth in 0..=MAX_DEPTH {
+        let mut next = Vec::new();
+        for address in level {
+            for target in walk.visit(&address, depth == 0).await? {
+                if seen.insert(target.clone()) {
+                    next.push(target);
+                }
+            }
+        }
+        // A list that leads astray is refused whole, so that its keeper hears of
+        // it; a full or closed member is passed over.
+        if let Some(problem @ Resolution::Undeliverable(_)) = walk.problem {
+            return Ok(problem);
+        }
+        if next.is_empty() || walk.found.len() > MAX_GROUP_MEMBERS {
+            return Ok(walk.finish());
+        }
+        level = next;
+    }
+    let text = format!(
+        "{} leads through too many aliases and groups",
+        query.address
+    );
+    Ok(Resolution::Undeliverable(text))
+}
+
+/// The way from an address to its accounts.
+struct Walk<'a, R> {
+    read: &'a R,
+    query: &'a Resolve,
+    found: BTreeMap<AccountId, Recipient>,
+    /// The first reason why an address led nowhere.
+    problem: Option<Resolution>,
+}
+
+impl<R: Read> Walk<'_, R> {
+    /// Notes where `address` leads; the addresses to visit next. `asked` is
+    /// true for the address of the query itself.
+    async fn visit(&mut self, address: &Address, asked: bool) -> kv::Result<Vec<Address>> {
+        let Some(domain) = directory::domain(self.read, address.domain()).await? else {
+            let text = format!("{} leads to {address}, outside of here", self.query.address);
+            let foreign = Resolution::Undeliverable(text);
+            return Ok(self.nowhere(if asked { Resolution::Foreign } else { foreign }));
+        };
+        if asked && domain.internal && !self.query.local_sender {
+            return Ok(self.nowhere(Resolution::Internal));
+        }
+        if let Some(name) = directory::holder(self.read, address).await? {
+            return self.follow(address, name, None).await;
+        }
+        if let Some((base, detail)) = address.without_detail()
+            && let Some(name) = directory::holder(self.read, &base).await?
+        {
+            return self.follow(&base, name, Some(detail)).await;
+        }
+        match domain.catch_all {
+            Some(catch_all) => Ok(vec![directory::stored_address(&catch_all)?]),
+            None => Ok(self.nowhere(Resolution::Unknown)),
+        }
+    }
+
+    /// Notes an address that led nowhere.
+    fn nowhere(&mut self, reason: Resolution) -> Vec<Address> {
+        let undeliverable = matches!(reason, Resolution::Undeliverable(_));
+        if self.problem.is_none() || undeliverable {
+            self.problem = Some(reason);
+        }
+        Vec::new()
+    }
+
+    /// Goes from the holder of `address` to its account or its targets.
+    async fn follow(
+        &mut self,
+        address: &Address,
+        name: row::Name,
+        detail: Option<&str>,
+    ) -> kv::Result<Vec<Address>> {
+        match name.holder() {
+            Holder::Account => {
+                self.take(AccountId(name.account), detail).await?;
+                Ok(Vec::new())
+            }
+            Holder::Alias => {
+                let alias: row::Alias = row::get(self.read, &key::alias(address))
+                    .await?
+                    .unwrap_or_default();
+                alias
+                    .targets
+                    .iter()
+                    .map(|target| directory::stored_address(target))
+                    .collect()
+            }
+            Holder::Group => {
+                let group: row::Group = row::get(self.read, &key::group(address))
+                    .await?
+                    .unwrap_or_default();
+                if group.internal && !self.query.local_sender {
+                    return Ok(self.nowhere(Resolution::Internal));
+                }
+                super::groups::members(self.read, address).await
+            }
+            Holder::Unknown => Ok(self.nowhere(Resolution::Unknown)),
+        }
+    }
+
+    /// Takes an account as a recipient if it is open and has room.
+    async fn take(&mut self, id: AccountId, detail: Option<&str>) -> kv::Result<()> {
+        let Some(account) = row::get::<row::Account>(self.read, &key::account(id)).await? else {
+            self.nowhere(Resolution::Unknown);
+            return Ok(());
+        };
+        if directory::closed(&account, self.query.now) {
+            self.nowhere(Resolution::Closed);
+            return Ok(());
+        }
+        let counters: row::Counters = row::get(self.read, &key::counters(id))
+            .await?
+            .unwrap_or_default();
+        let limit = account.limit();
+        // Without a known size the account needs room for one byte.
+        let size = self.query.size.max(1);
+        let exceeds = limit.bytes.is_some_and(|most| size > most) || limit.messages == Some(0);
+        let full = limit
+            .bytes
+            .is_some_and(|most| counters.bytes.saturating_add(size) > most)
+            || limit.messages.is_some_and(|most| counters.messages >= most);
+        if exceeds || full {
+            self.nowhere(Resolution::OverQuota { exceeds });
+            return Ok(());
+        }
+        let address = directory::stored_address(&account.address)?;
+        let detail = detail.map(str::to_owned);
+        self.found.entry(id).or_insert(Recipient {
+            account: id,
+            address,
+            detail,
+        });
+        Ok(())
+    }
+
+    /// What was found, or why nothing was.
+    fn finish(self) -> Resolution {
+        if self.found.len() > MAX_GROUP_MEMBERS {
+            let text = format!(
+                "{} leads to more than {MAX_GROUP_MEMBERS} accounts",
+                self.query.address
+            );
+            return Resolution::Undeliverable(text);
+        }
+        if !self.found.is_empty() {
+            return Resolution::Local(self.found.into_values().collect());
+        }
+        let text = || format!("{} leads in a circle or to nobody", self.query.address);
+        self.problem
+            .unwrap_or_else(|| Resolution::Undeliverable(text()))
+    }
 }
