@@ -29,3 +29,16 @@ pub enum Error {
         limit: u64,
     },
 }
+
+impl From<postrider_meta::Error> for Error {
+    fn from(error: postrider_meta::Error) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+/// For requests that write: those that read know which body is meant.
+impl From<postrider_blob::Error> for Error {
+    fn from(error: postrider_blob::Error) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}

@@ -12,6 +12,10 @@ pub struct Settings {
     /// later; larger ones get an object of their own. 0 to 1 MiB; 64 KiB by
     /// default.
     pub inline_limit: u64,
+    /// The most bytes that all inline bodies may occupy in the metadata store. It
+    /// fills while the object store is away; then mail is refused for the time
+    /// being. 1 GiB by default.
+    pub inline_budget: u64,
     /// Bodies from this size on are compressed where that saves something.
     /// Below it the saving is too small to pay for the time on each read.
     pub compress_from: u64,
@@ -39,6 +43,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             inline_limit: 64 << 10,
+            inline_budget: 1 << 30,
             compress_from: 8 << 10,
             max_size: 256 << 20,
             pack_size: 8 << 20,
@@ -62,6 +67,7 @@ impl Settings {
             }
         };
         within("inline_limit", self.inline_limit, 0, 1 << 20)?;
+        within("inline_budget", self.inline_budget, 1 << 20, 1 << 40)?;
         within("max_size", self.max_size, 1 << 20, 4 << 30)?;
         within("pack_size", self.pack_size, 64 << 10, 64 << 20)?;
         within("pack_rate", self.pack_rate, 64 << 10, 1 << 40)?;

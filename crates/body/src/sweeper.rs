@@ -1,0 +1,190 @@
+//! Removes objects in which nothing lives any more, and objects that nobody ever
+//! came to know, each after a grace period.
+//!
+//! Nothing younger than the grace period is touched: a reader may still be in a
+//! dead object, and an upload whose command is under way looks like an orphan. The
+//! metadata store refuses objects long before they reach that age.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use metrics::counter;
+use postrider_blob::Listed;
+use postrider_meta::ReadAt;
+use postrider_meta::command::ForgetObject;
+use postrider_meta::query::{DeadObjects, KnownObjects};
+use postrider_types::Millis;
+use tokio_util::sync::CancellationToken;
+
+use crate::background::Loop;
+use crate::bodies::Shared;
+use crate::{Bodies, Error, key};
+
+/// Keys in one question to the metadata store.
+const BATCH: usize = 1000;
+
+/// Objects that are removed at the same time.
+const AT_ONCE: usize = 8;
+
+/// What one sweep removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Objects in which nothing had lived for the grace period.
+    pub dead: u64,
+    /// Objects that the metadata store did not know.
+    pub orphans: u64,
+}
+
+/// The sweeper. One is enough for a cluster; several do no harm but waste.
+pub struct Sweeper {
+    shared: Arc<Shared>,
+}
+
+impl Sweeper {
+    /// A sweeper of the objects of `bodies`.
+    pub fn new(bodies: &Bodies) -> Self {
+        Self {
+            shared: bodies.shared.clone(),
+        }
+    }
+
+    /// Sweeps until `shutdown`, as often as the settings say. While one of the
+    /// stores is away it waits and logs once.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let every = Duration::from_secs(self.shared.settings.sweep_every_seconds);
+        let mut pace = Loop::new("sweeping objects", shutdown.clone());
+        loop {
+            let step = tokio::select! {
+                () = shutdown.cancelled() => return,
+                step = self.step() => step,
+            };
+            if !pace.pause(step.map(|_| every)).await {
+                return;
+            }
+        }
+    }
+
+    /// One sweep over everything.
+    pub async fn step(&self) -> Result<Swept, Error> {
+        let before = self
+            .shared
+            .meta
+            .clock()
+            .now()
+            .before(self.shared.settings.grace());
+        let mut swept = Swept {
+            dead: self.dead(before).await?,
+            orphans: 0,
+        };
+        for kind in [key::SINGLES, key::PACKS] {
+            swept.orphans += self.orphans(kind, before).await?;
+        }
+        counter!("body_objects_removed_total", "why" => "dead").increment(swept.dead);
+        counter!("body_objects_removed_total", "why" => "orphan").increment(swept.orphans);
+        if swept != Swept::default() {
+            tracing::info!(
+                dead = swept.dead,
+                orphans = swept.orphans,
+                "removed objects"
+            );
+        }
+        Ok(swept)
+    }
+
+    /// Removes objects that are dead since before `before`, then their rows: the
+    /// other way round a crash in between would leave an unknown object that has
+    /// to wait for another sweep.
+    async fn dead(&self, before: Millis) -> Result<u64, Error> {
+        let mut removed = 0;
+        loop {
+            // From the start each time: what was removed is no longer told.
+            let query = DeadObjects {
+                before,
+                after: None,
+                limit: BATCH as u32,
+            };
+            let (page, _) = self.shared.meta.ask(query, ReadAt::Latest).await?;
+            if page.items.is_empty() {
+                return Ok(removed);
+            }
+            let forgotten = stream::iter(page.items.iter().map(|object| self.remove(&object.key)))
+                .buffer_unordered(AT_ONCE)
+                .try_fold(0, |sum, gone| async move { Ok(sum + u64::from(gone)) })
+                .await?;
+            removed += forgotten;
+            if forgotten < page.items.len() as u64 {
+                return Ok(removed);
+            }
+        }
+    }
+
+    /// Removes a dead object and its row; false if the row has come to life.
+    async fn remove(&self, key: &str) -> Result<bool, Error> {
+        self.shared.blobs.delete(key).await?;
+        match self
+            .shared
+            .meta
+            .run(ForgetObject { key: key.into() })
+            .await?
+            .0
+        {
+            Ok(()) => Ok(true),
+            Err(refusal) => {
+                tracing::error!(object = key, %refusal, "a removed object cannot be forgotten");
+                Ok(false)
+            }
+        }
+    }
+
+    /// Removes objects of a kind that are older than `before` and unknown.
+    async fn orphans(&self, kind: &str, before: Millis) -> Result<u64, Error> {
+        let mut removed = 0;
+        let mut batch: Vec<String> = Vec::new();
+        let mut listing = self.shared.blobs.list(kind);
+        loop {
+            let found = listing.try_next().await?;
+            let last = found.is_none();
+            batch.extend(
+                found
+                    .filter(|found| is_old(found, before))
+                    .map(|found| found.key),
+            );
+            if batch.len() == BATCH || (last && !batch.is_empty()) {
+                removed += self.remove_unknown(std::mem::take(&mut batch)).await?;
+            }
+            if last {
+                return Ok(removed);
+            }
+        }
+    }
+
+    async fn remove_unknown(&self, keys: Vec<String>) -> Result<u64, Error> {
+        let query = KnownObjects { keys: keys.clone() };
+        let (known, _) = self.shared.meta.ask(query, ReadAt::Latest).await?;
+        if known.len() != keys.len() {
+            return Err(Error::Unavailable(
+                "the metadata store gave a wrong answer".into(),
+            ));
+        }
+        let unknown = keys
+            .iter()
+            .zip(known)
+            .filter(|(_, known)| !known)
+            .map(|(key, _)| key);
+        let gone = stream::iter(unknown.map(|key| self.shared.blobs.delete(key)))
+            .buffer_unordered(AT_ONCE)
+            .try_fold(0, |sum, ()| async move { Ok(sum + 1) })
+            .await?;
+        Ok(gone)
+    }
+}
+
+/// Whether an object is older than `before` by its key and by the store's clock.
+/// One whose key is not ours is never old.
+fn is_old(found: &Listed, before: Millis) -> bool {
+    let Some(id) = key::id(&found.key) else {
+        return false;
+    };
+    id.made_at() < before && found.modified < before
+}
