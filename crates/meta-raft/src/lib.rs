@@ -1,1 +1,18 @@
-//! Metadata on Raft: log, state engine, sequencer and snapshots.
+//! Metadata on Raft: the log, the state engine, snapshots, and the sequencer
+//! that evaluates commands on the leader and replicates their effects.
+//!
+//! A [`Node`] is one member and implements [`postrider_meta::Meta`]. Evaluation
+//! itself is the domain's; this crate orders, replicates, stores and answers.
+
+mod batch;
+mod engine;
+mod error;
+mod hints;
+mod log;
+mod machine;
+mod raft;
+mod snapshot;
+
+pub use batch::Batch;
+pub use error::{Error, Result};
+pub use raft::{Applied, Entry, LogId, StoredMembership, TypeConfig, Vote};

@@ -1,0 +1,93 @@
+//! One consistent state of the engine, readable: what queries, the sequencer
+//! and snapshots read from. Stands still while writes go on.
+
+use std::future::{Future, ready};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fjall::Readable;
+use postrider_kv::{Error, Pair, Range, Read, Result};
+
+use super::{Generation, Progress};
+
+/// A consistent state. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct View {
+    generation: Arc<Generation>,
+    snapshot: fjall::Snapshot,
+}
+
+impl View {
+    pub(super) fn new(generation: Arc<Generation>) -> Self {
+        let snapshot = generation.db.snapshot();
+        Self {
+            generation,
+            snapshot,
+        }
+    }
+
+    /// How far this state has come.
+    pub(crate) fn progress(&self) -> Result<Progress> {
+        let row = |key: &str| {
+            let row = self.snapshot.get(&self.generation.facts, key);
+            row.map(|row| row.map(Bytes::from))
+                .map_err(|error| self.failed(&error))
+        };
+        Progress::decode(row(super::PROGRESS)?, row(super::MEMBERSHIP)?)
+            .map_err(|reason| Error::Engine(reason.to_string()))
+    }
+
+    /// All pairs in the order of their keys.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = Result<Pair>> + '_ {
+        let pairs = self.snapshot.iter(&self.generation.data);
+        pairs.map(|guard| self.pair(guard))
+    }
+
+    fn pair(&self, guard: fjall::Guard) -> Result<Pair> {
+        let (key, value) = guard.into_inner().map_err(|error| self.failed(&error))?;
+        Ok((key.into(), value.into()))
+    }
+
+    fn read(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        let value = self.snapshot.get(&self.generation.data, key);
+        let value = value.map_err(|error| self.failed(&error))?;
+        Ok(value.map(Bytes::from))
+    }
+
+    fn read_range(&self, range: &Range) -> Result<Vec<Pair>> {
+        if range.start >= range.end || range.limit == 0 {
+            return Ok(Vec::new());
+        }
+        let bounds = range.start.as_slice()..range.end.as_slice();
+        let found = self.snapshot.range(&self.generation.data, bounds);
+        if range.reverse {
+            let pairs = found.rev().take(range.limit);
+            pairs.map(|guard| self.pair(guard)).collect()
+        } else {
+            let pairs = found.take(range.limit);
+            pairs.map(|guard| self.pair(guard)).collect()
+        }
+    }
+
+    fn failed(&self, error: &fjall::Error) -> Error {
+        self.generation.distrust(error);
+        Error::Engine(error.to_string())
+    }
+}
+
+impl Read for View {
+    fn get(&self, key: &[u8]) -> impl Future<Output = Result<Option<Bytes>>> + Send {
+        ready(self.read(key))
+    }
+
+    fn get_many(
+        &self,
+        keys: &[Vec<u8>],
+    ) -> impl Future<Output = Result<Vec<Option<Bytes>>>> + Send {
+        ready(keys.iter().map(|key| self.read(key)).collect())
+    }
+
+    fn range(&self, range: Range) -> impl Future<Output = Result<Vec<Pair>>> + Send {
+        ready(self.read_range(&range))
+    }
+}
