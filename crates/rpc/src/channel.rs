@@ -1,0 +1,95 @@
+//! Connections to other nodes, made when first used and kept, and the server
+//! with the same limits.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tonic::transport::{Channel, Endpoint, Server};
+
+use crate::tls::{Error, Tls};
+
+/// How long to wait for the other side.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// For a connection.
+    pub connect: Duration,
+    /// Between signs of life on an idle connection.
+    pub keepalive: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(2),
+            keepalive: Duration::from_secs(5),
+        }
+    }
+}
+
+/// One connection per address, shared by all calls; it reconnects by itself.
+#[derive(Clone)]
+pub struct Channels {
+    tls: Tls,
+    timeouts: Timeouts,
+    open: Arc<Mutex<HashMap<String, Channel>>>,
+}
+
+impl Channels {
+    /// No connections yet.
+    pub fn new(tls: Tls, timeouts: Timeouts) -> Self {
+        Self {
+            tls,
+            timeouts,
+            open: Arc::default(),
+        }
+    }
+
+    /// The connection to `address` (HOST:PORT). Needs no network: it connects
+    /// with the first call.
+    pub fn get(&self, address: &str) -> Result<Channel, Error> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(channel) = open.get(address) {
+            return Ok(channel.clone());
+        }
+        let client = self.tls.client();
+        let scheme = if client.is_some() { "https" } else { "http" };
+        let setup = |source| Error::Setup {
+            target: address.to_owned(),
+            source,
+        };
+        let mut endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))
+            .map_err(|_| Error::Address(address.to_owned()))?
+            .connect_timeout(self.timeouts.connect)
+            .http2_keep_alive_interval(self.timeouts.keepalive)
+            .keep_alive_timeout(self.timeouts.keepalive)
+            .keep_alive_while_idle(true)
+            .initial_stream_window_size(4 << 20)
+            .initial_connection_window_size(16 << 20)
+            .tcp_nodelay(true);
+        if let Some(client) = client {
+            endpoint = endpoint.tls_config(client).map_err(setup)?;
+        }
+        let channel = endpoint.connect_lazy();
+        open.insert(address.to_owned(), channel.clone());
+        Ok(channel)
+    }
+}
+
+/// A server with this node's TLS and the limits that its clients expect.
+pub fn server(tls: &Tls, timeouts: Timeouts) -> Result<Server, Error> {
+    let mut server = Server::builder()
+        .tcp_nodelay(true)
+        .http2_keepalive_interval(Some(timeouts.keepalive))
+        .http2_keepalive_timeout(Some(timeouts.keepalive))
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(16 << 20)
+        .max_concurrent_streams(4096);
+    if let Some(config) = tls.server() {
+        server = server.tls_config(config).map_err(|source| Error::Setup {
+            target: "this node".into(),
+            source,
+        })?;
+    }
+    Ok(server)
+}
