@@ -1,1 +1,18 @@
-//! SMTP reception, submission and LMTP sessions.
+//! Mail coming in: SMTP from other servers, submission from users, LMTP from a
+//! mail server in front.
+//!
+//! [`Server`] is a [`postrider_net::Service`]; one per [`Role`]. A session
+//! parses nothing itself (`proto::smtp` does), asks `meta` who the recipients
+//! are, streams the content into `body`, and delivers with one
+//! [`postrider_meta::command::Accept`]. It answers 250 only after that command
+//! has returned: nothing is held that matters. It never sends mail on.
+
+mod envelope;
+mod header;
+mod server;
+mod session;
+mod settings;
+mod trace;
+
+pub use server::{Handles, Role, Server};
+pub use settings::Settings;

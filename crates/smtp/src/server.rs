@@ -1,0 +1,115 @@
+//! [`Server`]: what all sessions of one role share.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use postrider_auth::Authenticator;
+use postrider_body::Bodies;
+use postrider_meta::Client;
+use postrider_net::{Busy, Connection, Drain, RateLimiter, Service, Tls, address_key};
+
+use crate::Settings;
+use crate::session::Session;
+
+/// Client addresses whose messages are counted at once.
+const RATE_CAPACITY: usize = 100_000;
+
+/// What the sessions work with.
+#[derive(Clone)]
+pub struct Handles {
+    /// The metadata.
+    pub meta: Client,
+    /// The message bodies.
+    pub bodies: Bodies,
+    /// Logins.
+    pub auth: Authenticator,
+    /// TLS for STARTTLS; None offers none.
+    pub tls: Option<Tls>,
+}
+
+/// What a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Mail from other servers (port 25). No logins.
+    Mx,
+    /// Mail from users with STARTTLS (port 587, RFC 6409).
+    Submission,
+    /// Mail from users; the listener does TLS from the start (port 465, RFC 8314).
+    Submissions,
+    /// Mail from a server in front (RFC 2033). No logins.
+    Lmtp,
+}
+
+impl Role {
+    /// Whether users send here: with a login, from their own addresses.
+    pub(crate) const fn is_submission(self) -> bool {
+        matches!(self, Self::Submission | Self::Submissions)
+    }
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mx => "smtp",
+            Self::Submission => "submission",
+            Self::Submissions => "submissions",
+            Self::Lmtp => "lmtp",
+        }
+    }
+}
+
+/// Serves SMTP or LMTP connections in one role. Cheap to clone.
+#[derive(Clone)]
+pub struct Server(Arc<Shared>);
+
+/// What sessions see of their server.
+pub(crate) struct Shared {
+    pub(crate) handles: Handles,
+    pub(crate) settings: Settings,
+    pub(crate) role: Role,
+    rate: RateLimiter<IpAddr>,
+}
+
+impl Shared {
+    /// Whether `peer` may send without a login.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.settings
+            .trusted_networks
+            .iter()
+            .any(|n| n.contains(peer))
+    }
+
+    /// Counts a message from `peer`; false if there were too many.
+    pub(crate) fn admit_message(&self, peer: IpAddr) -> bool {
+        self.rate.try_acquire(&address_key(peer))
+    }
+}
+
+impl Server {
+    /// A server in `role`.
+    pub fn new(handles: Handles, settings: Settings, role: Role) -> Self {
+        let per_minute = settings.max_messages_per_minute;
+        Self(Arc::new(Shared {
+            handles,
+            role,
+            rate: RateLimiter::new(per_minute, Duration::from_secs(60), RATE_CAPACITY),
+            settings,
+        }))
+    }
+}
+
+impl Service for Server {
+    async fn serve(&self, connection: Connection, drain: Drain) {
+        Session::new(&self.0, connection, drain).run().await;
+    }
+
+    fn busy_reply(&self, busy: Busy) -> &'static [u8] {
+        match busy {
+            Busy::Total => b"421 4.3.2 too many connections, try again later\r\n",
+            Busy::PerAddress => b"421 4.7.0 too many connections from your address\r\n",
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        self.0.role.as_str()
+    }
+}

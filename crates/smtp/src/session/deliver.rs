@@ -1,0 +1,276 @@
+//! The end of a transaction: one [`Accept`] for all recipients, and the replies.
+//! 250 is gathered only after it returned.
+
+use bytes::Bytes;
+use metrics::counter;
+use postrider_meta::command::{Accept, Delivery};
+use postrider_meta::{Error, NewBody, Refusal};
+use postrider_proto::smtp::Reply;
+use postrider_types::{BodyId, Flags, Millis};
+
+use super::{End, Incoming, Session};
+use crate::Role;
+use crate::envelope::Envelope;
+use crate::header::Header;
+use crate::trace::{self, Trace};
+
+/// The reply to each target.
+type Verdicts = Vec<Result<(), Reply>>;
+
+impl Session<'_> {
+    /// All content has come: delivers it and answers. Ends the transaction.
+    pub(super) async fn complete(&mut self, incoming: Incoming) -> Result<(), End> {
+        let Some(transaction) = self.transaction.take() else {
+            return self.refuse(503, (5, 5, 1), "MAIL comes first");
+        };
+        let envelope = transaction.envelope;
+        let replies = match incoming.finish().await {
+            Ok((body, header)) => self.deliver(&envelope, body, &header).await,
+            Err(refusal) => {
+                self.log_refusal("message", &sender(&envelope), &refusal);
+                self.same_for_all(&envelope, &refusal)
+            }
+        };
+        for reply in replies {
+            self.answer(&reply)?;
+        }
+        Ok(())
+    }
+
+    /// RFC 2033 §4.2: LMTP answers for each recipient, SMTP once.
+    fn same_for_all(&self, envelope: &Envelope, reply: &Reply) -> Vec<Reply> {
+        let count = if self.role() == Role::Lmtp {
+            envelope.recipients.len()
+        } else {
+            1
+        };
+        vec![reply.clone(); count]
+    }
+
+    async fn deliver(&mut self, envelope: &Envelope, body: NewBody, header: &Header) -> Vec<Reply> {
+        // RFC 5321 §6.3
+        if header.hops() > self.server.settings.max_hops {
+            let reply = Reply::new(
+                554,
+                (5, 4, 6),
+                "the message has gone through too many servers",
+            );
+            self.log_refusal("message", &sender(envelope), &reply);
+            return self.same_for_all(envelope, &reply);
+        }
+        let (id, size) = (body.id, body.size);
+        let verdicts = match self.accept(envelope, body, header).await {
+            Ok(verdicts) => verdicts,
+            Err(refusal) => {
+                self.log_refusal("message", &sender(envelope), &refusal);
+                return self.same_for_all(envelope, &refusal);
+            }
+        };
+        self.tell(envelope, id, size, &verdicts);
+        if self.role() == Role::Lmtp {
+            let recipients = envelope.recipients.iter();
+            return recipients
+                .map(|r| verdict(&verdicts, &r.targets, id))
+                .collect();
+        }
+        let all: Vec<u32> = (0..).take(verdicts.len()).collect();
+        vec![verdict(&verdicts, &all, id)]
+    }
+
+    /// Runs the command: what became of each target, or why nothing could be done.
+    async fn accept(
+        &mut self,
+        envelope: &Envelope,
+        body: NewBody,
+        header: &Header,
+    ) -> Result<Verdicts, Reply> {
+        let now = self.server.handles.meta.clock().now();
+        let received = self.trace(envelope, body.id, now).received();
+        let overdraft = overdrafts(envelope, self.role());
+        let reverse_path = envelope.mail.reverse_path.as_ref();
+        let mut verdicts = Verdicts::with_capacity(envelope.targets.len());
+        let mut deliveries = Vec::with_capacity(envelope.targets.len());
+        for (target, overdraft) in envelope.targets.iter().zip(overdraft) {
+            if header.was_delivered_to(&target.delivered_to) {
+                let text = format!(
+                    "the message was delivered to {} before",
+                    target.delivered_to
+                );
+                verdicts.push(Err(Reply::new(554, (5, 4, 6), text)));
+                continue;
+            }
+            verdicts.push(Ok(()));
+            let prefix = trace::return_path(reverse_path, &target.delivered_to) + &received;
+            deliveries.push(Delivery {
+                account: target.account,
+                mailbox: target.mailbox.clone(),
+                prefix: Bytes::from(prefix),
+                flags: Flags::new(),
+                overdraft,
+            });
+        }
+        if deliveries.is_empty() {
+            return Ok(verdicts);
+        }
+        let accept = Accept {
+            body,
+            deliveries,
+            received: now,
+        };
+        let verdict = self.server.handles.meta.run(accept).await;
+        let (verdict, _) = verdict.map_err(|error| unavailable(&error))?;
+        let accepted = verdict.map_err(|refusal| refused(&refusal))?;
+        let mut results = accepted.deliveries.into_iter();
+        for verdict in verdicts.iter_mut().filter(|v| v.is_ok()) {
+            *verdict = match results.next() {
+                Some(Ok(_)) => Ok(()),
+                Some(Err(refusal)) => Err(refused(&refusal)),
+                None => Err(unavailable(&Error::Failed(
+                    "a delivery has no result".into(),
+                ))),
+            };
+        }
+        Ok(verdicts)
+    }
+
+    fn trace(&self, envelope: &Envelope, id: BodyId, received: Millis) -> Trace<'_> {
+        let greeting = self.greeting.as_ref();
+        Trace {
+            client: greeting.map_or("unknown", |g| &g.name),
+            peer: self.peer,
+            hostname: &self.server.settings.hostname,
+            lmtp: self.role() == Role::Lmtp,
+            extended: greeting.is_some_and(|g| g.extended),
+            utf8: envelope.mail.parameters.smtp_utf8,
+            authenticated: self.login.is_some(),
+            tls: self.connection.tls(),
+            id,
+            only_recipient: match &envelope.recipients[..] {
+                [only] => Some(only.path.clone()),
+                _ => None,
+            },
+            received,
+        }
+    }
+
+    /// Logs and counts what became of a message.
+    fn tell(&mut self, envelope: &Envelope, id: BodyId, size: u64, verdicts: &Verdicts) {
+        let role = self.role().as_str();
+        let delivered = verdicts.iter().filter(|v| v.is_ok()).count();
+        for (target, verdict) in envelope.targets.iter().zip(verdicts) {
+            if let Err(reply) = verdict {
+                self.log_refusal("delivery", &target.delivered_to, reply);
+            }
+        }
+        if delivered == 0 {
+            return;
+        }
+        self.commands = 0;
+        self.errors = 0;
+        counter!("postrider_smtp_messages_accepted_total", "role" => role).increment(1);
+        counter!("postrider_smtp_deliveries_total", "role" => role).increment(delivered as u64);
+        counter!("postrider_smtp_bytes_accepted_total", "role" => role).increment(size);
+        tracing::info!(
+            role,
+            peer = %self.peer,
+            %id,
+            sender = sender(envelope),
+            size,
+            recipients = envelope.recipients.len(),
+            delivered,
+            login = self.login.as_ref().map(|l| l.account.0),
+            tls = self.connection.is_tls(),
+            "accepted a message"
+        );
+        tracing::debug!(
+            %id,
+            envelope_id = envelope.mail.parameters.envelope_id.as_deref(),
+            ret = ?envelope.mail.parameters.ret,
+            notify = ?envelope.recipients.iter().map(|r| r.parameters.notify).collect::<Vec<_>>(),
+            "asked for notices"
+        );
+    }
+}
+
+/// Which targets get the message even if it alone exceeds their quota: those
+/// whose refusal could not be told, since others get it under the same reply.
+fn overdrafts(envelope: &Envelope, role: Role) -> Vec<bool> {
+    let mut overdraft =
+        vec![envelope.targets.len() > 1 && role != Role::Lmtp; envelope.targets.len()];
+    for recipient in envelope.recipients.iter().filter(|r| r.targets.len() > 1) {
+        for &place in &recipient.targets {
+            if let Some(overdraft) = overdraft.get_mut(place as usize) {
+                *overdraft = true;
+            }
+        }
+    }
+    overdraft
+}
+
+/// The one reply for several targets: good if any of them got the message.
+fn verdict(verdicts: &Verdicts, places: &[u32], id: BodyId) -> Reply {
+    let mut found = places
+        .iter()
+        .filter_map(|&place| verdicts.get(place as usize));
+    let accepted = || Reply::new(250, (2, 0, 0), format!("accepted as {id}"));
+    match found.clone().find_map(|v| v.as_ref().ok()) {
+        Some(()) => accepted(),
+        None => found
+            .find_map(|v| v.as_ref().err().cloned())
+            .unwrap_or_else(accepted),
+    }
+}
+
+fn sender(envelope: &Envelope) -> String {
+    envelope
+        .mail
+        .reverse_path
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+/// RFC 1870 §6.3
+pub(super) fn too_large() -> Reply {
+    Reply::new(552, (5, 3, 4), "the message is too large")
+}
+
+/// The metadata store did not answer.
+pub(super) fn unavailable(error: &Error) -> Reply {
+    tracing::warn!(%error, "answering a temporary failure");
+    Reply::new(
+        451,
+        (4, 3, 0),
+        "the mail store is not available, try again later",
+    )
+}
+
+/// The domain said no.
+fn refused(refusal: &Refusal) -> Reply {
+    match refusal {
+        Refusal::OverQuota => Reply::new(552, (5, 2, 2), "the mailbox is full"),
+        Refusal::Closed => Reply::new(550, (5, 2, 1), "the mailbox is closed"),
+        Refusal::NotFound(_) => Reply::new(550, (5, 1, 1), "the mailbox is gone"),
+        Refusal::InlineBudget => {
+            tracing::warn!("the inline budget is used up: is the object store away?");
+            Reply::new(
+                451,
+                (4, 3, 1),
+                "no room to store the message now, try again later",
+            )
+        }
+        Refusal::BodyExpired => Reply::new(
+            451,
+            (4, 3, 0),
+            "the message took too long to come, send it again",
+        ),
+        other => {
+            tracing::error!(refusal = %other, "a delivery was refused as malformed");
+            Reply::new(
+                451,
+                (4, 3, 0),
+                "the message cannot be stored now, try again later",
+            )
+        }
+    }
+}

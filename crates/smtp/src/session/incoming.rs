@@ -1,0 +1,207 @@
+//! The content of one message on its way from the connection into `body`.
+//! Content that is refused is still read to its end, but kept nowhere.
+
+use std::time::Duration;
+
+use postrider_body::{Error as BodyError, Intake};
+use postrider_message::date;
+use postrider_meta::NewBody;
+use postrider_proto::smtp::{Content, Reply, Violation};
+use postrider_types::BodyId;
+use tokio::time::Instant;
+
+use super::{End, Session, deliver};
+use crate::Settings;
+use crate::header::{Header, Missing};
+
+/// How long any message may take, however small.
+const FREE_TIME: Duration = Duration::from_secs(300);
+/// The size of reads once a message turns out to be large.
+const LARGE_READ: usize = 64 << 10;
+
+/// Content that is being received.
+pub(super) struct Incoming {
+    pub(super) content: Content,
+    header: Header,
+    /// None once the content is refused.
+    intake: Option<Intake>,
+    refusal: Option<Reply>,
+    /// Bytes as they came, refused ones included.
+    received: u64,
+    declared: u64,
+    max_size: u64,
+    started: Instant,
+    scratch: Vec<u8>,
+}
+
+impl Incoming {
+    /// Bytes came in from the connection.
+    pub(super) fn count(&mut self, bytes: usize) {
+        self.received = self.received.saturating_add(bytes as u64);
+    }
+
+    /// Takes the next content.
+    pub(super) async fn take(&mut self, piece: &[u8]) {
+        if let Some(violation) = self.content.violation() {
+            self.refuse(broken(violation));
+        }
+        let Some(intake) = &mut self.intake else {
+            return;
+        };
+        if intake.size().saturating_add(piece.len() as u64) > self.max_size {
+            self.refuse(deliver::too_large());
+            return;
+        }
+        let written = if self.header.is_done() {
+            intake.write(piece).await
+        } else {
+            self.header.push(piece, &mut self.scratch);
+            let written = intake.write(&self.scratch).await;
+            self.scratch.clear();
+            written
+        };
+        if let Err(error) = written {
+            self.refuse(body_refusal(&error));
+        }
+    }
+
+    /// Why the content is refused, so far.
+    pub(super) fn refusal(&self) -> Option<&Reply> {
+        self.refusal.as_ref()
+    }
+
+    /// Refuses the content, unless it is refused already.
+    pub(super) fn refuse(&mut self, reply: Reply) {
+        self.intake = None;
+        self.scratch = Vec::new();
+        self.refusal.get_or_insert(reply);
+    }
+
+    /// The content has ended: the body, and what its header told.
+    pub(super) async fn finish(mut self) -> Result<(NewBody, Header), Reply> {
+        if self.content.finish() {
+            // BDAT alone can leave the last line open.
+            self.take(b"\r\n").await;
+        }
+        if let Some(violation) = self.content.violation() {
+            self.refuse(broken(violation));
+        }
+        let Some(mut intake) = self.intake else {
+            return Err(self.refusal.unwrap_or_else(deliver::too_large));
+        };
+        self.header.finish(&mut self.scratch);
+        intake
+            .write(&self.scratch)
+            .await
+            .map_err(|error| body_refusal(&error))?;
+        let body = intake
+            .finish()
+            .await
+            .map_err(|error| body_refusal(&error))?;
+        Ok((body, self.header))
+    }
+
+    /// How long to wait for the next bytes; an end if they come too slowly or
+    /// there is no end to what is refused.
+    fn patience(&self, settings: &Settings) -> Result<Duration, End> {
+        if self.refusal.is_some() && self.received > self.max_size.saturating_mul(2) {
+            return Err(End(self.refusal.clone()));
+        }
+        let mut patience = settings.data_timeout;
+        // A rate of 0 is no limit.
+        if let Some(earned) = self.received.checked_div(settings.min_data_rate) {
+            let allowed = FREE_TIME + Duration::from_secs(earned);
+            patience = patience.min(allowed.saturating_sub(self.started.elapsed()));
+        }
+        if patience.is_zero() {
+            return Err(End::saying(421, (4, 4, 2), "the message comes too slowly"));
+        }
+        Ok(patience)
+    }
+
+    /// How many bytes to read at once.
+    fn hint(&self) -> usize {
+        let large = self.received.max(self.declared) > 8 << 10;
+        if large { LARGE_READ } else { 0 }
+    }
+}
+
+impl Session<'_> {
+    /// Begins to receive content.
+    pub(super) fn begin(&self, content: Content) -> Incoming {
+        let settings = &self.server.settings;
+        let mail = self.transaction.as_ref().map(|t| &t.envelope.mail);
+        Incoming {
+            content,
+            header: Header::new(self.missing_fields()),
+            intake: Some(self.server.handles.bodies.intake()),
+            refusal: None,
+            received: 0,
+            declared: mail.and_then(|m| m.parameters.size).unwrap_or(0),
+            max_size: settings.max_message_size,
+            started: Instant::now(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Receives content only to drop it.
+    pub(super) fn begin_refused(&self, reply: Reply) -> Incoming {
+        let mut incoming = self.begin(Content::bdat(self.server.settings.max_text_line));
+        incoming.refuse(reply);
+        incoming
+    }
+
+    /// RFC 6409 §8.2, §8.3: what a submitted message gets where it lacks it.
+    fn missing_fields(&self) -> Option<Missing> {
+        if !self.role().is_submission() {
+            return None;
+        }
+        let meta = &self.server.handles.meta;
+        let now = meta.clock().now();
+        let id = BodyId::new(now, meta.random());
+        let host = &self.server.settings.hostname;
+        Some(Missing {
+            date: format!("Date: {}\r\n", date::format(now, 0)),
+            message_id: format!(
+                "Message-ID: {}\r\n",
+                date::message_id(id, host)
+            ),
+        })
+    }
+
+    /// Waits for more content.
+    pub(super) async fn fill(&mut self, incoming: &mut Incoming) -> Result<(), End> {
+        self.flush().await?;
+        let patience = incoming.patience(&self.server.settings)?;
+        self.input
+            .fill(&mut self.connection, incoming.hint(), patience)
+            .await?;
+        Ok(())
+    }
+}
+
+fn broken(violation: Violation) -> Reply {
+    match violation {
+        // RFC 5321 §2.3.8: refused, not mended: the other side may have read it
+        // as several messages.
+        Violation::BareLf => Reply::new(554, (5, 6, 0), "the message has an LF without a CR"),
+        Violation::BareCr => Reply::new(554, (5, 6, 0), "the message has a CR without an LF"),
+        Violation::LongLine => {
+            Reply::new(554, (5, 6, 0), "the message has a line that is too long")
+        }
+    }
+}
+
+fn body_refusal(error: &BodyError) -> Reply {
+    match error {
+        BodyError::TooLarge { .. } => deliver::too_large(),
+        error => {
+            tracing::warn!(%error, "cannot take in a message");
+            Reply::new(
+                451,
+                (4, 3, 0),
+                "the message cannot be stored now, try again later",
+            )
+        }
+    }
+}

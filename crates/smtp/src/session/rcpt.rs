@@ -1,0 +1,274 @@
+//! RCPT (RFC 5321 §4.1.1.3): who receives, and may they be reached from here.
+//!
+//! Recipients that are pipelined are looked up at the same time.
+
+use std::net::IpAddr;
+
+use futures::future::join_all;
+use postrider_meta::query::{Recipient, Resolution, Resolve};
+use postrider_meta::{Client, Error, ReadAt, query};
+use postrider_proto::smtp::{
+    Command, ForwardPath, Host, MAX_COMMAND_LINE, Mailbox, Rcpt, RcptParameters, Reply,
+};
+use postrider_types::{Address, DomainName};
+
+use super::{End, Session, deliver};
+use crate::Settings;
+
+/// The most pipelined recipients that are looked up at once.
+const MAX_BATCH: usize = 64;
+/// Local domains that `<postmaster>` is looked for in.
+const POSTMASTER_DOMAINS: u32 = 10;
+
+/// One RCPT of a batch, as far as it can be judged alone.
+struct Asked {
+    path: String,
+    parameters: RcptParameters,
+    forward_path: ForwardPath,
+}
+
+impl Session<'_> {
+    pub(super) async fn rcpt(&mut self, first: Rcpt) -> Result<(), End> {
+        let mut batch = vec![self.prepare(first)];
+        while batch.len() < MAX_BATCH && self.next_is(b"RCPT ") {
+            let Ok(Some(line)) = self.input.next_line(MAX_COMMAND_LINE) else {
+                break;
+            };
+            self.count_command()?;
+            let parsed = match line.strip_suffix(b"\r\n") {
+                Some(line) => Command::parse(line).map_err(|error| error.reply()),
+                None => Err(Reply::new(500, (5, 5, 2), "a command line ends with CRLF")),
+            };
+            batch.push(match parsed {
+                Ok(Command::Rcpt(rcpt)) => self.prepare(rcpt),
+                Ok(_) => Err(Reply::new(500, (5, 5, 1), "command not recognized")),
+                Err(reply) => Err(reply),
+            });
+        }
+        let lookup = self.lookup();
+        let found = join_all(batch.iter().map(async |asked| match asked {
+            Ok(asked) => lookup.find(&asked.forward_path).await,
+            Err(reply) => Err(reply.clone()),
+        }))
+        .await;
+        for (asked, found) in batch.into_iter().zip(found) {
+            let path = asked.as_ref().map(|a| a.path.clone()).unwrap_or_default();
+            let reply = match (asked, found) {
+                (Ok(asked), Ok(found)) => self.add(asked, found),
+                (_, Err(reply)) | (Err(reply), _) => reply,
+            };
+            if !reply.is_positive() {
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.envelope.refused = true;
+                }
+                self.log_refusal("recipient", &path, &reply);
+            }
+            self.answer(&reply)?;
+        }
+        Ok(())
+    }
+
+    /// What can be said of a recipient without asking anybody.
+    fn prepare(&self, rcpt: Rcpt) -> Result<Asked, Reply> {
+        let Some(transaction) = &self.transaction else {
+            return Err(Reply::new(503, (5, 5, 1), "MAIL comes first"));
+        };
+        if transaction.incoming.is_some() {
+            return Err(Reply::new(503, (5, 5, 1), "not within the message"));
+        }
+        if transaction.envelope.recipients.len() >= self.server.settings.max_recipients {
+            return Err(too_many());
+        }
+        let utf8 = transaction.envelope.mail.parameters.smtp_utf8;
+        if let ForwardPath::Mailbox(mailbox) = &rcpt.forward_path
+            && !utf8
+            && !mailbox.is_ascii()
+        {
+            // RFC 6531 §3.5
+            let text = "the address is not ASCII: give MAIL the SMTPUTF8 parameter";
+            return Err(Reply::new(553, (5, 6, 7), text));
+        }
+        Ok(Asked {
+            path: rcpt.forward_path.to_string(),
+            parameters: rcpt.parameters,
+            forward_path: rcpt.forward_path,
+        })
+    }
+
+    fn lookup(&self) -> Lookup<'_> {
+        let size = self
+            .transaction
+            .as_ref()
+            .and_then(|t| t.envelope.mail.parameters.size);
+        Lookup {
+            meta: &self.server.handles.meta,
+            settings: &self.server.settings,
+            size: size.unwrap_or(0),
+            local_sender: self.is_local(),
+            here: self.connection.local().ip(),
+        }
+    }
+
+    fn add(&mut self, asked: Asked, found: Vec<Recipient>) -> Reply {
+        let max = self.server.settings.max_recipients;
+        let Some(transaction) = &mut self.transaction else {
+            return Reply::new(503, (5, 5, 1), "MAIL comes first");
+        };
+        let envelope = &mut transaction.envelope;
+        if envelope.recipients.len() >= max || !envelope.add(asked.path, asked.parameters, found) {
+            return too_many();
+        }
+        Reply::new(250, (2, 1, 5), "recipient accepted")
+    }
+}
+
+/// RFC 5321 §4.5.3.1.10: the rest may come in another transaction.
+fn too_many() -> Reply {
+    Reply::new(
+        452,
+        (4, 5, 3),
+        "too many recipients, send to the rest later",
+    )
+}
+
+/// Looks up the recipients of one transaction.
+struct Lookup<'a> {
+    meta: &'a Client,
+    settings: &'a Settings,
+    size: u64,
+    local_sender: bool,
+    /// Our address on this connection.
+    here: IpAddr,
+}
+
+impl Lookup<'_> {
+    /// The accounts that receive mail to `path`.
+    async fn find(&self, path: &ForwardPath) -> Result<Vec<Recipient>, Reply> {
+        match path {
+            ForwardPath::Postmaster => self.postmaster().await,
+            ForwardPath::Mailbox(mailbox) if is_postmaster(mailbox) => match mailbox.host() {
+                Host::Literal(ip) if *ip == self.here => self.postmaster().await,
+                Host::Literal(_) => Err(self.foreign()),
+                Host::Domain(domain) => self.postmaster_of(domain, mailbox).await,
+            },
+            ForwardPath::Mailbox(mailbox) => match mailbox.address() {
+                Some(address) => self.refer(self.resolve(address).await?, mailbox),
+                None => Err(match mailbox.host() {
+                    Host::Literal(_) => self.foreign(),
+                    // No stored address looks like this.
+                    Host::Domain(_) => unknown(mailbox),
+                }),
+            },
+        }
+    }
+
+    /// RFC 5321 §4.5.1: postmaster exists in each domain. Its own address
+    /// comes first, then the account that the settings name.
+    async fn postmaster_of(
+        &self,
+        domain: &DomainName,
+        asked: &Mailbox,
+    ) -> Result<Vec<Recipient>, Reply> {
+        let own = match Address::new("postmaster", domain.clone()) {
+            Ok(own) => self.resolve(own).await?,
+            Err(_) => Resolution::Unknown,
+        };
+        match (own, &self.settings.postmaster) {
+            (Resolution::Unknown, Some(configured)) => {
+                self.refer(self.resolve(configured.clone()).await?, asked)
+            }
+            (Resolution::Unknown, None) => {
+                tracing::warn!(
+                    domain = domain.as_str(),
+                    "mail to postmaster is refused: add an alias postmaster@{domain}, or set smtp.postmaster"
+                );
+                Err(unknown(asked))
+            }
+            (own, _) => self.refer(own, asked),
+        }
+    }
+
+    /// `<postmaster>` without a domain: the account that the settings name,
+    /// else the first local domain that has one.
+    async fn postmaster(&self) -> Result<Vec<Recipient>, Reply> {
+        if let Some(configured) = &self.settings.postmaster {
+            return self.refer(self.resolve(configured.clone()).await?, &"postmaster");
+        }
+        let question = query::Domains {
+            after: None,
+            limit: POSTMASTER_DOMAINS,
+        };
+        let domains = self.meta.ask(question, ReadAt::Latest).await;
+        let (domains, _) = domains.map_err(|error| deliver::unavailable(&error))?;
+        for domain in domains.items {
+            if let Ok(address) = Address::new("postmaster", domain.name)
+                && let found @ Resolution::Local(_) = self.resolve(address).await?
+            {
+                return self.refer(found, &"postmaster");
+            }
+        }
+        tracing::warn!("mail to postmaster is refused: set smtp.postmaster");
+        Err(unknown(&"postmaster"))
+    }
+
+    async fn resolve(&self, address: Address) -> Result<Resolution, Reply> {
+        let question = Resolve {
+            address,
+            size: self.size,
+            local_sender: self.local_sender,
+            now: self.meta.clock().now(),
+        };
+        let answer: Result<_, Error> = self.meta.ask(question, ReadAt::Latest).await;
+        answer
+            .map(|(found, _)| found)
+            .map_err(|error| deliver::unavailable(&error))
+    }
+
+    /// The accounts of a resolution, or the reply that refuses `asked`.
+    fn refer(
+        &self,
+        found: Resolution,
+        asked: &dyn std::fmt::Display,
+    ) -> Result<Vec<Recipient>, Reply> {
+        Err(match found {
+            Resolution::Local(recipients) => return Ok(recipients),
+            Resolution::Foreign => self.foreign(),
+            Resolution::Unknown => unknown(asked),
+            Resolution::Closed => Reply::new(550, (5, 2, 1), format!("<{asked}> is closed")),
+            Resolution::OverQuota { exceeds: false } => {
+                Reply::new(452, (4, 2, 2), format!("the mailbox of <{asked}> is full"))
+            }
+            Resolution::OverQuota { exceeds: true } => {
+                let text = format!("the message is larger than the mailbox of <{asked}>");
+                Reply::new(552, (5, 2, 2), text)
+            }
+            Resolution::Internal => Reply::new(
+                550,
+                (5, 7, 1),
+                format!("<{asked}> takes mail from inside only"),
+            ),
+            Resolution::Undeliverable(why) => Reply::new(
+                550,
+                (5, 4, 0),
+                format!("<{asked}> cannot be delivered to: {why}"),
+            ),
+        })
+    }
+
+    fn foreign(&self) -> Reply {
+        if self.local_sender {
+            let text = "sending to other servers is not set up on this node yet";
+            Reply::new(554, (5, 3, 3), text)
+        } else {
+            Reply::new(554, (5, 7, 1), "relay not permitted")
+        }
+    }
+}
+
+fn is_postmaster(mailbox: &Mailbox) -> bool {
+    mailbox.local().eq_ignore_ascii_case("postmaster")
+}
+
+fn unknown(asked: &dyn std::fmt::Display) -> Reply {
+    Reply::new(550, (5, 1, 1), format!("<{asked}> is not known here"))
+}
