@@ -1,0 +1,18 @@
+//! DELE: marks a message; it is removed at QUIT.
+
+use super::NO_SUCH_MESSAGE;
+use crate::session::{Session, Step};
+
+pub(crate) fn run(session: &mut Session<'_>, message: u32) -> Step {
+    let Some(maildrop) = &mut session.maildrop else {
+        return Ok(());
+    };
+    match maildrop.index(message) {
+        Some(index) => {
+            maildrop.mark(index);
+            session.ok("marked for deletion");
+            Ok(())
+        }
+        None => session.wrong(NO_SUCH_MESSAGE),
+    }
+}
