@@ -23,6 +23,10 @@ pub(crate) const CHUNK: u64 = 256 << 10;
 /// The most chunks in one request (8 MiB).
 const RUN: usize = 32;
 
+/// Chunks that a request fetches when the one before its first is here: somebody
+/// reads from start to end (1 MiB).
+const AHEAD: u64 = 4;
+
 /// Requests of one caller at the same time.
 const AT_ONCE: usize = 4;
 
@@ -138,7 +142,7 @@ impl Cache {
             // Claim the following missing chunks too, without waiting: whoever
             // waited while holding a claim could wait in a circle.
             let mut guards: Vec<Guard<'_>> = vec![guard];
-            for number in next + 1..run.end {
+            for number in next + 1..self.reach(object, next).max(run.end) {
                 let chunk = Chunk(object.clone(), number);
                 match self.chunks.get_value_or_guard(&chunk, Some(Duration::ZERO)) {
                     GuardResult::Guard(guard) => guards.push(guard),
@@ -159,11 +163,27 @@ impl Cache {
                 }
                 // Refused only if the entry was replaced meanwhile: still correct.
                 let _ = guard.insert(chunk.clone());
-                loaded.push(chunk);
+                if next + (i as u64) < run.end {
+                    loaded.push(chunk);
+                }
             }
             next = end;
         }
         Ok(loaded)
+    }
+
+    /// Up to where to read if chunk `missing` is: further than asked where reads
+    /// seem to go from start to end. Chunks behind the object's end are empty.
+    fn reach(&self, object: &Arc<str>, missing: u64) -> u64 {
+        let before = missing
+            .checked_sub(1)
+            .map(|before| Chunk(object.clone(), before));
+        let sequential = before.is_some_and(|before| self.chunks.contains_key(&before));
+        if sequential {
+            missing.saturating_add(AHEAD)
+        } else {
+            missing
+        }
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Store {
     pub(crate) backend: Backend,
     pub(crate) part_size: usize,
     pub(crate) upload_memory: Arc<Semaphore>,
+    /// How long a writer waits for upload memory.
+    pub(crate) memory_wait: Duration,
     health: Arc<Health>,
     patience: Patience,
     cache: Cache,
@@ -124,6 +126,7 @@ impl Store {
                     .unwrap_or(Semaphore::MAX_PERMITS)
                     .min(Semaphore::MAX_PERMITS),
             )),
+            memory_wait: settings.deadline(),
             health,
             patience,
             cache: Cache::new(settings.cache_size),

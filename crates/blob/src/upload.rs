@@ -2,7 +2,6 @@
 //! is ever whole in memory.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::multipart::{MultipartStore, PartId};
@@ -13,9 +12,6 @@ use tokio::time::timeout;
 
 use crate::request::Op;
 use crate::{Error, Store};
-
-/// How long a writer waits for upload memory.
-const MEMORY_WAIT: Duration = Duration::from_secs(15);
 
 /// An object that is being written. It exists once [`Upload::finish`] returned;
 /// dropped before, it is given up and its parts are removed. (Parts that a store
@@ -77,9 +73,7 @@ impl Upload {
             self.length += piece.len();
             self.buffered.push(piece);
             // A full part waits for more bytes: alone it goes by a plain put.
-            if self.length == self.store.part_size && !bytes.is_empty() {
-                self.send().await?;
-            } else if self.length == self.store.part_size && self.parts.is_some() {
+            if self.length == self.store.part_size && (!bytes.is_empty() || self.parts.is_some()) {
                 self.send().await?;
             }
         }
@@ -105,7 +99,8 @@ impl Upload {
     async fn claim(&mut self, length: usize) -> Result<(), Error> {
         let wanted = u32::try_from(length).expect("a piece is not larger than a part");
         let memory: Arc<Semaphore> = self.store.upload_memory.clone();
-        let permit = match timeout(MEMORY_WAIT, memory.acquire_many_owned(wanted)).await {
+        let permit = match timeout(self.store.memory_wait, memory.acquire_many_owned(wanted)).await
+        {
             Ok(Ok(permit)) => permit,
             Ok(Err(_)) | Err(_) => {
                 return Err(Error::Unavailable(
@@ -153,7 +148,7 @@ impl Upload {
         Ok(())
     }
 
-    async fn begin(&self) -> Result<Parts, Error> {
+    async fn begin(&mut self) -> Result<Parts, Error> {
         let (path, backend) = (&self.path, &self.store.backend);
         match &backend.parts {
             Some(store) => {
