@@ -176,16 +176,17 @@ impl Shared {
         if packs.is_empty() {
             return HashMap::new();
         }
-        stream::iter(packs)
+        // Collected first: as an adapter of the stream, the closure over borrowed keys
+        // keeps every caller's future from being `Send`.
+        let reads: Vec<_> = packs
+            .into_iter()
             .map(|(key, (indexes, ranges))| async move {
                 // An error comes again, with its body's name, when that is read.
-                let read = self
-                    .blobs
-                    .get_ranges(key, &ranges)
-                    .await
-                    .unwrap_or_default();
-                indexes.into_iter().zip(read)
+                let read = self.blobs.get_ranges(key, &ranges).await;
+                indexes.into_iter().zip(read.unwrap_or_default())
             })
+            .collect();
+        stream::iter(reads)
             .buffer_unordered(PACKS_AT_ONCE)
             .flat_map(stream::iter)
             .collect()

@@ -21,7 +21,7 @@ pub(crate) fn run(session: &mut Session<'_>, message: Option<u32>) -> Step {
             }
         }
         None => {
-            session.ok("unique ids");
+            session.out.extend_from_slice(b"+OK unique ids\r\n");
             for (index, entry) in maildrop.listed(0) {
                 // Writing to a Vec cannot fail.
                 let _ = write!(session.out, "{} {validity}.{}\r\n", index + 1, entry.uid);
