@@ -108,12 +108,15 @@ impl Sweeper {
             if page.items.is_empty() {
                 return Ok(removed);
             }
-            let forgotten = stream::iter(page.items.iter().map(|object| self.remove(&object.key)))
+            let dead = page.items.len() as u64;
+            let removals = page.items.into_iter();
+            let removals = removals.map(|object| async move { self.remove(&object.key).await });
+            let forgotten = stream::iter(removals)
                 .buffer_unordered(AT_ONCE)
                 .try_fold(0, |sum, gone| async move { Ok(sum + u64::from(gone)) })
                 .await?;
             removed += forgotten;
-            if forgotten < page.items.len() as u64 {
+            if forgotten < dead {
                 return Ok(removed);
             }
         }
@@ -167,12 +170,9 @@ impl Sweeper {
                 "the metadata store gave a wrong answer".into(),
             ));
         }
-        let unknown = keys
-            .iter()
-            .zip(known)
-            .filter(|(_, known)| !known)
-            .map(|(key, _)| key);
-        let gone = stream::iter(unknown.map(|key| self.shared.blobs.delete(key)))
+        let unknown = keys.into_iter().zip(known).filter(|(_, known)| !known);
+        let removals = unknown.map(|(key, _)| async move { self.shared.blobs.delete(&key).await });
+        let gone = stream::iter(removals)
             .buffer_unordered(AT_ONCE)
             .try_fold(0, |sum, ()| async move { Ok(sum + 1) })
             .await?;
