@@ -7,13 +7,19 @@
 //! randomness: time and ids come in with the command and its [`Context`].
 
 pub mod command;
+pub mod limit;
 pub mod query;
 
+mod account;
 mod api;
+mod body;
 mod directory;
 mod key;
+mod mailbox;
+mod name;
 mod row;
 mod stop;
+mod uids;
 mod view;
 
 pub use api::{

@@ -24,6 +24,7 @@ mod may_send_as;
 mod messages;
 mod pack_contents;
 mod packs;
+mod page;
 mod quota;
 mod resolve;
 mod subscriptions;

@@ -13,12 +13,12 @@ use postrider_kv::{self as kv, Range, Read, Txn};
 use prost::Message as Proto;
 
 pub(crate) use account::{Account, Counters, Credentials};
-pub(crate) use body::{Body, Content, Object};
+pub(crate) use body::{Body, Content, Object, encoding_code};
 pub(crate) use directory::{
     AccountName, Alias, DefaultMailbox, DefaultMailboxes, Domain, Group, Holder, Name, Number,
 };
 pub(crate) use mailbox::{Mailbox, MailboxName, special_use, special_use_code};
-pub(crate) use message::{Changed, Message, Vanished};
+pub(crate) use message::{Changed, Message, Vanished, body_id};
 
 /// The version that is written.
 pub(crate) const VERSION: u8 = 1;

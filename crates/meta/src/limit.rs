@@ -1,0 +1,42 @@
+//! The bounds of the product. Each keeps one command or one account from
+//! growing without end; the texts of refusals name them.
+
+use std::time::Duration;
+
+/// Mailboxes of an account.
+pub const MAILBOXES: u32 = 10_000;
+/// Subscribed names of an account.
+pub const SUBSCRIPTIONS: u32 = 10_000;
+/// Characters of a mailbox's full name.
+pub const NAME_CHARS: usize = 255;
+/// Levels of a mailbox's name.
+pub const NAME_LEVELS: usize = 20;
+/// Inferiors that move with a renamed mailbox.
+pub const INFERIORS: usize = 1_000;
+/// Messages that a rename of INBOX moves.
+pub const INBOX_RENAME: u32 = 10_000;
+/// Messages of one [`crate::command::Store`] or [`crate::command::Copy`].
+pub const MESSAGES: usize = 1_000;
+/// Messages of one [`crate::command::Expunge`].
+pub const EXPUNGE: u32 = 20_000;
+/// Ranges in the UIDs of one command.
+pub const UID_RANGES: usize = 20_000;
+/// Messages of one [`crate::command::Append`].
+pub const APPEND: usize = 100;
+/// Deliveries of one [`crate::command::Accept`].
+pub const DELIVERIES: usize = 10_000;
+/// Bytes of a message's prefix.
+pub const PREFIX: usize = 8 * 1024;
+/// Messages of one step of [`crate::command::Purge`].
+pub const PURGE: u32 = 1_000;
+/// Bodies of one [`crate::command::Relocate`].
+pub const MOVES: usize = 10_000;
+/// Rows of each kind that one step of [`crate::command::Trim`] removes.
+pub const TRIM: usize = 1_000;
+/// Removal entries that a mailbox's change log keeps.
+pub const LOG_ENTRIES: u32 = 10_000;
+/// How long the change log keeps a removal.
+pub const LOG_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long after a body began to arrive an object may still be committed with
+/// it. The sweep removes unknown objects only long after that.
+pub const UPLOAD_AGE: Duration = Duration::from_secs(6 * 3600);
