@@ -1,5 +1,7 @@
 //! The same calls against a local folder and against an S3 server in process.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
+
 use std::sync::Arc;
 
 use bytes::Bytes;

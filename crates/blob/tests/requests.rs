@@ -1,6 +1,8 @@
 //! Requests against a store that fails: what is tried again, what is told, what
 //! is cached, and that memory stays bounded.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
+
 #[path = "support/faults.rs"]
 mod faults;
 
