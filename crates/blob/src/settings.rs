@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
+use postrider_types::human;
 use serde::Deserialize;
 
 use crate::Error;
@@ -22,12 +23,15 @@ pub struct Settings {
     /// Keep objects in a bucket of an S3-compatible store.
     pub s3: Option<S3>,
     /// Memory for recently read pieces of objects, in bytes; 0 keeps none.
+    #[serde(with = "human::size")]
     pub cache_size: u64,
     /// Memory for the parts of large objects on their way in, in bytes, at
     /// least twice `part_size`. Uploads beyond it wait, then fail.
+    #[serde(with = "human::size")]
     pub upload_memory: u64,
     /// Objects larger than this are uploaded in parts of this size, in bytes:
     /// 5 MiB (S3 takes no smaller ones) to 64 MiB.
+    #[serde(with = "human::size")]
     pub part_size: u64,
     /// How long one attempt of a request may take, in milliseconds.
     pub attempt_timeout_ms: u64,

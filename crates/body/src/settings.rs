@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use postrider_types::human;
 use serde::Deserialize;
 
 /// Settings of bodies. Sizes are bytes, times are seconds.
@@ -11,18 +12,23 @@ pub struct Settings {
     /// Bodies up to this size travel inside the metadata command and are packed
     /// later; larger ones get an object of their own. 0 to 1 MiB; 64 KiB by
     /// default.
+    #[serde(with = "human::size")]
     pub inline_limit: u64,
     /// The most bytes that all inline bodies may occupy in the metadata store. It
     /// fills while the object store is away; then mail is refused for the time
     /// being. 1 GiB by default.
+    #[serde(with = "human::size")]
     pub inline_budget: u64,
     /// Bodies from this size on are compressed where that saves something.
     /// Below it the saving is too small to pay for the time on each read.
+    #[serde(with = "human::size")]
     pub compress_from: u64,
     /// The most bytes of one body, 256 MiB by default.
+    #[serde(with = "human::size")]
     pub max_size: u64,
     /// How large a pack grows before it is written. 64 KiB to 64 MiB; 8 MiB by
     /// default.
+    #[serde(with = "human::size")]
     pub pack_size: u64,
     /// Inline bodies younger than this are left alone: they are read soon.
     pub pack_after_seconds: u64,
@@ -31,6 +37,7 @@ pub struct Settings {
     pub pack_wait_seconds: u64,
     /// The most bytes that the packer moves in a second, so that delivery has
     /// the disk and the metadata store to itself.
+    #[serde(with = "human::size")]
     pub pack_rate: u64,
     /// How long dead and unknown objects are kept before they are removed, at
     /// least a day: an upload that is still under way looks like an orphan.
