@@ -17,12 +17,10 @@ impl Authenticate {
     pub(super) fn parse(input: &mut Input<'_>) -> Result<Self, Problem> {
         input.space()?;
         let mechanism = input.atom("a SASL mechanism")?.to_ascii_uppercase();
-        let initial = if input.at_end() {
-            None
-        } else {
-            input.space()?;
-            Some(Secret::new(input.base64("base64 or =")?))
-        };
+        let mut initial = None;
+        if input.more() {
+            initial = Some(Secret::new(input.base64("base64 or =")?));
+        }
         Ok(Self { mechanism, initial })
     }
 }

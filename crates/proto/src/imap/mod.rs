@@ -1,5 +1,8 @@
-//! IMAP as bytes and types, server side: RFC 3501 with the extensions that the
-//! README of the crate `imap` names.
+//! IMAP as bytes and types, server side: RFC 3501 with LITERAL+ (7888), IDLE
+//! (2177), NAMESPACE (2342), MULTIAPPEND (3502), UIDPLUS (4315), SASL-IR (4959),
+//! ENABLE (5161), LIST-EXTENDED (5258), LIST-STATUS (5819), SPECIAL-USE (6154),
+//! ESEARCH (4731), MOVE (6851), CONDSTORE (7162), STATUS=SIZE (8438), QUOTA
+//! (9208), ID (2971), UNSELECT (3691) and modified UTF-7.
 //!
 //! A session reads lines and literals from its connection, feeds them to a
 //! [`CommandReader`] and gets typed [`Command`]s; it answers through a

@@ -81,10 +81,13 @@ impl Writer {
         self.condition(condition, code, text);
     }
 
-    /// `+ text`: a continuation request. For SASL the text is base64.
+    /// `+ text`: a continuation request. For SASL the text is base64 and may be
+    /// empty.
     pub fn continuation(&mut self, text: &str) {
         self.out.extend_from_slice(b"+ ");
-        text::human(&mut self.out, text);
+        if !text.is_empty() {
+            text::human(&mut self.out, text);
+        }
         self.out.extend_from_slice(b"\r\n");
     }
 

@@ -89,7 +89,7 @@ fn text_for_humans_is_one_line_of_ascii() {
         written(|w| w.untagged(Condition::Bye, None, "")),
         "* BYE .\r\n"
     );
-    assert_eq!(written(|w| w.continuation("")), "+ .\r\n");
+    assert_eq!(written(|w| w.continuation("")), "+ \r\n");
 }
 
 #[test]
