@@ -7,6 +7,7 @@
 mod cache;
 mod error;
 mod health;
+mod remnants;
 mod request;
 mod settings;
 mod store;

@@ -1,6 +1,7 @@
 //! The object store as the rest of Postrider sees it.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use tokio::time::{Instant, sleep};
 use crate::cache::Cache;
 use crate::health::{Health, Side};
 use crate::request::{Op, Patience, attempt, run};
-use crate::{Error, Settings, Upload};
+use crate::{Error, Settings, Upload, remnants};
 
 /// The object that probes write. No sweep looks at it.
 const PROBE: &str = "probe/health";
@@ -36,6 +37,8 @@ pub struct Backend {
     pub parts: Option<Arc<dyn MultipartStore>>,
     /// What all keys begin with; empty for none.
     pub prefix: String,
+    /// The folder, if objects are files: see [`Store::remove_remnants`].
+    pub folder: Option<PathBuf>,
 }
 
 /// An object that [`Store::list`] found.
@@ -83,6 +86,7 @@ impl Store {
                 objects: client.clone(),
                 parts: Some(client),
                 prefix: s3.prefix.trim_matches('/').into(),
+                folder: None,
             }
         } else {
             let folder = settings
@@ -101,6 +105,7 @@ impl Store {
                 objects: Arc::new(files),
                 parts: None,
                 prefix: String::new(),
+                folder: Some(folder.to_owned()),
             }
         };
         Ok(Self::over(backend, settings))
@@ -300,6 +305,19 @@ impl Store {
             }
         })
         .boxed()
+    }
+
+    /// Removes the files that writers left half written when their process died,
+    /// last touched before `before`. How many. In a bucket that is the business of
+    /// its rule for incomplete multipart uploads.
+    pub async fn remove_remnants(&self, before: Millis) -> Result<u64, Error> {
+        let Some(folder) = self.backend.folder.clone() else {
+            return Ok(0);
+        };
+        tokio::task::spawn_blocking(move || remnants::remove(&folder, before))
+            .await
+            .map_err(|e| Error::Unavailable(e.to_string()))?
+            .map_err(|e| Error::Unavailable(e.to_string()))
     }
 
     /// Runs a request with retries, by this store's patience and health.

@@ -9,6 +9,7 @@ use futures::TryStreamExt;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use postrider_blob::{Error, S3, Secret, Settings, Store};
+use postrider_types::{Clock, SystemClock};
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -152,6 +153,30 @@ async fn a_folder_keeps_objects() {
     drop(store);
     let store = Store::open(&settings).unwrap();
     assert_eq!(store.get("pack/03/c", 0..1).await.unwrap(), "1");
+}
+
+#[tokio::test]
+async fn a_half_written_file_is_not_seen_and_removed_when_it_is_old() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        folder: Some(dir.path().into()),
+        ..Settings::default()
+    };
+    let store = Store::open(&settings).unwrap();
+    store
+        .put("pack/01/a", vec![Bytes::from_static(b"1")])
+        .await
+        .unwrap();
+    let remnant = dir.path().join("pack/01/b#1");
+    std::fs::write(&remnant, b"half").unwrap();
+    assert_eq!(keys(&store, "pack").await, ["pack/01/a"]);
+    let now = SystemClock.now();
+    let hour = std::time::Duration::from_secs(3600);
+    assert_eq!(store.remove_remnants(now.before(hour)).await.unwrap(), 0);
+    assert!(remnant.exists());
+    assert_eq!(store.remove_remnants(now.after(hour)).await.unwrap(), 1);
+    assert!(!remnant.exists());
+    assert_eq!(store.get("pack/01/a", 0..1).await.unwrap(), "1");
 }
 
 #[tokio::test]

@@ -80,6 +80,7 @@ impl Sweeper {
         for kind in [key::SINGLES, key::PACKS] {
             swept.orphans += self.orphans(kind, before).await?;
         }
+        self.shared.blobs.remove_remnants(before).await?;
         counter!("body_objects_removed_total", "why" => "dead").increment(swept.dead);
         counter!("body_objects_removed_total", "why" => "orphan").increment(swept.orphans);
         if swept != Swept::default() {

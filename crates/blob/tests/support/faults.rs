@@ -66,6 +66,7 @@ impl Faults {
             objects: Arc::new(self.clone()),
             parts: Some(Arc::new(self.clone())),
             prefix: String::new(),
+            folder: None,
         };
         Store::over(backend, settings)
     }
