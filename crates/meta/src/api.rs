@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use postrider_types::{AccountId, Clock, CommandId, DomainId, MailboxId, Millis, Random};
+use postrider_types::{AccountId, Clock, CommandId, DomainId, MailboxId, Millis, Random, Uid};
 use serde::{Deserialize, Serialize};
 
 use crate::view::{
@@ -256,6 +256,7 @@ sum! {
     c::Store => c::Stored,
     c::Copy => c::Copied,
     c::Expunge => c::Expunged,
+    c::ClaimRecent => Uid,
     // Background work, each a bounded step
     c::Purge => c::Purged,
     c::Relocate => c::Relocated,

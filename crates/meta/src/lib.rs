@@ -16,6 +16,7 @@ mod body;
 mod directory;
 mod key;
 mod mailbox;
+mod message;
 mod name;
 mod row;
 mod stop;

@@ -55,9 +55,20 @@ impl Uids {
         after > 0 && self.0[after - 1].1 >= uid.0
     }
 
-    /// The ranges.
-    pub(crate) fn ranges(&self) -> &[(u32, u32)] {
-        &self.0
+    /// The smallest.
+    pub(crate) fn first(&self) -> Option<Uid> {
+        self.0.first().map(|(start, _)| Uid(*start))
+    }
+
+    /// Those from `uid` on.
+    #[must_use]
+    pub(crate) fn from(mut self, uid: Uid) -> Self {
+        let before = self.0.partition_point(|(_, end)| *end < uid.0);
+        self.0.drain(..before);
+        if let Some((start, _)) = self.0.first_mut() {
+            *start = (*start).max(uid.0);
+        }
+        self
     }
 
     /// The UIDs that were asked for singly.

@@ -6,9 +6,12 @@ use postrider_types::{AccountId, Flags, MailboxId, Millis, Uid};
 use serde::{Deserialize, Serialize};
 
 use crate::Context;
+use crate::account::Account;
 use crate::api::Refusal;
+use crate::mailbox::Mailbox;
 use crate::stop::Stop;
 use crate::view::NewBody;
+use crate::{body, limit, message, name, row};
 
 /// Delivers one message to local accounts, all in one transaction.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -56,9 +59,68 @@ pub struct Delivered {
 }
 
 pub(super) async fn apply<T: Txn>(
-    _txn: &mut T,
-    _cx: &Context,
-    _command: Accept,
+    txn: &mut T,
+    cx: &Context,
+    command: Accept,
 ) -> Result<Accepted, Stop> {
-    Err(Stop::unwritten("Accept"))
+    if command.deliveries.is_empty() || command.deliveries.len() > limit::DELIVERIES {
+        return Err(Refusal::Limit(format!(
+            "a message is delivered to 1 to {} accounts at once",
+            limit::DELIVERIES
+        ))
+        .into());
+    }
+    body::check_age(cx, &command.body)?;
+    let mut message = row::Message {
+        internal_date: command.received.0,
+        body: Bytes::copy_from_slice(command.body.id.as_bytes()),
+        ..row::Message::default()
+    };
+    let mut deliveries = Vec::with_capacity(command.deliveries.len());
+    for delivery in &command.deliveries {
+        message.size = command.body.size + delivery.prefix.len() as u64;
+        deliveries.push(match deliver(txn, cx, delivery, message.clone()).await {
+            Ok(delivered) => Ok(delivered),
+            Err(Stop::Refused(refusal)) => Err(refusal),
+            Err(stop) => return Err(stop),
+        });
+    }
+    let references = deliveries.iter().flatten().count() as u64;
+    if references > 0 {
+        body::store(txn, cx, command.body, references).await?;
+    }
+    Ok(Accepted { deliveries })
+}
+
+/// Delivers to one account. Writes nothing where it refuses.
+async fn deliver<T: Txn>(
+    txn: &mut T,
+    cx: &Context,
+    delivery: &Delivery,
+    mut message: row::Message,
+) -> Result<Delivered, Stop> {
+    message::check_prefix(&delivery.prefix)?;
+    message::check_flags(&delivery.flags)?;
+    message.set_flags(&delivery.flags);
+    message.prefix = delivery.prefix.clone();
+    let mut account = Account::open_for_mail(txn, cx.now, delivery.account).await?;
+    let fits = account.has_room(message.size, 1);
+    if !fits && !(delivery.overdraft && account.is_under_quota()) {
+        return Err(Refusal::OverQuota.into());
+    }
+    let name = name::normal(&delivery.mailbox);
+    let found = Mailbox::by_name(txn, account.id, &name).await?;
+    let mut mailbox = match found {
+        Some(mailbox) => mailbox,
+        None => Mailbox::by_name(txn, account.id, name::INBOX)
+            .await?
+            .ok_or_else(|| name::missing(name::INBOX))?,
+    };
+    let uid = mailbox.add(txn, &mut account, message)?;
+    mailbox.save(txn);
+    account.save(txn);
+    Ok(Delivered {
+        mailbox: mailbox.id,
+        uid,
+    })
 }

@@ -12,6 +12,7 @@ mod accept;
 mod add_account;
 mod add_domain;
 mod append;
+mod claim_recent;
 mod copy;
 mod create_mailbox;
 mod delete_mailbox;
@@ -37,6 +38,7 @@ pub use accept::{Accept, Accepted, Delivered, Delivery};
 pub use add_account::AddAccount;
 pub use add_domain::AddDomain;
 pub use append::{Append, AppendMessage, Appended};
+pub use claim_recent::ClaimRecent;
 pub use copy::{Copied, Copy};
 pub use create_mailbox::CreateMailbox;
 pub use delete_mailbox::DeleteMailbox;
@@ -114,6 +116,9 @@ pub async fn apply<T: Txn>(
         Command::Accept(c) => accept::apply(txn, cx, c).await.map(Outcome::Accept),
         Command::Append(c) => append::apply(txn, cx, c).await.map(Outcome::Append),
         Command::Store(c) => store::apply(txn, cx, c).await.map(Outcome::Store),
+        Command::ClaimRecent(c) => claim_recent::apply(txn, cx, c)
+            .await
+            .map(Outcome::ClaimRecent),
         Command::Copy(c) => copy::apply(txn, cx, c).await.map(Outcome::Copy),
         Command::Expunge(c) => expunge::apply(txn, cx, c).await.map(Outcome::Expunge),
         Command::Purge(c) => purge::apply(txn, cx, c).await.map(Outcome::Purge),

@@ -1,21 +1,27 @@
 //! Moves bodies into an object that is durable already.
 
-use postrider_kv::Txn;
+use std::collections::BTreeMap;
+
+use postrider_kv::{self as kv, Txn};
 use postrider_types::BodyId;
 use serde::{Deserialize, Serialize};
 
-use crate::Context;
+use crate::api::{Context, Refusal};
+use crate::body::{self, Freed};
 use crate::stop::Stop;
 use crate::view::Place;
+use crate::{key, limit, row};
 
 /// Tells that bodies now lie in an object, and frees their old place.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Relocate {
-    /// The new object's key; the object is durable.
+    /// The new object's key; the object is durable. A second command may add
+    /// bodies to it as long as it is not dead.
     pub key: String,
     /// Its length in bytes.
     pub length: u64,
-    /// The bodies. One that was removed meanwhile, or no longer lies at `from`,
+    /// The bodies, at most 10,000. If none of them moves the object is known as
+    /// dead, so that it is removed. One that was removed meanwhile, or no longer lies at `from`,
     /// is passed over.
     pub moves: Vec<Move>,
 }
@@ -41,9 +47,81 @@ pub struct Relocated {
 }
 
 pub(super) async fn apply<T: Txn>(
-    _txn: &mut T,
-    _cx: &Context,
-    _command: Relocate,
+    txn: &mut T,
+    cx: &Context,
+    command: Relocate,
 ) -> Result<Relocated, Stop> {
-    Err(Stop::unwritten("Relocate"))
+    if command.moves.len() > limit::MOVES || command.key.is_empty() {
+        return Err(Refusal::Limit(format!(
+            "at most {} bodies move at once, to an object with a key",
+            limit::MOVES
+        ))
+        .into());
+    }
+    // The same bound as for uploads: an object that nobody knows is swept later.
+    if cx.now.since(cx.id.made_at()) > limit::UPLOAD_AGE {
+        return Err(Refusal::BodyExpired.into());
+    }
+    let before = row::get::<row::Object>(txn, &key::object(&command.key)).await?;
+    let mut object = match &before {
+        Some(object) if object.dead_since.is_some() || object.length != command.length => {
+            let text = "the object is dead, or of another length: each object needs a new key";
+            return Err(Refusal::Invalid(text.into()).into());
+        }
+        Some(object) => object.clone(),
+        None => row::Object {
+            length: command.length,
+            ..row::Object::default()
+        },
+    };
+    let mut freed: BTreeMap<String, Freed> = BTreeMap::new();
+    let moved = move_bodies(txn, &command, &mut object, &mut freed).await?;
+    if object.bodies == 0 {
+        object.dead_since = Some(cx.now.0);
+    }
+    body::put_object(txn, &command.key, before.as_ref(), &object);
+    for (old, freed) in freed {
+        body::free_in_object(txn, &old, freed, cx.now).await?;
+    }
+    Ok(Relocated { moved })
+}
+
+async fn move_bodies<T: Txn>(
+    txn: &mut T,
+    command: &Relocate,
+    object: &mut row::Object,
+    freed: &mut BTreeMap<String, Freed>,
+) -> kv::Result<u32> {
+    let keys: Vec<_> = command.moves.iter().map(|m| key::body(m.body)).collect();
+    let rows = row::get_many::<row::Body>(txn, &keys).await?;
+    let mut moved = BTreeMap::new();
+    for (step, row) in command.moves.iter().zip(rows) {
+        let Some(mut row) = row.filter(|row| row.place() == step.from) else {
+            continue;
+        };
+        let within = step.offset.checked_add(step.length);
+        let to_itself = row.object == command.key;
+        if moved.contains_key(&step.body)
+            || to_itself
+            || within.is_none_or(|end| end > object.length)
+        {
+            continue;
+        }
+        moved.insert(step.body, ());
+        if row.is_inline() {
+            body::free_inline(txn, step.body, &row);
+        } else {
+            txn.delete(key::content(&row.object, row.offset));
+            let old = std::mem::take(&mut row.object);
+            freed.entry(old).or_default().count(row.length);
+        }
+        row.object.clone_from(&command.key);
+        row.offset = step.offset;
+        row.length = step.length;
+        object.live += step.length;
+        object.bodies += 1;
+        body::put_content(txn, &command.key, step.offset, step.body);
+        row::put(txn, key::body(step.body), &row);
+    }
+    Ok(u32::try_from(moved.len()).unwrap_or(u32::MAX))
 }

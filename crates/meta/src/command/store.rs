@@ -4,9 +4,13 @@ use postrider_kv::Txn;
 use postrider_types::{AccountId, Flags, MailboxId, ModSeq, Uid};
 use serde::{Deserialize, Serialize};
 
-use crate::Context;
+use crate::account::Account;
+use crate::api::{Context, Refusal};
+use crate::mailbox::Mailbox;
 use crate::stop::Stop;
+use crate::uids::Uids;
 use crate::view::UidRanges;
+use crate::{limit, message};
 
 /// How [`Store`] changes flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,9 +54,71 @@ pub struct Stored {
 }
 
 pub(super) async fn apply<T: Txn>(
-    _txn: &mut T,
-    _cx: &Context,
-    _command: Store,
+    txn: &mut T,
+    cx: &Context,
+    command: Store,
 ) -> Result<Stored, Stop> {
-    Err(Stop::unwritten("Store"))
+    message::check_flags(&command.flags)?;
+    let uids = Uids::of_command(&command.uids)?;
+    let mut account = Account::open(txn, cx.now, command.account).await?;
+    let found = Mailbox::by_id(txn, account.id, command.mailbox).await?;
+    let mut mailbox = found.ok_or_else(message::no_mailbox)?;
+    let messages = uids
+        .messages(txn, account.id, mailbox.id, limit::MESSAGES + 1)
+        .await?;
+    message::check_count(messages.len())?;
+    let exists = |uid: &Uid| messages.binary_search_by_key(uid, |(uid, _)| *uid).is_ok();
+    let mut stored = Stored {
+        messages: Vec::with_capacity(messages.len()),
+        modified: Vec::new(),
+        missing: uids.singles().filter(|uid| !exists(uid)).collect(),
+    };
+    let mut changed = false;
+    for (uid, before) in &messages {
+        // RFC 7162 §3.1.3: such a message is left as it is and reported.
+        if command
+            .unchanged_since
+            .is_some_and(|m| before.mod_seq > m.0)
+        {
+            stored.modified.push(*uid);
+            continue;
+        }
+        let old = before.flags();
+        let new = changed_flags(&old, command.mode, &command.flags);
+        let mut mod_seq = ModSeq(before.mod_seq);
+        if new != old {
+            message::check_flags(&new)?;
+            let mut after = before.clone();
+            after.set_flags(&new);
+            mod_seq = mailbox.change(txn, &mut account, *uid, before, after);
+            changed = true;
+        }
+        stored.messages.push((*uid, mod_seq, new));
+    }
+    if changed {
+        mailbox.save(txn);
+        account.save(txn);
+    }
+    Ok(stored)
+}
+
+fn changed_flags(old: &Flags, mode: StoreMode, flags: &Flags) -> Flags {
+    match mode {
+        StoreMode::Replace => flags.clone(),
+        StoreMode::Add => {
+            let mut new = old.clone();
+            for flag in flags.iter() {
+                // A keyword is kept as it was first written.
+                new.insert(flag.clone());
+            }
+            new
+        }
+        StoreMode::Remove => {
+            let mut new = old.clone();
+            for flag in flags.iter() {
+                new.remove(flag);
+            }
+            new
+        }
+    }
 }

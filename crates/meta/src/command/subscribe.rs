@@ -5,7 +5,9 @@ use postrider_types::AccountId;
 use serde::{Deserialize, Serialize};
 
 use crate::Context;
+use crate::account::Account;
 use crate::stop::Stop;
+use crate::{mailbox, name};
 
 /// Subscribes to a name, or no longer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,9 +21,16 @@ pub struct Subscribe {
 }
 
 pub(super) async fn apply<T: Txn>(
-    _txn: &mut T,
-    _cx: &Context,
-    _command: Subscribe,
+    txn: &mut T,
+    cx: &Context,
+    command: Subscribe,
 ) -> Result<(), Stop> {
-    Err(Stop::unwritten("Subscribe"))
+    let name = match command.subscribed {
+        true => name::check(&command.name)?,
+        false => name::normal(&command.name),
+    };
+    let mut account = Account::open(txn, cx.now, command.account).await?;
+    mailbox::subscribe(txn, &mut account, &name, command.subscribed).await?;
+    account.save(txn);
+    Ok(())
 }

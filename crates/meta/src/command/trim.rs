@@ -1,11 +1,15 @@
 //! One bounded step of forgetting old verdicts and old removals.
 
-use postrider_kv::Txn;
-use postrider_types::CommandId;
+use std::collections::BTreeMap;
+
+use postrider_kv::{self as kv, Range, Txn};
+use postrider_types::{CommandId, Millis};
 use serde::{Deserialize, Serialize};
 
 use crate::Context;
+use crate::mailbox::Mailbox;
 use crate::stop::Stop;
+use crate::{key, limit, row};
 
 /// Removes old change-log entries and old dedup rows, a bounded step.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -22,9 +26,61 @@ pub struct Trimmed {
 }
 
 pub(super) async fn apply<T: Txn>(
-    _txn: &mut T,
-    _cx: &Context,
-    _command: Trim,
+    txn: &mut T,
+    cx: &Context,
+    command: Trim,
 ) -> Result<Trimmed, Stop> {
-    Err(Stop::unwritten("Trim"))
+    let verdicts = trim_verdicts(txn, command.dedup_before).await?;
+    let removals = trim_log(txn, cx.now.before(limit::LOG_AGE)).await?;
+    Ok(Trimmed {
+        more: verdicts || removals,
+    })
+}
+
+/// Removes verdicts of commands made before `before`. Whether more are left.
+async fn trim_verdicts<T: Txn>(txn: &mut T, before: CommandId) -> kv::Result<bool> {
+    let range = Range {
+        start: key::verdicts(),
+        end: key::verdict(before),
+        limit: limit::TRIM,
+        reverse: false,
+    };
+    let pairs = txn.range(range.clone()).await?;
+    if let Some((last, _)) = pairs.last() {
+        txn.delete_range(range.start, kv::key::successor(last));
+    }
+    Ok(pairs.len() == limit::TRIM)
+}
+
+/// Removes removals from before `before` out of the change logs. Whether more
+/// are left.
+async fn trim_log<T: Txn>(txn: &mut T, before: Millis) -> kv::Result<bool> {
+    let range = Range {
+        start: key::vanished_times(),
+        end: key::vanished_before(before),
+        limit: limit::TRIM,
+        reverse: false,
+    };
+    let pairs = txn.range(range).await?;
+    let mut mailboxes: BTreeMap<_, Option<Mailbox>> = BTreeMap::new();
+    for (entry, _) in &pairs {
+        let found = key::vanished_time_of(entry);
+        let (at, account, id, mod_seq) = found.ok_or_else(|| row::bad_key(entry))?;
+        if !mailboxes.contains_key(&(account, id)) {
+            let mailbox = Mailbox::by_id(txn, account, id).await?;
+            mailboxes.insert((account, id), mailbox);
+        }
+        match mailboxes.get_mut(&(account, id)) {
+            Some(Some(mailbox)) => mailbox.forget(txn, at, mod_seq),
+            // Deleted and about to be purged.
+            _ => {
+                txn.delete(key::vanished(account, id, mod_seq));
+                txn.delete(entry.to_vec());
+            }
+        }
+    }
+    for mailbox in mailboxes.into_values().flatten() {
+        mailbox.save(txn);
+    }
+    Ok(pairs.len() == limit::TRIM)
 }

@@ -4,7 +4,9 @@ use postrider_kv::{self as kv, Read};
 use postrider_types::Millis;
 use serde::{Deserialize, Serialize};
 
+use super::{packs, page};
 use crate::view::{Cursor, ObjectView, Page};
+use crate::{key, row};
 
 /// Objects in which nothing has been live since before a moment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,11 +19,15 @@ pub struct DeadObjects {
     pub limit: u32,
 }
 
-pub(super) async fn answer<R: Read>(
-    _read: &R,
-    _query: DeadObjects,
-) -> kv::Result<Page<ObjectView>> {
-    Err(kv::Error::Engine(
-        "the query DeadObjects is not written yet".into(),
-    ))
+pub(super) async fn answer<R: Read>(read: &R, query: DeadObjects) -> kv::Result<Page<ObjectView>> {
+    let (start, end) = (key::dead_objects(), key::dead_before(query.before));
+    let after = query.after.as_ref();
+    let (pairs, next) = page::page(read, start, end, after, query.limit, 1_000).await?;
+    let names = pairs
+        .iter()
+        .map(|(key, _)| key::dead_object_of(key).map(|(_, name)| name))
+        .zip(&pairs)
+        .map(|(name, (key, _))| name.ok_or_else(|| row::bad_key(key)))
+        .collect::<kv::Result<Vec<_>>>()?;
+    Ok(page::of(packs::views(read, names).await?, next))
 }

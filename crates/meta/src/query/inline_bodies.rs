@@ -3,7 +3,9 @@
 use postrider_kv::{self as kv, Read};
 use serde::{Deserialize, Serialize};
 
+use super::{bodies, page};
 use crate::view::{BodyView, Cursor, Page};
+use crate::{key, row};
 
 /// Inline bodies, oldest first, with their bytes: food for the packer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,8 +18,38 @@ pub struct InlineBodies {
     pub max_bytes: u64,
 }
 
-pub(super) async fn answer<R: Read>(_read: &R, _query: InlineBodies) -> kv::Result<Page<BodyView>> {
-    Err(kv::Error::Engine(
-        "the query InlineBodies is not written yet".into(),
-    ))
+/// The most bodies of an answer.
+const MOST: u32 = 10_000;
+/// Bodies are read in pieces of this many, so that an answer that ends by its
+/// bytes has not read far ahead.
+const PIECE: u32 = 64;
+
+pub(super) async fn answer<R: Read>(read: &R, query: InlineBodies) -> kv::Result<Page<BodyView>> {
+    let limit = query.limit.clamp(1, MOST) as usize;
+    let mut after = query.after;
+    let mut items: Vec<BodyView> = Vec::new();
+    let mut size = 0;
+    loop {
+        let (pairs, next) =
+            page::prefix_page(read, key::inlines(), after.as_ref(), PIECE, PIECE).await?;
+        let ids = pairs
+            .iter()
+            .map(|(key, _)| key::body_of(key).ok_or_else(|| row::bad_key(key)))
+            .collect::<kv::Result<Vec<_>>>()?;
+        let views = bodies::of(read, &ids, false).await?;
+        for ((key, bytes), view) in pairs.into_iter().zip(views) {
+            size += bytes.len() as u64;
+            if !items.is_empty() && (items.len() >= limit || size > query.max_bytes) {
+                return Ok(page::of(items, after));
+            }
+            after = Some(page::cursor(&key));
+            if let Some(mut view) = view {
+                view.inline = Some(bytes);
+                items.push(view);
+            }
+        }
+        if next.is_none() {
+            return Ok(page::of(items, None));
+        }
+    }
 }

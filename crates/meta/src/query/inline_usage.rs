@@ -3,12 +3,12 @@
 use postrider_kv::{self as kv, Read};
 use serde::{Deserialize, Serialize};
 
+use crate::{key, row};
+
 /// Bytes that inline bodies occupy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InlineUsage {}
 
-pub(super) async fn answer<R: Read>(_read: &R, _query: InlineUsage) -> kv::Result<u64> {
-    Err(kv::Error::Engine(
-        "the query InlineUsage is not written yet".into(),
-    ))
+pub(super) async fn answer<R: Read>(read: &R, _query: InlineUsage) -> kv::Result<u64> {
+    row::counter(read, &key::inline_usage()).await
 }

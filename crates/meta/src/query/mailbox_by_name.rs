@@ -4,7 +4,9 @@ use postrider_kv::{self as kv, Read};
 use postrider_types::AccountId;
 use serde::{Deserialize, Serialize};
 
+use crate::mailbox::Mailbox;
 use crate::view::MailboxView;
+use crate::{key, name};
 
 /// One mailbox by its name (INBOX in any case).
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,10 +18,14 @@ pub struct MailboxByName {
 }
 
 pub(super) async fn answer<R: Read>(
-    _read: &R,
-    _query: MailboxByName,
+    read: &R,
+    query: MailboxByName,
 ) -> kv::Result<Option<MailboxView>> {
-    Err(kv::Error::Engine(
-        "the query MailboxByName is not written yet".into(),
-    ))
+    let name = name::normal(&query.name);
+    let Some(mailbox) = Mailbox::by_name(read, query.account, &name).await? else {
+        return Ok(None);
+    };
+    let subscription = key::subscription(query.account, &name);
+    let subscribed = read.get(&subscription).await?.is_some();
+    Ok(Some(mailbox.view(subscribed)))
 }

@@ -3,7 +3,9 @@
 use postrider_kv::{self as kv, Read};
 use serde::{Deserialize, Serialize};
 
+use super::{bodies, page};
 use crate::view::{BodyView, Cursor, Page};
+use crate::{key, row};
 
 /// The live bodies in an object.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,8 +18,15 @@ pub struct PackContents {
     pub limit: u32,
 }
 
-pub(super) async fn answer<R: Read>(_read: &R, _query: PackContents) -> kv::Result<Page<BodyView>> {
-    Err(kv::Error::Engine(
-        "the query PackContents is not written yet".into(),
-    ))
+pub(super) async fn answer<R: Read>(read: &R, query: PackContents) -> kv::Result<Page<BodyView>> {
+    let prefix = key::contents(&query.key);
+    let after = query.after.as_ref();
+    let (pairs, next) = page::prefix_page(read, prefix, after, query.limit, 10_000).await?;
+    let mut ids = Vec::with_capacity(pairs.len());
+    for (key, value) in &pairs {
+        let content: row::Content = row::decode(key, value)?;
+        ids.push(row::body_id(&content.body)?);
+    }
+    let views = bodies::of(read, &ids, false).await?;
+    Ok(page::of(views.into_iter().flatten().collect(), next))
 }

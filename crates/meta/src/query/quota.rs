@@ -5,6 +5,7 @@ use postrider_types::AccountId;
 use serde::{Deserialize, Serialize};
 
 use crate::view::QuotaView;
+use crate::{key, row};
 
 /// An account's use and limits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -13,8 +14,10 @@ pub struct Quota {
     pub account: AccountId,
 }
 
-pub(super) async fn answer<R: Read>(_read: &R, _query: Quota) -> kv::Result<QuotaView> {
-    Err(kv::Error::Engine(
-        "the query Quota is not written yet".into(),
-    ))
+pub(super) async fn answer<R: Read>(read: &R, query: Quota) -> kv::Result<QuotaView> {
+    let account: Option<row::Account> = row::get(read, &key::account(query.account)).await?;
+    let counters = row::get(read, &key::counters(query.account)).await?;
+    Ok(account
+        .unwrap_or_default()
+        .quota(&counters.unwrap_or_default()))
 }

@@ -1,7 +1,9 @@
 //! What background steps have left to do.
 
-use postrider_kv::{self as kv, Read};
+use postrider_kv::{self as kv, Range, Read};
 use serde::{Deserialize, Serialize};
+
+use crate::key;
 
 /// What bounded background steps have left to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -14,8 +16,9 @@ pub struct Backlog {
     pub purge: bool,
 }
 
-pub(super) async fn answer<R: Read>(_read: &R, _query: Unfinished) -> kv::Result<Backlog> {
-    Err(kv::Error::Engine(
-        "the query Unfinished is not written yet".into(),
-    ))
+pub(super) async fn answer<R: Read>(read: &R, _query: Unfinished) -> kv::Result<Backlog> {
+    let purges = read.range(Range::prefix(&key::purges(), 1)).await?;
+    Ok(Backlog {
+        purge: !purges.is_empty(),
+    })
 }
