@@ -412,6 +412,11 @@ pub(crate) fn mailbox_of(key: &[u8]) -> Option<MailboxId> {
     Parts::of(key.get(10..)?).u64().map(MailboxId)
 }
 
+/// All live changes of an account.
+pub(crate) fn all_changes(account: AccountId) -> Vec<u8> {
+    of_account(account, b'c').build()
+}
+
 /// All live changes of a mailbox.
 pub(crate) fn changes(account: AccountId, mailbox: MailboxId) -> Vec<u8> {
     of_account(account, b'c').u64(mailbox.0).build()
@@ -441,6 +446,11 @@ pub(crate) fn vanished(account: AccountId, mailbox: MailboxId, mod_seq: ModSeq) 
 pub(crate) fn mod_seq_of(key: &[u8]) -> Option<ModSeq> {
     let (_, mod_seq) = key.split_last_chunk::<8>()?;
     Some(ModSeq(u64::from_be_bytes(*mod_seq)))
+}
+
+/// All messages of an account with `\Deleted`.
+pub(crate) fn all_marks(account: AccountId) -> Vec<u8> {
+    of_account(account, b'd').build()
 }
 
 /// All messages of a mailbox with `\Deleted`.

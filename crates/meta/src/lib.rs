@@ -8,12 +8,17 @@
 
 pub mod command;
 pub mod limit;
+pub mod memory;
 pub mod query;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 mod account;
 mod api;
 mod body;
+mod consistency;
 mod directory;
+mod evaluate;
 mod key;
 mod mailbox;
 mod message;
@@ -22,9 +27,13 @@ mod row;
 mod stop;
 mod uids;
 mod view;
+mod watch;
 
 pub use api::{
     Act, Answer, Ask, Changes, Client, Command, Context, Error, Executed, Meta, Outcome, Query,
     ReadAt, Refusal, Token,
 };
+pub use consistency::check_consistency;
+pub use evaluate::{Evaluated, evaluate};
 pub use view::*;
+pub use watch::Watchers;

@@ -23,11 +23,10 @@ pub(super) async fn answer<R: Read>(read: &R, query: DeadObjects) -> kv::Result<
     let (start, end) = (key::dead_objects(), key::dead_before(query.before));
     let after = query.after.as_ref();
     let (pairs, next) = page::page(read, start, end, after, query.limit, 1_000).await?;
-    let names = pairs
-        .iter()
-        .map(|(key, _)| key::dead_object_of(key).map(|(_, name)| name))
-        .zip(&pairs)
-        .map(|(name, (key, _))| name.ok_or_else(|| row::bad_key(key)))
-        .collect::<kv::Result<Vec<_>>>()?;
+    let mut names = Vec::with_capacity(pairs.len());
+    for (key, _) in &pairs {
+        let (_, name) = key::dead_object_of(key).ok_or_else(|| row::bad_key(key))?;
+        names.push(name);
+    }
     Ok(page::of(packs::views(read, names).await?, next))
 }
