@@ -1,0 +1,91 @@
+//! The account that is logged in, and how commands reach the metadata store in
+//! its name.
+
+use postrider_meta::{Act, Ask, Client, MailboxView, ReadAt, query};
+use postrider_proto::imap::response::Code;
+use postrider_types::AccountId;
+
+use crate::error::{Fail, Reply};
+use crate::session::Session;
+use crate::table::Look;
+
+/// The most rows in one page of a query.
+const PAGE: u32 = 1_000;
+
+/// Who is logged in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Account {
+    pub(crate) id: AccountId,
+}
+
+impl Session {
+    /// The metadata store.
+    pub(crate) fn meta(&self) -> &Client {
+        &self.shared.handles.meta
+    }
+
+    /// The account; the table of commands lets none run without a login that
+    /// needs one.
+    pub(crate) fn account(&self) -> Result<AccountId, Fail> {
+        match &self.login {
+            Some(account) => Ok(account.id),
+            None => Err(Reply::bad("log in first").into()),
+        }
+    }
+
+    /// Asks from a state that is as fresh as `look` wants.
+    pub(crate) async fn ask<A: Ask>(&mut self, query: A, look: Look) -> Result<A::Answer, Fail> {
+        let at = match look {
+            Look::Latest => ReadAt::Latest,
+            Look::Own | Look::Nothing => ReadAt::AtLeast(self.token),
+        };
+        let (answer, token) = self.meta().ask(query, at).await?;
+        self.token = self.token.max(token);
+        Ok(answer)
+    }
+
+    /// Executes a command; a refusal is the client's reply.
+    pub(crate) async fn act<A: Act>(&mut self, act: A) -> Result<A::Outcome, Fail> {
+        let (verdict, token) = self.meta().run(act).await?;
+        self.token = self.token.max(token);
+        Ok(verdict?)
+    }
+
+    /// The mailbox `name`, as anybody sees it now.
+    pub(crate) async fn mailbox(&mut self, name: &str) -> Result<MailboxView, Fail> {
+        self.find_mailbox(name)
+            .await?
+            .ok_or_else(|| Reply::no(Code::NonExistent, "there is no such mailbox").into())
+    }
+
+    /// The mailbox `name`, if there is one.
+    pub(crate) async fn find_mailbox(&mut self, name: &str) -> Result<Option<MailboxView>, Fail> {
+        let query = query::MailboxByName {
+            account: self.account()?,
+            name: name.to_owned(),
+        };
+        self.ask(query, Look::Latest).await
+    }
+
+    /// All mailboxes, sorted by name byte for byte.
+    pub(crate) async fn mailboxes(&mut self) -> Result<Vec<MailboxView>, Fail> {
+        let mut all = Vec::new();
+        let mut query = query::Mailboxes {
+            account: self.account()?,
+            after: None,
+            limit: PAGE,
+        };
+        let mut look = Look::Latest;
+        loop {
+            let page = self.ask(query.clone(), look).await?;
+            look = Look::Own;
+            all.extend(page.items);
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => break,
+            }
+        }
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(all)
+    }
+}
