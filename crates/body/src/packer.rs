@@ -248,11 +248,15 @@ impl Packer {
                 moves: moves.to_vec(),
             };
             match meta.run(relocate).await?.0 {
+                // None of them lies where it was read: another packer was quicker.
+                // The object is known as dead now and takes no others.
+                Ok(done) if done.moved == 0 && bodies == 0 => break,
                 Ok(done) => bodies += u64::from(done.moved),
+                // What was moved before has been removed already: the same.
+                Err(_) if bodies > 0 => break,
                 Err(refusal) => {
-                    return Err(Error::Unavailable(format!(
-                        "the pack {key} was refused: {refusal}"
-                    )));
+                    let text = format!("the pack {key} was refused: {refusal}");
+                    return Err(Error::Unavailable(text));
                 }
             }
         }
