@@ -25,12 +25,3 @@ impl From<kv::Error> for Stop {
         Self::Store(error)
     }
 }
-
-impl Stop {
-    /// For commands whose function is still to be written.
-    pub(crate) fn unwritten(command: &str) -> Self {
-        Self::Store(kv::Error::Engine(format!(
-            "the command {command} is not written yet"
-        )))
-    }
-}

@@ -1,11 +1,16 @@
 //! Sets the mailboxes that new accounts get.
 
+use std::collections::BTreeSet;
+
 use postrider_kv::Txn;
 use serde::{Deserialize, Serialize};
 
-use crate::Context;
 use crate::stop::Stop;
 use crate::view::DefaultMailbox;
+use crate::{Context, Refusal, key, name, row};
+
+/// The most mailboxes that a new account gets.
+const MAX: usize = 100;
 
 /// Sets the list of mailboxes that each new account gets. Accounts that exist
 /// are left alone.
@@ -16,9 +21,30 @@ pub struct SetDefaultMailboxes {
 }
 
 pub(super) async fn apply<T: Txn>(
-    _txn: &mut T,
+    txn: &mut T,
     _cx: &Context,
-    _command: SetDefaultMailboxes,
+    command: SetDefaultMailboxes,
 ) -> Result<(), Stop> {
-    Err(Stop::unwritten("SetDefaultMailboxes"))
+    if command.mailboxes.len() > MAX {
+        return Err(Refusal::Limit(format!("at most {MAX} default mailboxes")).into());
+    }
+    let mut names = BTreeSet::new();
+    let mut mailboxes = Vec::with_capacity(command.mailboxes.len());
+    for mailbox in command.mailboxes {
+        let name = name::check(&mailbox.name)?;
+        if name == "INBOX" {
+            return Err(Refusal::Invalid("every account has INBOX: leave it out".into()).into());
+        }
+        if !names.insert(name.clone()) {
+            return Err(Refusal::Invalid(format!("{name} is listed twice")).into());
+        }
+        let special_use = row::special_use_code(mailbox.special_use);
+        mailboxes.push(row::DefaultMailbox { name, special_use });
+    }
+    row::put(
+        txn,
+        key::default_mailboxes(),
+        &row::DefaultMailboxes { mailboxes },
+    );
+    Ok(())
 }
