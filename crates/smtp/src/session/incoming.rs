@@ -162,10 +162,7 @@ impl Session<'_> {
         let host = &self.server.settings.hostname;
         Some(Missing {
             date: format!("Date: {}\r\n", date::format(now, 0)),
-            message_id: format!(
-                "Message-ID: {}\r\n",
-                date::message_id(id, host)
-            ),
+            message_id: format!("Message-ID: {}\r\n", date::message_id(id, host)),
         })
     }
 

@@ -1,0 +1,14 @@
+//! Dialogues with whole sessions over an in-memory metadata store: what a
+//! client is told, and what then lies in the mailboxes.
+
+// The helpers of tests are no test functions to clippy.
+#![allow(clippy::unwrap_used)]
+
+mod content;
+mod cut;
+mod limits;
+mod lmtp;
+mod recipients;
+mod submission;
+mod tls;
+mod world;
