@@ -35,12 +35,15 @@ impl Throttle {
     }
 
     /// Whether this attempt is refused without a check.
-    pub(crate) fn refuses(&self, peer: IpAddr, login: &Address) -> bool {
+    /// `login` is None where it is no address at all.
+    pub(crate) fn refuses(&self, peer: IpAddr, login: Option<&Address>) -> bool {
         let peer = address_key(peer);
         if self.by_address.is_exhausted(&peer) {
             return true;
         }
-        self.by_login.is_exhausted(login) && !self.is_familiar(peer, login)
+        login.is_some_and(|login| {
+            self.by_login.is_exhausted(login) && !self.is_familiar(peer, login)
+        })
     }
 
     pub(crate) fn failed(&self, peer: IpAddr, login: Option<&Address>) {

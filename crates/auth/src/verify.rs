@@ -116,7 +116,7 @@ impl Authenticator {
             Err(Failure::Closed(_)) => "closed",
             Err(Failure::Unavailable) => "unavailable",
         };
-        counter!("postrider_logins_total", "result" => label).increment(1);
+        counter!("logins_total", "result" => label).increment(1);
         if let Err(Failure::Rejected | Failure::Throttled) = &result {
             tokio::time::sleep(self.0.settings.failure_delay).await;
         }
@@ -127,9 +127,7 @@ impl Authenticator {
 impl Inner {
     async fn login(&self, peer: IpAddr, login: &str, password: &str) -> Result<Login, Failure> {
         let address = self.address(login);
-        if let Some(address) = &address
-            && self.throttle.refuses(peer, address)
-        {
+        if self.throttle.refuses(peer, address.as_ref()) {
             return Err(Failure::Throttled);
         }
         // Whatever the reason, the check below runs, against the decoy: no

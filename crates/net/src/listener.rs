@@ -7,8 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{counter, gauge};
-use postrider_types::human;
-use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, TcpKeepalive, Type};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -26,15 +24,13 @@ const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
 /// Where and how to listen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerSettings {
     /// The addresses, each `address:port`; port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
     /// Connections that the system holds until they are accepted.
     pub backlog: u32,
     /// Silence after which the system asks whether the client is still there.
-    #[serde(with = "human::duration")]
     pub keepalive: Duration,
     /// Networks whose connections begin with a PROXY protocol header (required
     /// from there, not understood from elsewhere).
@@ -298,12 +294,12 @@ async fn read_header(connection: &mut Connection) -> io::Result<proxy::Header> {
 
 async fn serve<S: Service>(shared: &Shared<S>, mut connection: Connection, permit: Permit) {
     let protocol = shared.service.name();
-    counter!("postrider_connections_total", "protocol" => protocol).increment(1);
+    counter!("connections_total", "protocol" => protocol).increment(1);
     let _active = Active::new(protocol);
     if let Some(tls) = &shared.tls
         && let Err(error) = connection.start_tls(tls).await
     {
-        counter!("postrider_tls_handshake_failures_total", "protocol" => protocol).increment(1);
+        counter!("tls_handshake_failures_total", "protocol" => protocol).increment(1);
         tracing::debug!(protocol, peer = %connection.peer(), %error, "the TLS handshake failed");
         return;
     }
@@ -316,14 +312,14 @@ struct Active(&'static str);
 
 impl Active {
     fn new(protocol: &'static str) -> Self {
-        gauge!("postrider_connections_active", "protocol" => protocol).increment(1.0);
+        gauge!("connections_active", "protocol" => protocol).increment(1.0);
         Self(protocol)
     }
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
-        gauge!("postrider_connections_active", "protocol" => self.0).decrement(1.0);
+        gauge!("connections_active", "protocol" => self.0).decrement(1.0);
     }
 }
 
@@ -334,8 +330,7 @@ fn refuse<S: Service>(shared: &Shared<S>, connection: Connection, busy: Busy) {
         Busy::Total => "total",
         Busy::PerAddress => "per_address",
     };
-    counter!("postrider_connections_refused_total", "protocol" => protocol, "reason" => reason)
-        .increment(1);
+    counter!("connections_refused_total", "protocol" => protocol, "reason" => reason).increment(1);
     tracing::debug!(protocol, peer = %connection.peer(), reason, "too many connections");
     if shared.tls.is_none() {
         // A fresh socket's buffer takes a line at once; if not, so be it.

@@ -1,1 +1,26 @@
-//! The postrider binary: settings, wiring, health, metrics, administration and the command line.
+//! The postrider binary: settings, wiring, health, metrics, administration and
+//! the command line.
+//!
+//! The only crate that names a metadata backend. [`Node`] is a whole node in a
+//! process; the command line starts one or talks to one.
+
+pub mod cli;
+pub mod settings;
+
+mod admin;
+mod background;
+mod certificate;
+mod client;
+mod date;
+mod dir;
+mod health;
+mod http;
+mod logs;
+mod node;
+mod quickstart;
+mod services;
+mod telemetry;
+
+pub use node::{Bound, Node};
+pub use quickstart::{PASSWORD, quickstart_settings, seed};
+pub use settings::Settings;

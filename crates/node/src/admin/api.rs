@@ -1,0 +1,244 @@
+//! The administration API's values, as JSON. Used by the server and by the
+//! command line, so that the two cannot drift apart.
+
+use postrider_meta::{
+    AccountState, AccountView, AliasView, DefaultMailbox, DomainView, GroupView, SpecialUse,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::date;
+
+/// One page of a list.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct List<T> {
+    pub(crate) items: Vec<T>,
+    /// Ask again with `?after=` this; absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) next: Option<String>,
+}
+
+/// What a failed request answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Problem {
+    /// A stable word for machines: `not_found`, `exists`, ...
+    pub(crate) error: String,
+    /// What is wrong and what to do, for people.
+    pub(crate) message: String,
+}
+
+/// A domain.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Domain {
+    pub(crate) name: String,
+    pub(crate) internal: bool,
+    pub(crate) catch_all: Option<String>,
+    pub(crate) accounts: u64,
+}
+
+/// `POST /v1/domains`
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AddDomain {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) internal: bool,
+    #[serde(default)]
+    pub(crate) catch_all: Option<String>,
+}
+
+/// `PATCH /v1/domains/{name}`: what is absent stays; an empty `catch_all` removes it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SetDomain {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) internal: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) catch_all: Option<String>,
+}
+
+/// An account. Sizes are bytes, dates `YYYY-MM-DD` in UTC.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Account {
+    pub(crate) address: String,
+    /// `active`, `suspended` or `removing`.
+    pub(crate) state: String,
+    /// Closed from the beginning of this day on.
+    pub(crate) expires: Option<String>,
+    pub(crate) created: String,
+    pub(crate) bytes: u64,
+    pub(crate) messages: u64,
+    pub(crate) quota_bytes: Option<u64>,
+    pub(crate) quota_messages: Option<u64>,
+}
+
+/// `POST /v1/accounts`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AddAccount {
+    pub(crate) address: String,
+    pub(crate) password: String,
+    #[serde(default)]
+    pub(crate) quota_bytes: Option<u64>,
+    #[serde(default)]
+    pub(crate) quota_messages: Option<u64>,
+    #[serde(default)]
+    pub(crate) expires: Option<String>,
+}
+
+/// `PATCH /v1/accounts/{address}`: what is absent stays; 0 and an empty text
+/// remove a limit and a date.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SetAccount {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) password: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) quota_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) quota_messages: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expires: Option<String>,
+    /// `active` or `suspended`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) state: Option<String>,
+}
+
+/// An alias; also `PUT /v1/aliases`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Alias {
+    pub(crate) address: String,
+    pub(crate) targets: Vec<String>,
+    /// In a request: refuse if the alias exists, instead of replacing it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) only_new: bool,
+}
+
+/// A group; also `POST /v1/groups`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Group {
+    pub(crate) address: String,
+    #[serde(default)]
+    pub(crate) members: Vec<String>,
+    #[serde(default)]
+    pub(crate) internal: bool,
+}
+
+/// `PATCH /v1/groups/{address}`
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SetGroup {
+    pub(crate) add: Vec<String>,
+    pub(crate) remove: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) internal: Option<bool>,
+}
+
+/// A mailbox that each new account gets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Mailbox {
+    pub(crate) name: String,
+    /// `archive`, `drafts`, `flagged`, `junk`, `sent` or `trash`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) special_use: Option<String>,
+}
+
+/// `PUT /v1/default-mailboxes`, and the answer to its GET.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DefaultMailboxes {
+    pub(crate) mailboxes: Vec<Mailbox>,
+}
+
+const SPECIAL_USES: [(&str, SpecialUse); 6] = [
+    ("archive", SpecialUse::Archive),
+    ("drafts", SpecialUse::Drafts),
+    ("flagged", SpecialUse::Flagged),
+    ("junk", SpecialUse::Junk),
+    ("sent", SpecialUse::Sent),
+    ("trash", SpecialUse::Trash),
+];
+
+impl Mailbox {
+    /// As the store takes it; what is wrong with it otherwise.
+    pub(crate) fn into_default(self) -> Result<DefaultMailbox, String> {
+        let find = |word: String| {
+            let mut all = SPECIAL_USES.iter();
+            let found = all.find(|(name, _)| name.eq_ignore_ascii_case(&word));
+            found.map(|(_, special_use)| *special_use).ok_or_else(|| {
+                format!("`{word}` is no special use; there are archive, drafts, flagged, junk, sent, trash")
+            })
+        };
+        Ok(DefaultMailbox {
+            special_use: self.special_use.map(find).transpose()?,
+            name: self.name,
+        })
+    }
+}
+
+impl From<DefaultMailbox> for Mailbox {
+    fn from(mailbox: DefaultMailbox) -> Self {
+        let word = |use_: SpecialUse| {
+            let mut all = SPECIAL_USES.iter();
+            all.find(|(_, known)| *known == use_)
+                .map(|(name, _)| (*name).to_owned())
+        };
+        Self {
+            special_use: mailbox.special_use.and_then(word),
+            name: mailbox.name,
+        }
+    }
+}
+
+impl From<DomainView> for Domain {
+    fn from(view: DomainView) -> Self {
+        Self {
+            name: view.name.to_string(),
+            internal: view.internal,
+            catch_all: view.catch_all.map(|address| address.to_string()),
+            accounts: view.accounts,
+        }
+    }
+}
+
+impl From<AccountView> for Account {
+    fn from(view: AccountView) -> Self {
+        let state = match view.state {
+            AccountState::Active => "active",
+            AccountState::Suspended => "suspended",
+            AccountState::Removing => "removing",
+        };
+        Self {
+            address: view.address.to_string(),
+            state: state.into(),
+            expires: view.expires.map(date::format),
+            created: date::format(view.created),
+            bytes: view.quota.bytes,
+            messages: view.quota.messages,
+            quota_bytes: view.quota.limit.bytes,
+            quota_messages: view.quota.limit.messages,
+        }
+    }
+}
+
+impl From<AliasView> for Alias {
+    fn from(view: AliasView) -> Self {
+        Self {
+            address: view.address.to_string(),
+            targets: view.targets.iter().map(ToString::to_string).collect(),
+            only_new: false,
+        }
+    }
+}
+
+impl From<GroupView> for Group {
+    fn from(view: GroupView) -> Self {
+        Self {
+            address: view.address.to_string(),
+            members: view.members.iter().map(ToString::to_string).collect(),
+            internal: view.internal,
+        }
+    }
+}

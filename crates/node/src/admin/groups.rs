@@ -1,0 +1,83 @@
+//! `/v1/groups`
+
+use axum::Json as AxumJson;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use postrider_meta::command::{self, Change};
+use postrider_meta::{Refusal, query};
+use postrider_types::Address;
+
+use super::api::{Group, List, SetGroup};
+use super::{Handles, Json, Paging, Result};
+
+pub(super) async fn list(
+    State(handles): State<Handles>,
+    Query(paging): Query<Paging>,
+) -> Result<AxumJson<List<Group>>> {
+    let (after, limit) = (paging.after()?, paging.limit());
+    Ok(List::of(handles.ask(query::Groups { after, limit }).await?))
+}
+
+pub(super) async fn show(
+    State(handles): State<Handles>,
+    Path(address): Path<String>,
+) -> Result<AxumJson<Group>> {
+    let address = Address::parse(&address)?;
+    let mut after = None;
+    // There is no query for a single group; groups are few.
+    loop {
+        let page = handles.ask(query::Groups { after, limit: 100 }).await?;
+        if let Some(found) = page.items.into_iter().find(|g| g.address == address) {
+            return Ok(AxumJson(found.into()));
+        }
+        after = page.next;
+        if after.is_none() {
+            return Err(Refusal::NotFound(format!("group {address}")).into());
+        }
+    }
+}
+
+fn addresses(texts: &[String]) -> Result<Vec<Address>> {
+    let parsed = texts.iter().map(|text| Address::parse(text));
+    Ok(parsed.collect::<std::result::Result<_, _>>()?)
+}
+
+pub(super) async fn add(
+    State(handles): State<Handles>,
+    Json(group): Json<Group>,
+) -> Result<StatusCode> {
+    let command = command::SetGroup {
+        address: Address::parse(&group.address)?,
+        add: addresses(&group.members)?,
+        remove: Vec::new(),
+        internal: Change::Set(group.internal),
+        only_new: true,
+    };
+    handles.run(command).await?;
+    Ok(StatusCode::CREATED)
+}
+
+pub(super) async fn set(
+    State(handles): State<Handles>,
+    Path(address): Path<String>,
+    Json(set): Json<SetGroup>,
+) -> Result<StatusCode> {
+    let command = command::SetGroup {
+        address: Address::parse(&address)?,
+        add: addresses(&set.add)?,
+        remove: addresses(&set.remove)?,
+        internal: set.internal.map_or(Change::Keep, Change::Set),
+        only_new: false,
+    };
+    handles.run(command).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn remove(
+    State(handles): State<Handles>,
+    Path(address): Path<String>,
+) -> Result<StatusCode> {
+    let address = Address::parse(&address)?;
+    handles.run(command::RemoveGroup { address }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,168 @@
+//! The administration API under `/v1`: JSON over HTTP with a bearer token, from
+//! named networks only. One file per kind of thing.
+
+pub(crate) mod api;
+
+mod accounts;
+mod aliases;
+mod default_mailboxes;
+mod domains;
+mod error;
+mod groups;
+mod status;
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, patch};
+use axum::{Json as AxumJson, Router};
+use bytes::Bytes;
+use postrider_meta::{Act, Ask, Client, Cursor, Page, ReadAt};
+use postrider_net::Network;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use subtle::ConstantTimeEq;
+
+pub(crate) use error::Error;
+
+use crate::health::Health;
+use crate::http::Peer;
+use api::List;
+
+/// The largest request: a group's members in one go.
+const MAX_REQUEST: usize = 4 << 20;
+/// The longest page of a list.
+const PAGE: u32 = 100;
+
+/// What the API works with.
+#[derive(Clone)]
+pub(crate) struct Handles {
+    pub(crate) meta: Client,
+    pub(crate) backend: Arc<postrider_meta_raft::Node>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) token: Arc<str>,
+    pub(crate) from: Arc<[Network]>,
+}
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// The routes, to be nested under `/v1`.
+pub(crate) fn router(handles: Handles) -> Router {
+    Router::new()
+        .route("/status", get(status::show))
+        .route("/check", get(status::check))
+        .route("/domains", get(domains::list).post(domains::add))
+        .route(
+            "/domains/{name}",
+            patch(domains::set).delete(domains::remove),
+        )
+        .route("/accounts", get(accounts::list).post(accounts::add))
+        .route(
+            "/accounts/{address}",
+            get(accounts::show)
+                .patch(accounts::set)
+                .delete(accounts::remove),
+        )
+        .route("/aliases", get(aliases::list).put(aliases::set))
+        .route("/aliases/{address}", axum::routing::delete(aliases::remove))
+        .route("/groups", get(groups::list).post(groups::add))
+        .route(
+            "/groups/{address}",
+            get(groups::show).patch(groups::set).delete(groups::remove),
+        )
+        .route(
+            "/default-mailboxes",
+            get(default_mailboxes::list).put(default_mailboxes::set),
+        )
+        .fallback(async || Error::new(StatusCode::NOT_FOUND, "not_found", "no such resource"))
+        .layer(DefaultBodyLimit::max(MAX_REQUEST))
+        .layer(middleware::from_fn_with_state(handles.clone(), authorize))
+        .with_state(handles)
+}
+
+/// Lets through who comes from a named network and bears the token.
+async fn authorize(State(handles): State<Handles>, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+    let near = peer.is_some_and(|ip| handles.from.iter().any(|network| network.contains(ip)));
+    if !near {
+        let text = "administration is not allowed from this address; see http.admin_from";
+        return Error::new(StatusCode::FORBIDDEN, "forbidden", text).into_response();
+    }
+    let bearer = request.headers().get(header::AUTHORIZATION);
+    let bearer = bearer
+        .map(header::HeaderValue::as_bytes)
+        .unwrap_or_default();
+    let given = bearer.strip_prefix(b"Bearer ").unwrap_or_default();
+    if !bool::from(given.ct_eq(handles.token.as_bytes())) {
+        let text =
+            "send the token from the node's admin.token file as `Authorization: Bearer TOKEN`";
+        return Error::new(StatusCode::UNAUTHORIZED, "unauthorized", text).into_response();
+    }
+    next.run(request).await
+}
+
+/// JSON whose rejection is one of our problems.
+struct Json<T>(T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        let AxumJson(value) = AxumJson::from_request(request, state).await?;
+        Ok(Self(value))
+    }
+}
+
+/// `?after=…&limit=…`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Paging {
+    after: Option<String>,
+    limit: Option<u32>,
+    /// Only of this domain, where the list knows domains.
+    domain: Option<String>,
+}
+
+impl Paging {
+    fn after(&self) -> Result<Option<Cursor>> {
+        let Some(text) = &self.after else {
+            return Ok(None);
+        };
+        let byte = |pair: &[u8]| {
+            let pair = std::str::from_utf8(pair).ok()?;
+            u8::from_str_radix(pair, 16).ok()
+        };
+        let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
+        let bytes = bytes.ok_or_else(|| Error::invalid("`after` is not a `next` that we gave"))?;
+        Ok(Some(Cursor(Bytes::from(bytes))))
+    }
+
+    fn limit(&self) -> u32 {
+        self.limit.unwrap_or(PAGE).clamp(1, PAGE)
+    }
+}
+
+impl<T> List<T> {
+    fn of<V: Into<T>>(page: Page<V>) -> AxumJson<Self> {
+        let hex = |cursor: Cursor| cursor.0.iter().map(|b| format!("{b:02x}")).collect();
+        AxumJson(Self {
+            items: page.items.into_iter().map(Into::into).collect(),
+            next: page.next.map(hex),
+        })
+    }
+}
+
+impl Handles {
+    /// Runs a command; a refusal is an error.
+    async fn run<A: Act>(&self, act: A) -> Result<A::Outcome> {
+        Ok(self.meta.run(act).await?.0?)
+    }
+
+    /// Answers a query from the newest state.
+    async fn ask<A: Ask>(&self, ask: A) -> Result<A::Answer> {
+        Ok(self.meta.ask(ask, ReadAt::Latest).await?.0)
+    }
+}

@@ -1,0 +1,92 @@
+//! Background work on the metadata: purging what was deleted, trimming what is
+//! old. Each step is one bounded command; the packer and the sweeper of bodies
+//! pace themselves.
+
+use std::time::Duration;
+
+use postrider_meta::{Client, Error, ReadAt, command, query};
+use postrider_types::CommandId;
+use tokio_util::sync::CancellationToken;
+
+/// Between looks whether there is something to purge.
+const PURGE_EVERY: Duration = Duration::from_secs(5);
+/// Messages in one step of a purge: a few milliseconds' work.
+const PURGE_STEP: u32 = 500;
+/// Between two trims.
+const TRIM_EVERY: Duration = Duration::from_secs(30);
+/// How long a command's verdict is remembered. Nobody repeats a command later
+/// than its own deadline, which is some seconds.
+const DEDUP_KEPT: Duration = Duration::from_secs(600);
+
+/// Purges deleted mailboxes and accounts until `stop`.
+pub(crate) async fn purge(meta: Client, stop: CancellationToken) {
+    let mut pace = Pace::new("purge", PURGE_EVERY, stop);
+    while pace.after(purge_step(&meta).await).await {}
+}
+
+async fn purge_step(meta: &Client) -> Result<bool, Error> {
+    let (backlog, _) = meta.ask(query::Unfinished {}, ReadAt::Latest).await?;
+    if !backlog.purge {
+        return Ok(false);
+    }
+    let (verdict, _) = meta.run(command::Purge { limit: PURGE_STEP }).await?;
+    Ok(verdict.is_ok_and(|purged| purged.more))
+}
+
+/// Trims the change log and the verdicts of old commands until `stop`.
+pub(crate) async fn trim(meta: Client, stop: CancellationToken) {
+    let mut pace = Pace::new("trim", TRIM_EVERY, stop);
+    while pace.after(trim_step(&meta).await).await {}
+}
+
+async fn trim_step(meta: &Client) -> Result<bool, Error> {
+    let before = meta.clock().now().before(DEDUP_KEPT);
+    let trim = command::Trim {
+        dedup_before: CommandId::floor(before),
+    };
+    let (verdict, _) = meta.run(trim).await?;
+    Ok(verdict.is_ok_and(|trimmed| trimmed.more))
+}
+
+/// The pace of a job: on at once while there is more to do, else after a pause.
+/// Failures are logged when they begin and when they end.
+struct Pace {
+    job: &'static str,
+    pause: Duration,
+    stop: CancellationToken,
+    failing: bool,
+}
+
+impl Pace {
+    fn new(job: &'static str, pause: Duration, stop: CancellationToken) -> Self {
+        let failing = false;
+        Self {
+            job,
+            pause,
+            stop,
+            failing,
+        }
+    }
+
+    /// Waits as a step's result asks for; false when it is time to stop.
+    async fn after(&mut self, step: Result<bool, Error>) -> bool {
+        let job = self.job;
+        match &step {
+            Ok(_) if self.failing => tracing::info!(job, "goes on"),
+            Err(error) if !self.failing && !self.stop.is_cancelled() => {
+                tracing::warn!(job, %error, "is held up; it is tried again");
+            }
+            _ => {}
+        }
+        self.failing = step.is_err();
+        if step.is_ok_and(|more| more) {
+            // Others come first.
+            tokio::task::yield_now().await;
+            return !self.stop.is_cancelled();
+        }
+        tokio::select! {
+            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep(self.pause) => true,
+        }
+    }
+}

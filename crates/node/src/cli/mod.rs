@@ -1,0 +1,150 @@
+//! The command line: what there is, in words that a newcomer understands. One
+//! file per group of commands; the ones that ask a running node go through
+//! [`crate::client`].
+
+mod account;
+mod alias;
+mod check;
+mod check_config;
+mod default_mailboxes;
+mod domain;
+mod group;
+mod output;
+mod quickstart;
+mod serve;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::client::{Client, Target};
+use output::Output;
+
+/// A mail server that survives the loss of machines.
+///
+/// To try it: `postrider quickstart`, then follow the lines it prints.
+/// To run it: write a settings file (see postrider.example.toml), check it with
+/// `postrider check-config`, start it with `postrider serve`, and add domains
+/// and accounts with `postrider domain add` and `postrider account add`.
+#[derive(Parser)]
+#[command(
+    name = "postrider",
+    version,
+    max_term_width = 100,
+    subcommand_required = true
+)]
+struct Cli {
+    #[command(flatten)]
+    node: NodeArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// How to find the running node.
+#[derive(Args)]
+#[command(next_help_heading = "Finding the running node")]
+struct NodeArgs {
+    /// Its HTTP address, such as http://127.0.0.1:2080 [default: as it left it in its data folder]
+    #[arg(long, global = true, env = "POSTRIDER_URL", value_name = "URL")]
+    url: Option<String>,
+    /// The file with its administration token [default: admin.token in its data folder]
+    #[arg(long, global = true, env = "POSTRIDER_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// A node's data folder
+    #[arg(
+        long,
+        global = true,
+        env = "POSTRIDER_DIR",
+        value_name = "DIR",
+        default_value = "postrider-data"
+    )]
+    dir: PathBuf,
+    /// Print JSON for machines instead of text
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Quickstart(quickstart::Quickstart),
+    Serve(serve::Serve),
+    CheckConfig(check_config::CheckConfig),
+    /// Manage the domains that receive mail here
+    #[command(subcommand)]
+    Domain(domain::Domain),
+    /// Manage accounts: their passwords, quotas and expiry dates
+    #[command(subcommand)]
+    Account(account::Account),
+    /// Manage aliases: addresses whose mail goes to other addresses
+    #[command(subcommand)]
+    Alias(alias::Alias),
+    /// Manage distribution groups: addresses whose mail goes to all members
+    #[command(subcommand)]
+    Group(group::Group),
+    /// Manage the mailboxes that each new account gets
+    #[command(subcommand)]
+    DefaultMailboxes(default_mailboxes::DefaultMailboxes),
+    /// Show whether the node is ready, and why if not
+    Status,
+    /// Look for contradictions in the metadata; reads all of it
+    Check,
+}
+
+/// Runs the command line. Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
+pub fn main() -> ExitCode {
+    // First of all: every TLS user in the process shares this provider. A
+    // second call (in tests) leaves the first one in place.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return output::fail(&anyhow::anyhow!("cannot start threads: {error}")),
+    };
+    let Cli { node, command } = cli;
+    let result = runtime.block_on(run(node, command));
+    // What still blocks, such as a password check, must not hold up the exit.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => code,
+        Err(error) => output::fail(&error),
+    }
+}
+
+async fn run(node: NodeArgs, command: Command) -> anyhow::Result<ExitCode> {
+    let output = Output { json: node.json };
+    let client = || {
+        Client::find(&Target {
+            url: node.url.as_deref(),
+            token_file: node.token_file.as_deref(),
+            dir: &node.dir,
+        })
+    };
+    match command {
+        Command::Quickstart(args) => return args.run(&node.dir).await,
+        Command::Serve(args) => return args.run().await,
+        Command::CheckConfig(args) => return args.run(output),
+        Command::Status => return status::run(&client()?, output).await,
+        Command::Check => return check::run(&client()?, output).await,
+        Command::Domain(command) => command.run(&client()?, output).await?,
+        Command::Account(command) => command.run(&client()?, output).await?,
+        Command::Alias(command) => command.run(&client()?, output).await?,
+        Command::Group(command) => command.run(&client()?, output).await?,
+        Command::DefaultMailboxes(command) => command.run(&client()?, output).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

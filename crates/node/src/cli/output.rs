@@ -1,0 +1,84 @@
+//! What the command line prints: text in columns, or JSON.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde::Serialize;
+
+/// Text or JSON.
+#[derive(Clone, Copy)]
+pub(super) struct Output {
+    pub(super) json: bool,
+}
+
+impl Output {
+    /// Prints `items`: as a JSON array, or in columns under `heads`, each row
+    /// made by `row`.
+    pub(super) fn table<T: Serialize, const N: usize>(
+        self,
+        items: &[T],
+        heads: [&str; N],
+        row: impl Fn(&T) -> [String; N],
+    ) -> anyhow::Result<()> {
+        if self.json {
+            return self.json(&items);
+        }
+        let rows: Vec<[String; N]> = items.iter().map(row).collect();
+        let mut widths = heads.map(str::len);
+        for row in &rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let mut text = String::new();
+        let mut line = |cells: &mut dyn Iterator<Item = &str>| {
+            let padded: Vec<_> = cells
+                .zip(&widths)
+                .map(|(cell, width)| format!("{cell:width$}"))
+                .collect();
+            text.push_str(padded.join("  ").trim_end());
+            text.push('\n');
+        };
+        line(&mut heads.into_iter());
+        for row in &rows {
+            line(&mut row.iter().map(String::as_str));
+        }
+        self.print(&text)
+    }
+
+    /// Prints a value as JSON.
+    pub(super) fn json<T: Serialize + ?Sized>(self, value: &T) -> anyhow::Result<()> {
+        let text = serde_json::to_string_pretty(value).context("cannot write JSON")?;
+        self.print(&format!("{text}\n"))
+    }
+
+    /// Says what was done; nothing in JSON, where the exit code says it.
+    pub(super) fn done(self, text: &str) -> anyhow::Result<()> {
+        if self.json {
+            return Ok(());
+        }
+        self.print(&format!("{text}\n"))
+    }
+
+    /// Prints `text` as it is.
+    pub(super) fn print(self, text: &str) -> anyhow::Result<()> {
+        let mut out = io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            // `postrider ... | head` has seen enough.
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.context("cannot write to standard output"),
+        }
+    }
+}
+
+/// Tells the error on standard error.
+pub(super) fn fail(error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(io::stderr(), "postrider: {error:#}");
+    ExitCode::FAILURE
+}
+
+/// `value`, or a dash.
+pub(super) fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".into(), |value| value.to_string())
+}

@@ -1,0 +1,93 @@
+//! `postrider serve`, and what it shares with quickstart: signals and the
+//! ready file.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::node::Node;
+use crate::{dir, logs, settings};
+
+/// Run a node with a settings file
+///
+/// SIGTERM and Ctrl-C let sessions end and then stop the node; a second one stops it at once.
+/// SIGHUP reads the certificates again (changed files are also noticed without it).
+///
+/// Example: postrider serve --config /etc/postrider/postrider.toml
+#[derive(Args)]
+pub(super) struct Serve {
+    /// The settings file
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/etc/postrider/postrider.toml"
+    )]
+    config: PathBuf,
+    /// Write a JSON file with the bound addresses once ready, for scripts
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+impl Serve {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let loaded = settings::load(&self.config, settings::environment());
+        let settings = match loaded.map(|settings| (settings.problems(), settings)) {
+            Ok((problems, settings)) if problems.is_empty() => settings,
+            Ok((problems, _)) => return Ok(refuse(&problems.join("\n"))),
+            Err(error) => return Ok(refuse(&error.to_string())),
+        };
+        logs::start(&settings.log)?;
+        let node = Node::start(settings).await?;
+        if let Some(file) = &self.ready_file {
+            write_ready(&node, file)?;
+        }
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
+        until_stopped(node).await
+    }
+}
+
+fn refuse(problems: &str) -> ExitCode {
+    let _ = writeln!(
+        std::io::stderr(),
+        "postrider: the settings are not usable:\n{problems}"
+    );
+    ExitCode::from(2)
+}
+
+/// Tells scripts where the node listens.
+pub(super) fn write_ready(node: &Node, file: &Path) -> anyhow::Result<()> {
+    let text = serde_json::to_vec_pretty(node.bound()).context("cannot write JSON")?;
+    dir::replace(file, &text)
+}
+
+/// Runs until a signal says to stop, then drains.
+pub(super) async fn until_stopped(node: Node) -> anyhow::Result<ExitCode> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    let mut hang_up = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => node.reload_certificates(),
+            failure = node.failed() => {
+                // Draining would wait for answers that cannot come.
+                anyhow::bail!("the metadata store cannot go on: {failure}");
+            }
+        }
+    }
+    tracing::info!("stopping: sessions may finish; a second signal stops at once");
+    tokio::select! {
+        result = node.shutdown() => {
+            result?;
+            tracing::info!("stopped");
+            Ok(ExitCode::SUCCESS)
+        }
+        _ = terminate.recv() => Ok(ExitCode::FAILURE),
+        _ = interrupt.recv() => Ok(ExitCode::FAILURE),
+    }
+}

@@ -1,0 +1,32 @@
+//! `postrider status`
+
+use std::process::ExitCode;
+
+use super::output::Output;
+use crate::client::Client;
+use crate::health::Report;
+
+/// Shows the node's state; fails unless it is ready.
+pub(super) async fn run(client: &Client, output: Output) -> anyhow::Result<ExitCode> {
+    let report: Report = client.get("status").await?;
+    if output.json {
+        output.json(&report)?;
+    } else {
+        let mut text = format!("{}\n", report.status);
+        for reason in &report.reasons {
+            text.push_str(&format!("  {reason}\n"));
+        }
+        text.push_str(&format!(
+            "version {}, up for {} s, {} of bodies wait to be packed\n",
+            report.version,
+            report.uptime_seconds,
+            postrider_types::human::format_size(report.inline_bytes),
+        ));
+        output.print(&text)?;
+    }
+    Ok(if report.ready {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

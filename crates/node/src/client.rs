@@ -1,0 +1,170 @@
+//! The command line's HTTP client of the administration API.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Method, Request, header};
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::admin::api::{List, Problem};
+use crate::dir;
+
+/// How long one request may take.
+const TIMEOUT: Duration = Duration::from_secs(90);
+/// The largest answer.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// A client of one node.
+pub(crate) struct Client {
+    pool: Pool<HttpConnector, Full<Bytes>>,
+    url: String,
+    token: String,
+}
+
+/// Where the node is, as far as the user said.
+#[derive(Clone, Debug)]
+pub(crate) struct Target<'a> {
+    pub(crate) url: Option<&'a str>,
+    pub(crate) token_file: Option<&'a Path>,
+    pub(crate) dir: &'a Path,
+}
+
+impl Client {
+    /// A client of the node that `target` names: what is not given is looked
+    /// up in the data folder, where the running node has left it.
+    pub(crate) fn find(target: &Target<'_>) -> anyhow::Result<Self> {
+        let none = "No node is known: start one (`postrider quickstart`), or say where it is with \
+                    --dir DATA_FOLDER, or with --url and --token-file";
+        let url = match target.url {
+            Some(url) => url.to_owned(),
+            None => {
+                let file = target.dir.join(dir::URL);
+                let url = std::fs::read_to_string(&file);
+                url.map_err(|e| anyhow!("{none}.\n(cannot read {}: {e})", file.display()))?
+            }
+        };
+        let url = url.trim().trim_end_matches('/').to_owned();
+        if !url.starts_with("http://") {
+            bail!("the address `{url}` does not begin with http://, such as http://127.0.0.1:2080");
+        }
+        let default = target.dir.join(dir::TOKEN);
+        let file = target.token_file.unwrap_or(&default);
+        let token = std::fs::read_to_string(file).with_context(|| {
+            format!(
+                "cannot read the administration token {}; name another with --token-file, \
+                 or run as the user that runs Postrider",
+                file.display()
+            )
+        })?;
+        Ok(Self {
+            pool: Pool::builder(TokioExecutor::new()).build_http(),
+            url,
+            token: token.trim().to_owned(),
+        })
+    }
+
+    /// A request with a JSON body and no answer of interest.
+    pub(crate) async fn send<B: Serialize>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &B,
+    ) -> anyhow::Result<()> {
+        let body = serde_json::to_vec(body).context("cannot write the request")?;
+        self.request(method, path, body).await.map(drop)
+    }
+
+    /// Removes what `path` names.
+    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        self.request(Method::DELETE, path, Vec::new())
+            .await
+            .map(drop)
+    }
+
+    /// What `path` names.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let answer = self.request(Method::GET, path, Vec::new()).await?;
+        serde_json::from_slice(&answer)
+            .context("the node's answer is not understood; are both of the same version?")
+    }
+
+    /// All pages of the list at `path`, which may end in a query.
+    pub(crate) async fn list<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Vec<T>> {
+        let mut items = Vec::new();
+        let mut next = None;
+        let join = if path.contains('?') { '&' } else { '?' };
+        loop {
+            let page: List<T> = match next {
+                None => self.get(path).await?,
+                Some(after) => self.get(&format!("{path}{join}after={after}")).await?,
+            };
+            items.extend(page.items);
+            next = page.next;
+            if next.is_none() {
+                return Ok(items);
+            }
+        }
+    }
+
+    async fn request(&self, method: Method, path: &str, body: Vec<u8>) -> anyhow::Result<Bytes> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}/v1/{path}", self.url))
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .with_context(|| format!("`{}` is no usable address", self.url))?;
+        let exchange = async {
+            let answer = self.pool.request(request).await.map_err(|error| {
+                anyhow!(
+                    "no node answers at {}: {}. Is it running? Another address can be given \
+                     with --url, another data folder with --dir",
+                    self.url,
+                    root_cause(&error)
+                )
+            })?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+            let body = body.map_err(|e| anyhow!("the answer broke off: {e}"))?;
+            anyhow::Ok((status, body.to_bytes()))
+        };
+        let (status, body) = tokio::time::timeout(TIMEOUT, exchange)
+            .await
+            .map_err(|_| anyhow!("{} does not answer in time", self.url))??;
+        if status.is_success() {
+            return Ok(body);
+        }
+        match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => bail!("{}", problem.message),
+            Err(_) => bail!("{} answered {status}; is it a Postrider?", self.url),
+        }
+    }
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+/// `text` as one segment of a path.
+pub(crate) fn segment(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~@+".contains(&b);
+    let escape = |b: u8| {
+        if plain(b) {
+            char::from(b).to_string()
+        } else {
+            format!("%{b:02X}")
+        }
+    };
+    text.bytes().map(escape).collect()
+}

@@ -1,0 +1,120 @@
+//! Whether the node can serve, and why not.
+//!
+//! Not ready: no metadata (no leader, no majority) or draining. Degraded: the
+//! object store is away; the node stays ready, since it still takes small mail
+//! and answers all that needs no body from there. Were it unready, a balancer
+//! would take away every node at once.
+
+use std::time::{Duration, Instant};
+
+use metrics::gauge;
+use postrider_blob::Store;
+use postrider_meta::{Client, ReadAt, query};
+use postrider_net::Drain;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// How long the metadata may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What health is read from.
+pub(crate) struct Health {
+    meta: Client,
+    blobs: Arc<Store>,
+    drain: Drain,
+    started: Instant,
+}
+
+/// The node's state, as `/healthz/ready` and `postrider status` tell it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Report {
+    /// Whether clients should be sent here.
+    pub(crate) ready: bool,
+    /// `ready`, `degraded` or `not ready`.
+    pub(crate) status: String,
+    /// Why it is degraded or not ready; empty if it is neither.
+    pub(crate) reasons: Vec<String>,
+    /// A metadata leader answered.
+    pub(crate) metadata: bool,
+    /// The object store takes objects.
+    pub(crate) bodies_writable: bool,
+    /// The object store gives objects.
+    pub(crate) bodies_readable: bool,
+    /// The node is stopping.
+    pub(crate) draining: bool,
+    /// Bytes of bodies that wait to be packed.
+    pub(crate) inline_bytes: u64,
+    /// Seconds since the node started.
+    pub(crate) uptime_seconds: u64,
+    /// The program's version.
+    pub(crate) version: String,
+}
+
+impl Health {
+    pub(crate) fn new(meta: Client, blobs: Arc<Store>, drain: Drain) -> Self {
+        Self {
+            meta,
+            blobs,
+            drain,
+            started: Instant::now(),
+        }
+    }
+
+    /// Looks at everything now.
+    pub(crate) async fn report(&self) -> Report {
+        let inline = self.inline_bytes().await;
+        let (writable, readable) = (self.blobs.writable(), self.blobs.readable());
+        let draining = self.drain.is_draining();
+        let mut reasons = Vec::new();
+        if draining {
+            reasons.push("the node is stopping".to_owned());
+        }
+        if let Err(reason) = &inline {
+            reasons.push(format!("the metadata store does not answer: {reason}"));
+        }
+        if !writable {
+            reasons.push("the object store takes no objects: large mail is refused".into());
+        }
+        if !readable {
+            reasons.push("the object store gives no objects: packed mail cannot be read".into());
+        }
+        let ready = inline.is_ok() && !draining;
+        let status = match (ready, writable && readable) {
+            (true, true) => "ready",
+            (true, false) => "degraded",
+            (false, _) => "not ready",
+        };
+        Report {
+            ready,
+            status: status.into(),
+            reasons,
+            metadata: inline.is_ok(),
+            bodies_writable: writable,
+            bodies_readable: readable,
+            draining,
+            inline_bytes: inline.unwrap_or_default(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            version: env!("CARGO_PKG_VERSION").into(),
+        }
+    }
+
+    /// Sets the gauges that only a look can tell.
+    pub(crate) async fn observe(&self) {
+        let inline = self.inline_bytes().await;
+        gauge!("metadata_available").set(f64::from(u8::from(inline.is_ok())));
+        if let Ok(bytes) = inline {
+            gauge!("body_inline_bytes").set(bytes as f64);
+        }
+        gauge!("draining").set(f64::from(u8::from(self.drain.is_draining())));
+    }
+
+    /// A linearizable read: it is answered only where a leader with a majority is.
+    pub(crate) async fn inline_bytes(&self) -> Result<u64, String> {
+        let ask = self.meta.ask(query::InlineUsage {}, ReadAt::Latest);
+        match tokio::time::timeout(ANSWER_TIMEOUT, ask).await {
+            Ok(Ok((bytes, _))) => Ok(bytes),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("no answer in time".into()),
+        }
+    }
+}

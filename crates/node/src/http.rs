@@ -1,0 +1,132 @@
+//! The HTTP port as a [`Service`]: health, metrics and the administration API,
+//! behind the same listeners, limits and drain as mail.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use metrics::histogram;
+use postrider_net::{Busy, Connection, Drain, Service};
+
+use crate::health::Health;
+use crate::{admin, telemetry};
+
+/// How long a client may take to send a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a request may take in all: its body, the work, the answer's head.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The client's address, as an extension of each request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// The HTTP protocol for a listener.
+pub(crate) struct Http {
+    router: TowerToHyperService<Router>,
+}
+
+impl Http {
+    /// Serves health, metrics and administration.
+    pub(crate) fn new(health: Arc<Health>, admin: admin::Handles) -> Self {
+        let router = Router::new()
+            .route("/healthz/live", get(async || "alive\n"))
+            .route("/healthz/ready", get(ready))
+            .route("/metrics", get(metrics))
+            .with_state(health)
+            .nest("/v1", admin::router(admin))
+            .fallback(async || {
+                let text =
+                    "no such page; there are /healthz/live, /healthz/ready, /metrics and /v1\n";
+                (StatusCode::NOT_FOUND, text)
+            })
+            .layer(middleware::from_fn(bounded));
+        Self {
+            router: TowerToHyperService::new(router),
+        }
+    }
+}
+
+/// Times every request and bounds how long it may take.
+async fn bounded(request: Request, next: Next) -> Response {
+    let started = std::time::Instant::now();
+    let matched = request.extensions().get::<MatchedPath>();
+    // The route, never the path: labels must stay few.
+    let route = matched.map_or("none".to_owned(), |path| path.as_str().to_owned());
+    let response = match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => (StatusCode::REQUEST_TIMEOUT, "the request took too long\n").into_response(),
+    };
+    let status = response.status().as_u16().to_string();
+    histogram!("http_request_seconds", "route" => route, "status" => status)
+        .record(started.elapsed().as_secs_f64());
+    response
+}
+
+async fn ready(State(health): State<Arc<Health>>) -> Response {
+    let report = health.report().await;
+    let status = if report.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, axum::Json(report)).into_response()
+}
+
+async fn metrics(State(health): State<Arc<Health>>) -> Response {
+    telemetry::observe_process();
+    health.observe().await;
+    let Some(recorder) = telemetry::recorder() else {
+        return (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "no metrics; see the log\n",
+        )
+            .into_response();
+    };
+    let format = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
+    (format, recorder.render()).into_response()
+}
+
+impl Service for Http {
+    async fn serve(&self, connection: Connection, drain: Drain) {
+        let peer = Peer(connection.peer().ip());
+        let service = service_fn(|mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            self.router.call(request)
+        });
+        let mut builder = hyper::server::conn::http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(64 * 1024);
+        let serving = builder.serve_connection(TokioIo::new(connection), service);
+        let mut serving = std::pin::pin!(serving);
+        let served = tokio::select! {
+            served = serving.as_mut() => served,
+            () = drain.cancelled() => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
+        if let Err(error) = served {
+            tracing::debug!(%error, "an HTTP connection ended early");
+        }
+    }
+
+    fn busy_reply(&self, _: Busy) -> &'static [u8] {
+        b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 21\r\n\r\ntoo many connections\n"
+    }
+
+    fn name(&self) -> &'static str {
+        "http"
+    }
+}

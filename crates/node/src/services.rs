@@ -1,0 +1,105 @@
+//! The services of all protocols, each on its listener.
+
+use std::sync::Arc;
+
+use postrider_auth::Authenticator;
+use postrider_body::Bodies;
+use postrider_meta::Client;
+use postrider_net::{Drain, Listener, Tls};
+use tokio_util::task::TaskTracker;
+
+use crate::admin;
+use crate::health::Health;
+use crate::http::Http;
+use crate::settings::{self, Protocol, Settings};
+
+/// What the services of all protocols are made from.
+pub(crate) struct Services {
+    pub(crate) settings: Settings,
+    pub(crate) meta: Client,
+    pub(crate) backend: Arc<postrider_meta_raft::Node>,
+    pub(crate) bodies: Bodies,
+    pub(crate) auth: Authenticator,
+    pub(crate) health: Arc<Health>,
+    pub(crate) token: Arc<str>,
+    pub(crate) drain: Drain,
+    pub(crate) sessions: TaskTracker,
+}
+
+impl Services {
+    /// Runs `listener` with the service that `config` names.
+    pub(crate) fn spawn(&self, listener: Listener, config: &settings::Listener, tls: Option<Tls>) {
+        match config.protocol {
+            Protocol::Smtp => self.smtp(listener, config, tls, postrider_smtp::Role::Mx),
+            Protocol::Submission => {
+                self.smtp(listener, config, tls, postrider_smtp::Role::Submission);
+            }
+            Protocol::Submissions => {
+                self.smtp(listener, config, tls, postrider_smtp::Role::Submissions);
+            }
+            Protocol::Lmtp => self.smtp(listener, config, tls, postrider_smtp::Role::Lmtp),
+            Protocol::Imap | Protocol::Imaps => {
+                let handles = postrider_imap::Handles {
+                    meta: self.meta.clone(),
+                    bodies: self.bodies.clone(),
+                    auth: self.auth.clone(),
+                    tls,
+                };
+                let settings = self.settings.imap.clone();
+                self.run(listener, postrider_imap::Server::new(handles, settings));
+            }
+            Protocol::Pop3 | Protocol::Pop3s => {
+                let handles = postrider_pop3::Handles {
+                    meta: self.meta.clone(),
+                    bodies: self.bodies.clone(),
+                    auth: self.auth.clone(),
+                    tls,
+                };
+                let settings = self.settings.pop3.clone();
+                self.run(listener, postrider_pop3::Server::new(handles, settings));
+            }
+            Protocol::Http => {
+                let admin = admin::Handles {
+                    meta: self.meta.clone(),
+                    backend: self.backend.clone(),
+                    health: self.health.clone(),
+                    token: self.token.clone(),
+                    from: self.settings.http.admin_from.clone().into(),
+                };
+                self.run(listener, Http::new(self.health.clone(), admin));
+            }
+        }
+    }
+
+    fn smtp(
+        &self,
+        listener: Listener,
+        config: &settings::Listener,
+        tls: Option<Tls>,
+        role: postrider_smtp::Role,
+    ) {
+        let handles = postrider_smtp::Handles {
+            meta: self.meta.clone(),
+            bodies: self.bodies.clone(),
+            auth: self.auth.clone(),
+            tls,
+        };
+        let mut settings = self.settings.smtp.clone();
+        if let Some(hostname) = &config.hostname {
+            settings.hostname = hostname.clone();
+        }
+        self.run(
+            listener,
+            postrider_smtp::Server::new(handles, settings, role),
+        );
+    }
+
+    fn run(&self, listener: Listener, service: impl postrider_net::Service) {
+        let running = listener.run(
+            Arc::new(service),
+            self.drain.clone(),
+            self.settings.drain_timeout,
+        );
+        self.sessions.spawn(running);
+    }
+}

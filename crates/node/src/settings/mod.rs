@@ -1,0 +1,193 @@
+//! The settings file: every section with its owner, composed.
+//!
+//! A section belongs to the crate that uses it; this module adds what concerns
+//! the whole node and checks what spans sections. Reading is in `load`, the
+//! environment in `overlay`, hints on typos in `suggest`.
+
+mod listener;
+mod load;
+mod overlay;
+mod suggest;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use postrider_net::{Network, TlsSettings};
+use postrider_types::human;
+use serde::Deserialize;
+
+pub use listener::{Listener, Protocol};
+pub use load::{LoadError, load};
+
+/// All settings of a node.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where the node keeps its metadata, lock and tokens. One process per folder.
+    pub data_dir: PathBuf,
+    /// How long sessions may take to end when the node stops.
+    #[serde(with = "human::duration")]
+    pub drain_timeout: Duration,
+    /// Logs.
+    pub log: Log,
+    /// Certificate and key of all listeners that name none of their own.
+    pub tls: Option<TlsSettings>,
+    /// How often certificate files are looked at.
+    #[serde(with = "human::duration")]
+    pub certificate_check: Duration,
+    /// What to listen on.
+    pub listener: Vec<Listener>,
+    /// The HTTP port.
+    pub http: Http,
+    /// Logins.
+    pub auth: postrider_auth::Settings,
+    /// SMTP and LMTP.
+    pub smtp: postrider_smtp::Settings,
+    /// IMAP.
+    pub imap: postrider_imap::Settings,
+    /// POP3.
+    pub pop3: postrider_pop3::Settings,
+    /// The metadata store; its `dir` counts from `data_dir`.
+    pub meta: postrider_meta_raft::Settings,
+    /// Message bodies.
+    pub body: postrider_body::Settings,
+    /// The object store.
+    pub blob: postrider_blob::Settings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data_dir: "/var/lib/postrider".into(),
+            drain_timeout: Duration::from_secs(30),
+            log: Log::default(),
+            tls: None,
+            certificate_check: Duration::from_secs(10),
+            listener: Vec::new(),
+            http: Http::default(),
+            auth: Default::default(),
+            smtp: Default::default(),
+            imap: Default::default(),
+            pop3: Default::default(),
+            meta: Default::default(),
+            body: Default::default(),
+            blob: Default::default(),
+        }
+    }
+}
+
+/// The section `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Text for people or JSON for machines.
+    pub format: LogFormat,
+    /// What to log: `error`, `warn`, `info`, `debug`, `trace`, also per module:
+    /// `info,postrider_imap=debug`.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Text,
+            level: "info,openraft=warn".into(),
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One line of text per event.
+    Text,
+    /// One JSON object per event.
+    Json,
+}
+
+/// The section `[http]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Networks that may use the administration API (with the token).
+    pub admin_from: Vec<Network>,
+    /// File with the administration token; made with a fresh one where it does
+    /// not exist. Not set: `admin.token` in the data folder.
+    pub token_file: Option<PathBuf>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        let loopback = ["127.0.0.0/8", "::1"];
+        Self {
+            admin_from: loopback.iter().filter_map(|n| n.parse().ok()).collect(),
+            token_file: None,
+        }
+    }
+}
+
+impl Settings {
+    /// Everything that is wrong over and above each key's own form; empty is fine.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.listener.is_empty() {
+            problems.push(
+                "there is no [[listener]]: add one per protocol, for example\n  \
+                 [[listener]]\n  protocol = \"imaps\"\n  listen = [\"0.0.0.0:993\"]"
+                    .into(),
+            );
+        }
+        for listener in &self.listener {
+            problems.extend(listener.problem(self.tls.is_some()));
+        }
+        let metadata = self.meta.check().map_err(|e| format!("meta: {e}"));
+        let owners = [
+            self.smtp.check(),
+            self.pop3.check(),
+            self.body.check(),
+            self.blob.check(),
+            metadata,
+        ];
+        problems.extend(owners.into_iter().filter_map(Result::err));
+        let certificates = self
+            .tls
+            .iter()
+            .chain(self.listener.iter().filter_map(|l| l.tls.as_ref()));
+        for tls in certificates {
+            if let Err(error) = postrider_net::Tls::load(tls.clone()) {
+                problems.push(error.to_string());
+            }
+        }
+        if let Err(error) = self.log.level.parse::<tracing_subscriber::EnvFilter>() {
+            problems.push(format!(
+                "log.level: {error}; write, for example, info or debug"
+            ));
+        }
+        problems
+    }
+
+    /// The metadata's section with its folder under the data folder.
+    pub(crate) fn metadata(&self) -> postrider_meta_raft::Settings {
+        let mut settings = self.meta.clone();
+        settings.dir = self.data_dir.join(&settings.dir);
+        settings
+    }
+
+    /// The file with the administration token.
+    pub fn token_file(&self) -> PathBuf {
+        let default = || self.data_dir.join(crate::dir::TOKEN);
+        self.http.token_file.clone().unwrap_or_else(default)
+    }
+}
+
+/// The process's environment, as far as it is text.
+pub(crate) fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text)
+}
+
+#[cfg(test)]
+mod tests;

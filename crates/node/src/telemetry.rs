@@ -1,0 +1,61 @@
+//! Metrics: the recorder behind `/metrics`, and what the process tells of itself.
+
+use std::fs;
+use std::sync::OnceLock;
+
+use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+/// The process's recorder; installed on the first call. Several nodes in one
+/// process, as in tests, share it.
+pub(crate) fn recorder() -> Option<&'static PrometheusHandle> {
+    static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+    let install = || {
+        let handle = PrometheusBuilder::new().install_recorder();
+        let handle =
+            handle.inspect_err(|error| tracing::error!(%error, "there will be no metrics"));
+        describe();
+        handle.ok()
+    };
+    RECORDER.get_or_init(install).as_ref()
+}
+
+fn describe() {
+    describe_counter!("connections_total", "Connections served, by protocol");
+    describe_gauge!("connections_active", "Connections open now, by protocol");
+    describe_counter!(
+        "connections_refused_total",
+        "Connections turned away by a limit, by protocol and reason"
+    );
+    describe_counter!("tls_handshake_failures_total", "Failed TLS handshakes");
+    describe_counter!("logins_total", "Logins by result");
+    describe_gauge!(
+        "body_inline_bytes",
+        "Bytes of bodies that wait to be packed"
+    );
+    describe_gauge!(
+        "metadata_leader",
+        "1 while a metadata leader is known, else 0"
+    );
+    describe_gauge!("process_resident_memory_bytes", "Resident memory");
+    describe_gauge!("process_open_fds", "Open file descriptors");
+    describe_histogram!("http_request_seconds", "HTTP requests by route and status");
+}
+
+/// Sets the gauges about this process.
+pub(crate) fn observe_process() {
+    if let Some(bytes) = resident_bytes() {
+        gauge!("process_resident_memory_bytes").set(bytes as f64);
+    }
+    if let Ok(entries) = fs::read_dir("/proc/self/fd") {
+        gauge!("process_open_fds").set(entries.count() as f64);
+    }
+}
+
+/// Resident memory as the kernel tells it; None where it does not.
+pub(crate) fn resident_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
