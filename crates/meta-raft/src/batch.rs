@@ -227,7 +227,9 @@ mod tests {
 
     #[test]
     fn refuses_a_later_version() {
-        let error = Batch::from_bytes(Bytes::from_static(&[9])).decode().unwrap_err();
+        let error = Batch::from_bytes(Bytes::from_static(&[9]))
+            .decode()
+            .unwrap_err();
         assert!(error.contains("later Postrider"), "{error}");
     }
 }

@@ -5,14 +5,25 @@
 //! itself is the domain's; this crate orders, replicates, stores and answers.
 
 mod batch;
+mod convert;
 mod engine;
 mod error;
-mod hints;
 mod log;
 mod machine;
+mod network;
+mod node;
+mod payload;
 mod raft;
+mod reads;
+mod remote;
+mod sequencer;
+mod service;
+mod settings;
 mod snapshot;
 
 pub use batch::Batch;
 pub use error::{Error, Result};
+pub use node::{Health, Node};
 pub use raft::{Applied, Entry, LogId, StoredMembership, TypeConfig, Vote};
+pub use remote::Remote;
+pub use settings::Settings;

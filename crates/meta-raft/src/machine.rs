@@ -11,12 +11,12 @@ use openraft::storage::{
     ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot,
 };
 use postrider_kv::Op;
+use postrider_meta::Watchers;
 use postrider_types::AccountId;
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
 
 use crate::engine::{Engine, Progress, View};
-use crate::hints::Hints;
 use crate::log::Log;
 use crate::raft::{
     Applied, Entry, LogId, Payload, SnapshotMeta, StoredMembership, TypeConfig, term,
@@ -41,8 +41,8 @@ pub(crate) struct Shared {
     pub(crate) engine: Engine,
     /// The snapshots.
     pub(crate) snapshots: Snapshots,
-    /// Watchers.
-    pub(crate) hints: Hints,
+    /// Who waits for changes of which account.
+    pub(crate) watchers: Watchers,
     /// The index up to which the state has come.
     pub(crate) applied: watch::Sender<u64>,
     /// How much the log has grown since the last snapshot.
@@ -63,7 +63,7 @@ impl Shared {
         Ok(Self {
             engine,
             snapshots,
-            hints: Hints::default(),
+            watchers: Watchers::new(),
             applied: watch::channel(applied).0,
             growth: Growth {
                 bytes: AtomicU64::new(0),
@@ -184,7 +184,7 @@ impl Machine {
         for (responder, applied) in group.answers {
             responder.send(applied);
         }
-        self.shared.hints.publish(&group.accounts);
+        self.shared.watchers.notify(&group.accounts);
         self.shared.growth.add(group.entries, group.bytes as u64);
         Ok(())
     }
@@ -236,7 +236,11 @@ impl RaftStateMachine<TypeConfig> for Machine {
         }
     }
 
-    async fn install_snapshot(&mut self, _: &SnapshotMeta, stored: Stored) -> Result<(), io::Error> {
+    async fn install_snapshot(
+        &mut self,
+        _: &SnapshotMeta,
+        stored: Stored,
+    ) -> Result<(), io::Error> {
         let shared = Arc::clone(&self.shared);
         let install = move || -> crate::Result<Progress> {
             stored.verify()?;
@@ -254,6 +258,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
             .map_err(io::Error::other)?;
         let applied = self.progress.applied.map_or(0, |id| id.index);
         self.shared.applied.send_replace(applied);
+        self.shared.watchers.notify_all();
         tracing::info!(applied, "installed a snapshot");
         Ok(())
     }

@@ -141,7 +141,14 @@ impl Snapshots {
             }
         }
         names.sort();
-        let newest = names.pop().map(|path| Stored::open(&path)).transpose()?;
+        let newest = names.pop().and_then(|path| match Stored::open(&path) {
+            Ok(stored) => Some(stored),
+            Err(error) => {
+                // Not fatal yet: the state may be whole, and a new one is written.
+                tracing::error!(%error, "the newest snapshot cannot be used");
+                None
+            }
+        });
         for path in names {
             fs::remove_file(&path).map_err(Error::io("cannot remove", &path))?;
         }
@@ -318,7 +325,10 @@ impl Pairs {
     fn read(&mut self) -> io::Result<Option<Pair>> {
         while self.block.is_empty() {
             let raw = read_number(&mut self.reader)?;
-            let (length, check) = (read_number(&mut self.reader)?, read_number(&mut self.reader)?);
+            let (length, check) = (
+                read_number(&mut self.reader)?,
+                read_number(&mut self.reader)?,
+            );
             let bytes = read_bytes(&mut self.reader, length, check)?;
             if raw == 0 {
                 let count = <[u8; 8]>::try_from(bytes).map_err(|_| io::ErrorKind::InvalidData)?;

@@ -239,7 +239,6 @@ impl Generation {
             let db = Database::builder(&path)
                 .cache_size(bounds.cache_bytes)
                 .max_journaling_size(bounds.journal_bytes)
-                .max_write_buffer_size(Some(2 * bounds.buffer_bytes))
                 .manual_journal_persist(true)
                 .journal_compression(CompressionType::None)
                 .worker_threads(2)

@@ -64,7 +64,9 @@ fn progress(index: u64) -> Progress {
 fn keeps_data_and_progress_over_a_restart() {
     let dir = TempDir::new().unwrap();
     let engine = Engine::open(dir.path(), bounds()).unwrap();
-    engine.write([put("a", "1"), put("b", "2")], &progress(7), true).unwrap();
+    engine
+        .write([put("a", "1"), put("b", "2")], &progress(7), true)
+        .unwrap();
     engine.persist().unwrap();
     let hash = Engine::hash(&engine.view()).unwrap();
     drop(engine);
@@ -81,7 +83,9 @@ fn replacing_leaves_old_views_readable_and_survives_a_restart() {
     engine.write([put("old", "1")], &progress(1), true).unwrap();
     let before = engine.view();
     let pair = (Bytes::from_static(b"new"), Bytes::from_static(b"2"));
-    engine.replace(std::iter::once(Ok(pair)), &progress(9)).unwrap();
+    engine
+        .replace(std::iter::once(Ok(pair)), &progress(9))
+        .unwrap();
     assert_eq!(before.pairs().count(), 1);
     assert_eq!(contents(&engine), [("new".into(), "2".into())]);
     drop((before, engine));

@@ -17,6 +17,15 @@ pub(crate) struct View {
     snapshot: fjall::Snapshot,
 }
 
+/// Where a state stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The index of the last entry applied.
+    pub(crate) applied: u64,
+    /// The index of the last batch applied.
+    pub(crate) batch: u64,
+}
+
 impl View {
     pub(super) fn new(generation: Arc<Generation>) -> Self {
         let snapshot = generation.db.snapshot();
@@ -35,6 +44,20 @@ impl View {
         };
         Progress::decode(row(super::PROGRESS)?, row(super::MEMBERSHIP)?)
             .map_err(|reason| Error::Engine(reason.to_string()))
+    }
+
+    /// Where this state stands: cheaper than [`Self::progress`].
+    pub(crate) fn place(&self) -> Result<Place> {
+        let row = self
+            .snapshot
+            .get(&self.generation.facts, super::PROGRESS)
+            .map_err(|error| self.failed(&error))?;
+        let progress = Progress::decode(row.map(Bytes::from), None)
+            .map_err(|reason| Error::Engine(reason.to_string()))?;
+        Ok(Place {
+            applied: progress.applied.map_or(0, |id| id.index),
+            batch: progress.batch,
+        })
     }
 
     /// All pairs in the order of their keys.

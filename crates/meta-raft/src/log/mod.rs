@@ -241,6 +241,19 @@ impl Log {
         self.shared().state.lock().facts.committed
     }
 
+    /// The id of the entry at `index`, if it is in the log.
+    pub(crate) fn id(&self, index: u64) -> Option<LogId> {
+        let state = self.shared().state.lock();
+        state.slot(index).map(|slot| slot.id)
+    }
+
+    /// About the bytes of all entries.
+    pub(crate) fn bytes(&self) -> u64 {
+        let state = self.shared().state.lock();
+        let bytes = |slot: &Slot| slot.location.map_or(slot.size, |place| place.length);
+        state.slots.iter().map(|slot| bytes(slot) as u64).sum()
+    }
+
     /// Bytes of a torn tail that were cut when it was opened.
     pub(crate) fn cut_at_start(&self) -> u64 {
         self.shared().cut
@@ -288,9 +301,14 @@ impl Log {
                 return Ok(Some(entry.clone()));
             }
             let location = slot.location.expect("an entry is in memory or on disk");
-            (slot.id, location, state.files.get(&location.sequence).cloned())
+            (
+                slot.id,
+                location,
+                state.files.get(&location.sequence).cloned(),
+            )
         };
-        let segment = segment.ok_or_else(|| io::Error::other("the entry was purged while it was read"))?;
+        let segment =
+            segment.ok_or_else(|| io::Error::other("the entry was purged while it was read"))?;
         let damaged = |reason: &str| {
             let path = self::segment::path(&shared.dir, location.sequence);
             let error = Error::damaged(&path, location.offset, reason);
@@ -304,7 +322,9 @@ impl Log {
             .ok_or_else(|| damaged("the record of an entry cannot be read"))?;
         let body = Bytes::from(bytes).slice(HEADER..);
         if !header.fits(seed, &body) || header.index != id.index || header.term != term(&id) {
-            return Err(damaged("the record of an entry does not match its checksum"));
+            return Err(damaged(
+                "the record of an entry does not match its checksum",
+            ));
         }
         let payload = decode(header.kind, body).map_err(|reason| damaged(&reason))?;
         Ok(Some(Entry {

@@ -17,12 +17,17 @@ const READ_BYTES: usize = 4 << 20;
 
 impl Log {
     /// Writes a record and waits until it is durable.
-    async fn record(&self, record: Record, before: impl FnOnce(&mut super::State)) -> io::Result<()> {
+    async fn record(
+        &self,
+        record: Record,
+        before: impl FnOnce(&mut super::State),
+    ) -> io::Result<()> {
         let (sender, receiver) = oneshot::channel();
         {
             let mut state = self.shared().state.lock();
             before(&mut state);
-            self.shared().push(&mut state, record, Done::Caller(sender))?;
+            self.shared()
+                .push(&mut state, record, Done::Caller(sender))?;
         }
         self.shared().wake.notify_one();
         receiver
@@ -101,7 +106,11 @@ impl RaftLogReader<TypeConfig> for Log {
         Ok(self.shared().state.lock().facts.vote)
     }
 
-    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
+    async fn limited_get_log_entries(
+        &mut self,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<Entry>, io::Error> {
         self.read(start, end, READ_BYTES).await
     }
 
@@ -164,7 +173,11 @@ impl RaftLogStorage<TypeConfig> for Log {
         Ok(self.committed())
     }
 
-    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> Result<(), io::Error>
+    async fn append<I>(
+        &mut self,
+        entries: I,
+        callback: IOFlushed<TypeConfig>,
+    ) -> Result<(), io::Error>
     where
         I: IntoIterator<Item = Entry> + openraft::OptionalSend,
         I::IntoIter: openraft::OptionalSend,
@@ -223,7 +236,11 @@ impl RaftLogStorage<TypeConfig> for Log {
 
     async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
         self.record(Record::id(Kind::Purge, Some(&upto)), |state| {
-            while state.slots.front().is_some_and(|s| s.id.index <= upto.index) {
+            while state
+                .slots
+                .front()
+                .is_some_and(|s| s.id.index <= upto.index)
+            {
                 if let Some(slot) = state.slots.pop_front()
                     && slot.entry.is_some()
                 {

@@ -44,7 +44,9 @@ fn body(index: u64, length: usize) -> Bytes {
 /// Appends and waits until it is durable.
 async fn append(log: &mut Log, entries: Vec<Entry>) {
     let (sender, receiver) = <TypeConfig as openraft::type_config::TypeConfigExt>::oneshot();
-    log.append(entries, IOFlushed::signal(sender)).await.unwrap();
+    log.append(entries, IOFlushed::signal(sender))
+        .await
+        .unwrap();
     receiver.await.unwrap().unwrap();
 }
 
@@ -64,7 +66,9 @@ async fn filled(dir: &Path, random: &mut StdRng) -> Vec<Entry> {
             index += 1;
         }
         append(&mut log, group).await;
-        log.save_committed(Some(log_id(3, index - 1))).await.unwrap();
+        log.save_committed(Some(log_id(3, index - 1)))
+            .await
+            .unwrap();
     }
     let entries = all(&mut log).await;
     log.close();
@@ -102,7 +106,11 @@ async fn check(dir: &Path, acknowledged: &[Entry], what: &str) -> bool {
         Ok(mut log) => {
             let found = all(&mut log).await;
             assert!(found == acknowledged, "{what}: lost something silently");
-            assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new_committed(3, 7)), "{what}");
+            assert_eq!(
+                log.read_vote().await.unwrap(),
+                Some(Vote::new_committed(3, 7)),
+                "{what}"
+            );
             false
         }
     }
@@ -138,7 +146,10 @@ async fn everything_survives_a_restart() {
     assert!(files(&path).len() > 2, "it should take several segments");
     let mut log = Log::open(&path, NODE, layout()).unwrap();
     assert_eq!(all(&mut log).await, entries);
-    assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new_committed(3, 7)));
+    assert_eq!(
+        log.read_vote().await.unwrap(),
+        Some(Vote::new_committed(3, 7))
+    );
     assert_eq!(log.committed(), entries.last().map(|entry| entry.log_id));
     assert_eq!(log.cut_at_start(), 0);
     assert!(log.shared().state.lock().cached_bytes <= layout().cache_bytes);
@@ -182,7 +193,10 @@ async fn truncated_entries_stay_gone_and_purged_segments_go() {
     drop(log);
     let mut log = Log::open(&path, NODE, layout()).unwrap();
     assert_eq!(all(&mut log).await, [entry(6, 10_002, body(2, 10))]);
-    assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new_committed(3, 7)));
+    assert_eq!(
+        log.read_vote().await.unwrap(),
+        Some(Vote::new_committed(3, 7))
+    );
     assert!(files(&path).len() < before);
 }
 
@@ -220,7 +234,11 @@ async fn a_flipped_bit_is_found_or_harmless() {
         let mut bytes = fs::read(file).unwrap();
         let used = bytes.iter().rposition(|byte| *byte != 0).unwrap();
         // Mostly in what is used, sometimes behind it.
-        let end = if round % 10 == 0 { bytes.len() } else { used + 1 };
+        let end = if round % 10 == 0 {
+            bytes.len()
+        } else {
+            used + 1
+        };
         let at = random.random_range(0..end);
         bytes[at] ^= 1 << random.random_range(0..8);
         fs::write(file, bytes).unwrap();
@@ -252,7 +270,10 @@ async fn a_cut_or_zeroed_file_is_found() {
             bytes[at..].fill(0);
         }
         fs::write(file, bytes).unwrap();
-        assert!(check(&copied, &entries, &what).await, "{what} was not found");
+        assert!(
+            check(&copied, &entries, &what).await,
+            "{what} was not found"
+        );
         fs::remove_dir_all(&copied).unwrap();
     }
 }
@@ -269,7 +290,10 @@ async fn a_missing_file_is_found_and_named() {
         copy(&path, &copied);
         let gone = copied.join(name.file_name().unwrap());
         fs::remove_file(&gone).unwrap();
-        let error = Log::open(&copied, NODE, layout()).err().unwrap().to_string();
+        let error = Log::open(&copied, NODE, layout())
+            .err()
+            .unwrap()
+            .to_string();
         let name = gone.file_name().unwrap().to_str().unwrap();
         assert!(error.contains(name) && error.contains("Restore"), "{error}");
     }
@@ -363,7 +387,10 @@ async fn another_nodes_log_is_refused() {
     let path = dir.path().join("log");
     drop(create(&path));
     let error = Log::open(&path, 9, layout()).err().unwrap().to_string();
-    assert!(error.contains("node 0") && error.contains("node 9"), "{error}");
+    assert!(
+        error.contains("node 0") && error.contains("node 9"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -72,9 +72,11 @@ impl Writer {
             keeper,
         };
         // What was found may not be durable yet: it counts as durable from now on.
-        writer.current().file.sync_data().map_err(|error| {
-            Error::io("cannot sync the log in", &writer.shared.dir)(error)
-        })?;
+        writer
+            .current()
+            .file
+            .sync_data()
+            .map_err(|error| Error::io("cannot sync the log in", &writer.shared.dir)(error))?;
         writer
             .write_mark()
             .and_then(|()| writer.mark.sync_data())
@@ -160,10 +162,15 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, items: &[Item], places: &mut Vec<(u64, u64, Option<Location>)>) -> io::Result<()> {
+    fn write(
+        &mut self,
+        items: &[Item],
+        places: &mut Vec<(u64, u64, Option<Location>)>,
+    ) -> io::Result<()> {
         for item in items {
             let record = &item.record;
-            if self.sealed || self.offset + record.span() + HEADER as u64 > self.current().header.size
+            if self.sealed
+                || self.offset + record.span() + HEADER as u64 > self.current().header.size
             {
                 self.rotate(record.span())?;
             }
@@ -241,7 +248,10 @@ impl Writer {
         let file = self.keeper.take(size).map_err(io::Error::other)?;
         file.write_all_at(&header.encode(), 0)?;
         file.sync_data()?;
-        fs::rename(segment::spare_path(dir), segment::path(dir, header.sequence))?;
+        fs::rename(
+            segment::spare_path(dir),
+            segment::path(dir, header.sequence),
+        )?;
         segment::sync_dir(dir).map_err(io::Error::other)?;
         let file = Arc::new(file);
         self.shared.add_file(&header, &file);

@@ -1,0 +1,327 @@
+//! Turns waiting commands into batches: evaluates them on the leader over the
+//! state as applied, replicates what they write, and releases each verdict once
+//! its batch is applied. One batch at a time.
+//!
+//! A batch names the term and the state that it was evaluated over; a replica
+//! that meets it in any other drops it. So a verdict that was released is true.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use openraft::raft::ReadPolicy;
+use parking_lot::Mutex;
+use postrider_kv::Buffered;
+use postrider_meta::command::{Accept, Append};
+use postrider_meta::{
+    Command, Content, Context, Error, Executed, NewBody, Outcome, Refusal, Token,
+};
+use postrider_types::{AccountId, Clock, CommandId};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::timeout_at;
+
+use crate::batch::Batch;
+use crate::engine::View;
+use crate::node::Core;
+
+type Verdict = Result<Outcome, Refusal>;
+
+/// The queue in front of the sequencer.
+pub(crate) struct Queue {
+    /// None once closed.
+    sender: Mutex<Option<mpsc::Sender<Waiting>>>,
+    /// In KiB.
+    room: Arc<Semaphore>,
+    room_total: u32,
+    timeout: Duration,
+}
+
+/// Bounds of a batch.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    /// Commands.
+    pub(crate) commands: usize,
+    /// Bytes.
+    pub(crate) bytes: usize,
+}
+
+struct Waiting {
+    id: CommandId,
+    command: Command,
+    bytes: usize,
+    reply: oneshot::Sender<Result<Executed, Error>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Queue {
+    /// A queue for so many commands and bytes, and its other end.
+    pub(crate) fn new(commands: usize, bytes: usize, timeout: Duration) -> (Self, Receiver) {
+        let (sender, receiver) = mpsc::channel(commands);
+        let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).max(1);
+        let queue = Self {
+            sender: Mutex::new(Some(sender)),
+            room: Arc::new(Semaphore::new(kib as usize)),
+            room_total: kib,
+            timeout,
+        };
+        (queue, Receiver(receiver))
+    }
+
+    /// Commands that wait.
+    pub(crate) fn length(&self) -> usize {
+        let sender = self.sender.lock();
+        sender
+            .as_ref()
+            .map_or(0, |s| s.max_capacity() - s.capacity())
+    }
+
+    /// No more commands; those that wait are still executed.
+    pub(crate) fn close(&self) {
+        self.room.close();
+        self.sender.lock().take();
+    }
+
+    /// Executes a command, or gives up at the time limit: then it may still be
+    /// executed later.
+    pub(crate) async fn execute(&self, id: CommandId, command: Command) -> Result<Executed, Error> {
+        let deadline = tokio::time::Instant::now() + self.timeout;
+        let stopped = || Error::Unavailable("the metadata node is shutting down".into());
+        let late = |what: &str| Error::Unavailable(format!("{what} in time"));
+        let bytes = weight(&command);
+        let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX);
+        let kib = kib.saturating_add(1).min(self.room_total);
+        let room = Arc::clone(&self.room).acquire_many_owned(kib);
+        let room = timeout_at(deadline, room)
+            .await
+            .map_err(|_| late("too many commands wait: none was begun"))?
+            .map_err(|_| stopped())?;
+        let (reply, answer) = oneshot::channel();
+        let waiting = Waiting {
+            id,
+            command,
+            bytes,
+            reply,
+            _room: room,
+        };
+        let sender = self.sender.lock().clone().ok_or_else(stopped)?;
+        timeout_at(deadline, sender.send(waiting))
+            .await
+            .map_err(|_| late("too many commands wait: none was begun"))?
+            .map_err(|_| stopped())?;
+        drop(sender);
+        timeout_at(deadline, answer)
+            .await
+            .map_err(|_| late("the command was not committed"))?
+            .map_err(|_| stopped())?
+    }
+}
+
+/// About the bytes that a command brings along.
+fn weight(command: &Command) -> usize {
+    let body = |body: &NewBody| {
+        let content = match &body.content {
+            Content::Inline(bytes) => bytes.len(),
+            Content::Object { .. } => 64,
+        };
+        content + body.summary.len() + 128
+    };
+    match command {
+        Command::Accept(Accept {
+            body: new,
+            deliveries,
+            ..
+        }) => {
+            let prefixes: usize = deliveries.iter().map(|d| d.prefix.len() + 256).sum();
+            body(new) + prefixes
+        }
+        Command::Append(Append { messages, .. }) => {
+            messages.iter().map(|message| body(&message.body)).sum()
+        }
+        _ => 512,
+    }
+}
+
+/// The sequencer's end of the queue.
+pub(crate) struct Receiver(mpsc::Receiver<Waiting>);
+
+/// Takes commands until the queue is closed and empty.
+pub(crate) async fn run(
+    core: Arc<Core>,
+    mut queue: Receiver,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+) {
+    let mut sequencer = Sequencer {
+        core,
+        clock,
+        ready: None,
+    };
+    let mut held = None;
+    loop {
+        let first = match held.take() {
+            Some(first) => first,
+            None => match queue.0.recv().await {
+                Some(first) => first,
+                None => return,
+            },
+        };
+        let mut bytes = first.bytes;
+        let mut group = vec![first];
+        while group.len() < limits.commands && bytes < limits.bytes {
+            let Ok(next) = queue.0.try_recv() else {
+                break;
+            };
+            if bytes + next.bytes > 2 * limits.bytes {
+                held = Some(next);
+                break;
+            }
+            bytes += next.bytes;
+            group.push(next);
+        }
+        // Nobody waits for these any more; they come again under the same id.
+        group.retain(|waiting| !waiting.reply.is_closed());
+        if !group.is_empty() {
+            sequencer.group(group).await;
+        }
+    }
+}
+
+struct Sequencer {
+    core: Arc<Core>,
+    clock: Arc<dyn Clock>,
+    /// The term in which everything before has been applied here.
+    ready: Option<u64>,
+}
+
+/// What evaluating a group came to.
+struct Evaluated {
+    verdicts: Vec<Result<Verdict, Error>>,
+    batch: Option<Batch>,
+    /// The state that it was evaluated over.
+    token: Token,
+}
+
+impl Sequencer {
+    /// Executes a group and answers everybody in it.
+    async fn group(&mut self, group: Vec<Waiting>) {
+        let began = Instant::now();
+        metrics::histogram!("postrider_meta_batch_commands").record(group.len() as f64);
+        let (commands, replies): (Vec<_>, Vec<_>) = group
+            .into_iter()
+            .map(|waiting| {
+                (
+                    (waiting.id, waiting.command),
+                    (waiting.reply, waiting._room),
+                )
+            })
+            .unzip();
+        let outcome = self.execute(commands).await;
+        metrics::histogram!("postrider_meta_commit_seconds").record(began.elapsed().as_secs_f64());
+        match outcome {
+            Ok((verdicts, token)) => {
+                for ((reply, _), verdict) in replies.into_iter().zip(verdicts) {
+                    // Who asked may have gone.
+                    let _ = reply.send(verdict.map(|verdict| Executed { verdict, token }));
+                }
+            }
+            Err(error) => {
+                self.ready = None;
+                for (reply, _) in replies {
+                    let _ = reply.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    async fn execute(
+        &mut self,
+        commands: Vec<(CommandId, Command)>,
+    ) -> Result<(Vec<Result<Verdict, Error>>, Token), Error> {
+        let term = self.lead().await?;
+        let (core, now) = (Arc::clone(&self.core), self.clock.now());
+        // Reads the disk: not on a thread of the runtime.
+        let evaluated = tokio::task::spawn_blocking(move || {
+            let view = core.shared.engine.view();
+            futures::executor::block_on(evaluate(view, term, now, commands))
+        })
+        .await
+        .map_err(|error| Error::Failed(format!("evaluation broke off: {error}")))??;
+        let Some(batch) = evaluated.batch else {
+            // Nothing to replicate. Still the leader, so the state was the latest.
+            self.barrier(term).await?;
+            return Ok((evaluated.verdicts, evaluated.token));
+        };
+        metrics::histogram!("postrider_meta_batch_bytes").record(batch.bytes().len() as f64);
+        let written = self.core.raft.client_write(batch).await;
+        let written = written.map_err(|error| Error::Unavailable(error.to_string()))?;
+        if !written.data.accepted {
+            let text = "the leader changed while the command was executed";
+            return Err(Error::Unavailable(text.into()));
+        }
+        Ok((evaluated.verdicts, Token(written.log_id.index)))
+    }
+
+    /// The term in which this node leads, once everything of earlier terms is
+    /// applied here.
+    async fn lead(&mut self) -> Result<u64, Error> {
+        self.core.wait_for_leader().await;
+        let leader = self.core.raft.as_leader();
+        let leader = leader.map_err(|error| Error::Unavailable(error.to_string()))?;
+        let term = leader.leader_id().term;
+        if self.ready != Some(term) {
+            self.barrier(term).await?;
+            self.ready = Some(term);
+        }
+        Ok(term)
+    }
+
+    /// Confirms that this node leads in `term` and has applied what was
+    /// committed before.
+    async fn barrier(&self, term: u64) -> Result<(), Error> {
+        let unavailable = |error: &dyn std::fmt::Display| Error::Unavailable(error.to_string());
+        let raft = &self.core.raft;
+        let read = raft.get_read_linearizer(ReadPolicy::ReadIndex).await;
+        let read = read.map_err(|error| unavailable(&error))?;
+        if read.read_log_id().committed_leader_id().term != term {
+            return Err(unavailable(&"the leader changed"));
+        }
+        read.await_ready(raft)
+            .await
+            .map_err(|error| unavailable(&error))?;
+        Ok(())
+    }
+}
+
+/// Evaluates commands one after the other in one transaction over `view`.
+async fn evaluate(
+    view: View,
+    term: u64,
+    now: postrider_types::Millis,
+    commands: Vec<(CommandId, Command)>,
+) -> Result<Evaluated, Error> {
+    let failed = |error: postrider_kv::Error| Error::Failed(error.to_string());
+    let progress = view.place().map_err(failed)?;
+    let mut transaction = Buffered::new(view);
+    let mut verdicts = Vec::with_capacity(commands.len());
+    let mut accounts = BTreeSet::new();
+    for (id, command) in commands {
+        let context = Context { now, id };
+        // An error is the store's: nothing of this batch can be trusted.
+        let evaluated = postrider_meta::evaluate(&mut transaction, &context, command)
+            .await
+            .map_err(failed)?;
+        if let Err(error) = &evaluated.verdict {
+            tracing::error!(%error, command = %id, "a command cannot be evaluated");
+        }
+        accounts.extend(evaluated.accounts);
+        verdicts.push(evaluated.verdict);
+    }
+    let accounts: Vec<AccountId> = accounts.into_iter().collect();
+    let ops = transaction.into_ops().await.map_err(failed)?;
+    let batch = Batch::encode(term, progress.batch, &accounts, &ops);
+    Ok(Evaluated {
+        verdicts,
+        batch: (!ops.is_empty()).then_some(batch),
+        token: Token(progress.applied),
+    })
+}

@@ -1,0 +1,225 @@
+//! What this node answers to the other members and to frontends over gRPC.
+//! Commands are executed by the leader alone; queries by any member.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use futures::stream::BoxStream;
+use futures::{StreamExt, stream};
+use openraft::storage::Snapshot;
+use postrider_meta::{Meta as _, ReadAt, Token};
+use postrider_rpc::proto::meta_server::{Meta, MetaServer};
+use postrider_rpc::proto::raft_server::{Raft, RaftServer};
+use postrider_rpc::tonic::service::Routes;
+use postrider_rpc::tonic::{Request, Response, Status, Streaming};
+use postrider_rpc::{Failure, MAX_MESSAGE, proto};
+use postrider_types::{AccountId, CommandId};
+use tokio::task::spawn_blocking;
+
+use crate::convert;
+use crate::node::Node;
+use crate::payload;
+use crate::snapshot::Stored;
+
+type Reply<T> = Result<Response<T>, Status>;
+
+/// The services of a node.
+pub(crate) fn routes(node: &Arc<Node>) -> Routes {
+    let raft = RaftServer::new(RaftService {
+        node: Arc::clone(node),
+    });
+    let meta = MetaServer::new(MetaService {
+        node: Arc::clone(node),
+    });
+    Routes::new(
+        raft.max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE),
+    )
+    .add_service(
+        meta.max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE),
+    )
+}
+
+struct RaftService {
+    node: Arc<Node>,
+}
+
+fn stopped(error: impl std::fmt::Display) -> Status {
+    Failure::Unavailable(error.to_string()).into()
+}
+
+#[postrider_rpc::tonic::async_trait]
+impl Raft for RaftService {
+    type AppendStream = BoxStream<'static, Result<proto::AppendReply, Status>>;
+
+    async fn append(
+        &self,
+        request: Request<Streaming<proto::AppendRequest>>,
+    ) -> Reply<Self::AppendStream> {
+        // What is broken or unreadable ends the stream; the leader begins anew.
+        let requests = request
+            .into_inner()
+            .map(|request| convert::append_in(request.map_err(Failure::from)?))
+            .take_while(|request| std::future::ready(request.is_ok()))
+            .filter_map(|request| std::future::ready(request.ok()));
+        let replies = self.node.core().raft.stream_append(requests.boxed());
+        let replies = replies.map(|reply| reply.map(convert::appended_out).map_err(stopped));
+        Ok(Response::new(replies.boxed()))
+    }
+
+    async fn vote(&self, request: Request<proto::VoteRequest>) -> Reply<proto::VoteReply> {
+        let ballot = convert::ballot_in(request.into_inner())?;
+        let reply = self.node.core().raft.vote(ballot).await.map_err(stopped)?;
+        Ok(Response::new(convert::voted_out(&reply)))
+    }
+
+    async fn pre_vote(&self, request: Request<proto::VoteRequest>) -> Reply<proto::VoteReply> {
+        let ballot = convert::ballot_in(request.into_inner())?;
+        let reply = self.node.core().raft.pre_vote(ballot).await;
+        Ok(Response::new(convert::voted_out(&reply.map_err(stopped)?)))
+    }
+
+    async fn snapshot(
+        &self,
+        request: Request<Streaming<proto::SnapshotPart>>,
+    ) -> Reply<proto::SnapshotReply> {
+        let mut parts = request.into_inner();
+        let head = parts.message().await?.and_then(|part| part.head);
+        let head = head.ok_or_else(|| Status::invalid_argument("a snapshot without a head"))?;
+        let vote = convert::vote_in(head.vote)?;
+        let core = self.node.core();
+        let path = core.shared.snapshots.draft();
+        let received = receive(&mut parts, &path, head.length).await;
+        let installed = match received {
+            Ok(stored) => {
+                let snapshot = Snapshot {
+                    meta: stored.meta(),
+                    snapshot: stored,
+                };
+                let installed = core.raft.install_full_snapshot(vote, snapshot).await;
+                installed.map_err(stopped)
+            }
+            Err(error) => Err(Failure::Unavailable(error.to_string()).into()),
+        };
+        // Gone if it was installed; else it is of no use.
+        let _ = tokio::fs::remove_file(&path).await;
+        let reply = installed?;
+        Ok(Response::new(proto::SnapshotReply {
+            vote: Some(convert::vote_out(&reply.vote)),
+        }))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<proto::TransferLeaderRequest>,
+    ) -> Reply<proto::TransferLeaderReply> {
+        let request = convert::transfer_in(request.into_inner())?;
+        let reply = self.node.core().raft.handle_transfer_leader(request).await;
+        let refused = match reply.map_err(stopped)? {
+            Ok(()) => String::new(),
+            Err(error) => error.to_string(),
+        };
+        Ok(Response::new(proto::TransferLeaderReply { refused }))
+    }
+}
+
+/// Takes a snapshot into a file of its own.
+async fn receive(
+    parts: &mut Streaming<proto::SnapshotPart>,
+    path: &std::path::Path,
+    length: u64,
+) -> crate::Result<Stored> {
+    let failed = |error| crate::Error::io("cannot receive a snapshot into", path)(error);
+    let mut file = Some(std::fs::File::create(path).map_err(failed)?);
+    let mut left = length;
+    loop {
+        let part = parts.message().await;
+        let Some(part) = part.map_err(std::io::Error::other).map_err(failed)? else {
+            break;
+        };
+        let size = part.data.len() as u64;
+        left = left
+            .checked_sub(size)
+            .ok_or_else(|| failed(std::io::Error::other("more bytes than announced")))?;
+        let mut open = file.take().expect("it is put back below");
+        let written = spawn_blocking(move || open.write_all(&part.data).map(|()| open)).await;
+        let written = written.map_err(std::io::Error::other).map_err(failed)?;
+        file = Some(written.map_err(failed)?);
+    }
+    if left > 0 {
+        return Err(failed(std::io::ErrorKind::UnexpectedEof.into()));
+    }
+    Stored::open(path)
+}
+
+struct MetaService {
+    node: Arc<Node>,
+}
+
+impl MetaService {
+    /// Refuses where another node leads.
+    async fn leading(&self) -> Result<(), Status> {
+        let core = self.node.core();
+        core.wait_for_leader().await;
+        match core.raft.as_leader() {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Failure::NotLeader(core.leader_address()).into()),
+        }
+    }
+}
+
+#[postrider_rpc::tonic::async_trait]
+impl Meta for MetaService {
+    type WatchStream = BoxStream<'static, Result<proto::Hint, Status>>;
+
+    async fn execute(&self, request: Request<proto::ExecuteRequest>) -> Reply<proto::ExecuteReply> {
+        self.leading().await?;
+        let request = request.into_inner();
+        let id: [u8; 16] = request
+            .id
+            .as_ref()
+            .try_into()
+            .map_err(|_| Status::invalid_argument("a command id has 16 bytes"))?;
+        let command = payload::decode(&request.command)?;
+        let executed = self
+            .node
+            .execute_here(CommandId::from_bytes(id), command)
+            .await
+            .map_err(payload::failure)?;
+        Ok(Response::new(proto::ExecuteReply {
+            verdict: payload::encode(&executed.verdict)?,
+            token: executed.token.0,
+        }))
+    }
+
+    async fn query(&self, request: Request<proto::QueryRequest>) -> Reply<proto::QueryReply> {
+        let request = request.into_inner();
+        let query = payload::decode(&request.query)?;
+        let at = match request.at_least {
+            Some(index) => ReadAt::AtLeast(Token(index)),
+            None => ReadAt::Latest,
+        };
+        let answered = self.node.query(query, at).await;
+        let (answer, token) = answered.map_err(payload::failure)?;
+        Ok(Response::new(proto::QueryReply {
+            answer: payload::encode(&answer)?,
+            token: token.0,
+        }))
+    }
+
+    async fn watch(&self, request: Request<proto::WatchRequest>) -> Reply<Self::WatchStream> {
+        let hints = self.node.watch(AccountId(request.into_inner().account));
+        let hints = hints.map(|()| Ok(proto::Hint {}));
+        Ok(Response::new(stream::StreamExt::boxed(hints)))
+    }
+
+    async fn read_index(
+        &self,
+        _: Request<proto::ReadIndexRequest>,
+    ) -> Reply<proto::ReadIndexReply> {
+        self.leading().await?;
+        let index = self.node.own_read_index().await.map_err(payload::failure)?;
+        Ok(Response::new(proto::ReadIndexReply { index }))
+    }
+}

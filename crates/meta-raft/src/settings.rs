@@ -1,0 +1,188 @@
+//! What an operator may set about this node's part of the metadata store.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::Bounds;
+use crate::error::{Error, Result};
+use crate::log::Layout;
+
+const MIB: u64 = 1 << 20;
+
+/// Settings of a metadata node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The folder for log, state and snapshots. A local disk.
+    pub dir: PathBuf,
+    /// This node's number within its cluster. Never given to another node, not
+    /// even after this one is gone.
+    pub node_id: u64,
+    /// HOST:PORT at which the other members reach this one. Empty while it is alone.
+    pub address: String,
+    /// Begin a new cluster of this node alone where the folder is new.
+    pub bootstrap: bool,
+    /// How long a command or query may take before it is refused as
+    /// unavailable, in milliseconds.
+    pub timeout_ms: u64,
+    /// Without a sign of the leader for this long (and up to twice as long) a
+    /// member stands for election, in milliseconds, at least 100.
+    pub election_timeout_ms: u64,
+    /// Answer reads on the leader without asking a majority each time. Relies
+    /// on clocks that run at the same speed.
+    pub lease_reads: bool,
+    /// The most commands that wait at once.
+    pub queue_commands: usize,
+    /// The most bytes of commands that wait at once.
+    pub queue_bytes: usize,
+    /// The most commands in a batch.
+    pub batch_commands: usize,
+    /// A batch is closed once it holds this many bytes.
+    pub batch_bytes: usize,
+    /// The most queries that read at once.
+    pub readers: usize,
+    /// Bytes of a log segment, at least 1 MiB. Two are allocated ahead.
+    pub segment_bytes: u64,
+    /// Bytes of log entries kept in memory for the state machine and followers.
+    pub log_cache_bytes: usize,
+    /// Entries kept in the log behind a snapshot, for followers that lag.
+    pub keep_entries: u64,
+    /// A snapshot is written once the log has grown by this many bytes, and by
+    /// as much as the last snapshot is long.
+    pub snapshot_bytes: u64,
+    /// Bytes of the state engine's cache.
+    pub cache_bytes: u64,
+    /// Bytes of writes that the state engine holds in memory, at least 1 MiB.
+    pub buffer_bytes: u64,
+    /// Bytes of the state engine's own journal, at least 64 MiB.
+    pub journal_bytes: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from("meta"),
+            node_id: 1,
+            address: String::new(),
+            bootstrap: true,
+            timeout_ms: 10_000,
+            election_timeout_ms: 1_000,
+            lease_reads: false,
+            queue_commands: 4096,
+            queue_bytes: 64 << 20,
+            batch_commands: 256,
+            batch_bytes: 4 << 20,
+            readers: 32,
+            segment_bytes: 32 * MIB,
+            log_cache_bytes: 8 << 20,
+            keep_entries: 128,
+            snapshot_bytes: 64 * MIB,
+            cache_bytes: 64 * MIB,
+            buffer_bytes: 16 * MIB,
+            journal_bytes: 128 * MIB,
+        }
+    }
+}
+
+impl Settings {
+    /// Checks every range.
+    pub fn check(&self) -> Result<()> {
+        let rules = [
+            ("timeout_ms", self.timeout_ms >= 1, "must be at least 1"),
+            (
+                "election_timeout_ms",
+                self.election_timeout_ms >= 100,
+                "must be at least 100",
+            ),
+            (
+                "queue_commands",
+                self.queue_commands >= 1,
+                "must be at least 1",
+            ),
+            (
+                "queue_bytes",
+                self.queue_bytes >= 1 << 20 && self.queue_bytes <= 1 << 32,
+                "must be from 1 MiB to 4 GiB",
+            ),
+            (
+                "batch_commands",
+                self.batch_commands >= 1,
+                "must be at least 1",
+            ),
+            (
+                "batch_bytes",
+                self.batch_bytes >= 1 && self.batch_bytes <= 64 << 20,
+                "must be from 1 to 64 MiB",
+            ),
+            (
+                "readers",
+                (1..=512).contains(&self.readers),
+                "must be from 1 to 512",
+            ),
+            (
+                "segment_bytes",
+                (MIB..=1 << 30).contains(&self.segment_bytes)
+                    && self.segment_bytes.is_multiple_of(4096),
+                "must be from 1 MiB to 1 GiB and a multiple of 4096",
+            ),
+            (
+                "buffer_bytes",
+                self.buffer_bytes >= MIB,
+                "must be at least 1 MiB",
+            ),
+            (
+                "journal_bytes",
+                self.journal_bytes >= 64 * MIB,
+                "must be at least 64 MiB",
+            ),
+        ];
+        for (name, holds, reason) in rules {
+            if !holds {
+                return Err(Error::Setting {
+                    name,
+                    reason: reason.into(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
+        Layout {
+            segment_bytes: self.segment_bytes,
+            cache_bytes: self.log_cache_bytes,
+        }
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds {
+            cache_bytes: self.cache_bytes,
+            buffer_bytes: self.buffer_bytes,
+            journal_bytes: self.journal_bytes,
+        }
+    }
+
+    pub(crate) fn raft(&self) -> Result<openraft::Config> {
+        let config = openraft::Config {
+            cluster_name: "postrider".into(),
+            heartbeat_interval: (self.election_timeout_ms / 5).max(20),
+            election_timeout_min: self.election_timeout_ms,
+            election_timeout_max: 2 * self.election_timeout_ms,
+            install_snapshot_timeout: 60_000,
+            // The node triggers snapshots itself, by bytes.
+            snapshot_policy: openraft::SnapshotPolicy::Never,
+            max_in_snapshot_log_to_keep: self.keep_entries,
+            enable_pre_vote: Some(true),
+            ..openraft::Config::default()
+        };
+        config
+            .validate()
+            .map_err(|error| Error::Raft(error.to_string()))
+    }
+}
