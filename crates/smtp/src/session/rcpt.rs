@@ -3,8 +3,9 @@
 //! Recipients that are pipelined are looked up at the same time.
 
 use std::net::IpAddr;
+use std::pin::pin;
 
-use futures::future::join_all;
+use futures::stream::{self, StreamExt as _};
 use postrider_meta::query::{Recipient, Resolution, Resolve};
 use postrider_meta::{Client, Error, ReadAt, query};
 use postrider_proto::smtp::{
@@ -15,8 +16,10 @@ use postrider_types::{Address, DomainName};
 use super::{End, Session, deliver};
 use crate::Settings;
 
-/// The most pipelined recipients that are looked up at once.
+/// The most pipelined recipients that are taken together.
 const MAX_BATCH: usize = 64;
+/// Lookups at once. Each may bring a group of 10,000 into memory.
+const LOOKUPS: usize = 8;
 /// Local domains that `<postmaster>` is looked for in.
 const POSTMASTER_DOMAINS: u32 = 10;
 
@@ -27,7 +30,7 @@ struct Asked {
     forward_path: ForwardPath,
 }
 
-impl Session<'_> {
+impl<'s> Session<'s> {
     pub(super) async fn rcpt(&mut self, first: Rcpt) -> Result<(), End> {
         let mut batch = vec![self.prepare(first)];
         while batch.len() < MAX_BATCH && self.next_is(b"RCPT ") {
@@ -46,22 +49,28 @@ impl Session<'_> {
             });
         }
         let lookup = self.lookup();
-        let found = join_all(batch.iter().map(async |asked| match asked {
-            Ok(asked) => lookup.find(&asked.forward_path).await,
-            Err(reply) => Err(reply.clone()),
-        }))
-        .await;
-        for (asked, found) in batch.into_iter().zip(found) {
-            let path = asked.as_ref().map(|a| a.path.clone()).unwrap_or_default();
-            let reply = match (asked, found) {
-                (Ok(asked), Ok(found)) => self.add(asked, found),
-                (_, Err(reply)) | (Err(reply), _) => reply,
+        let lookup = &lookup;
+        let asked = stream::iter(batch).map(async |asked: Result<Asked, Reply>| {
+            let asked = asked.map_err(|reply| (String::new(), reply))?;
+            match lookup.find(&asked.forward_path).await {
+                Ok(found) => Ok((asked, found)),
+                Err(reply) => Err((asked.path, reply)),
+            }
+        });
+        let mut answers = pin!(asked.buffered(LOOKUPS));
+        while let Some(answer) = answers.next().await {
+            let (path, reply) = match answer {
+                Ok((asked, found)) => (asked.path.clone(), self.add(asked, found)),
+                Err(refused) => refused,
             };
             if !reply.is_positive() {
                 if let Some(transaction) = &mut self.transaction {
                     transaction.envelope.refused = true;
                 }
-                self.log_refusal("recipient", &path, &reply);
+                // A hundred thousand recipients shall not make as many log lines.
+                if reply != too_many() {
+                    self.log_refusal("recipient", &path, &reply);
+                }
             }
             self.answer(&reply)?;
         }
@@ -95,14 +104,15 @@ impl Session<'_> {
         })
     }
 
-    fn lookup(&self) -> Lookup<'_> {
+    fn lookup(&self) -> Lookup<'s> {
         let size = self
             .transaction
             .as_ref()
             .and_then(|t| t.envelope.mail.parameters.size);
+        let server = self.server;
         Lookup {
-            meta: &self.server.handles.meta,
-            settings: &self.server.settings,
+            meta: &server.handles.meta,
+            settings: &server.settings,
             size: size.unwrap_or(0),
             local_sender: self.is_local(),
             here: self.connection.local().ip(),
