@@ -34,7 +34,7 @@ struct Told {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_over_forty_kills() -> anyhow::Result<()> {
-    let mut node = Node::start().await?;
+    let mut node = Node::start(env!("CARGO_BIN_EXE_postrider-under-test")).await?;
     let told = Arc::new(Told::default());
     for _ in 0..KILLS {
         let mut clients = JoinSet::new();
@@ -80,8 +80,15 @@ async fn flag(addresses: Addresses, told: Arc<Told>) -> anyhow::Result<()> {
     imap.run("SELECT INBOX").await?.ok()?;
     loop {
         imap.run("NOOP").await?.ok()?;
-        for uid in imap.run("UID SEARCH UNKEYWORD kept").await?.ok()?.search()? {
-            imap.run(&format!("UID STORE {uid} +FLAGS.SILENT (kept)")).await?.ok()?;
+        for uid in imap
+            .run("UID SEARCH UNKEYWORD kept")
+            .await?
+            .ok()?
+            .search()?
+        {
+            imap.run(&format!("UID STORE {uid} +FLAGS.SILENT (kept)"))
+                .await?
+                .ok()?;
             told.flagged.lock().insert(uid);
         }
     }
@@ -91,7 +98,10 @@ async fn flag(addresses: Addresses, told: Arc<Told>) -> anyhow::Result<()> {
 async fn compare(node: &Node, told: &Told) -> anyhow::Result<()> {
     let mut imap = Imap::login(node.addresses().imap, ALICE, PASSWORD).await?;
     imap.run("SELECT INBOX").await?.ok()?;
-    let listed = imap.run("UID FETCH 1:* (UID FLAGS BODY.PEEK[])").await?.ok()?;
+    let listed = imap
+        .run("UID FETCH 1:* (UID FLAGS BODY.PEEK[])")
+        .await?
+        .ok()?;
     let mut found = BTreeMap::<u64, u32>::new();
     let mut last_uid = 0;
     for line in &listed.untagged {
@@ -99,22 +109,43 @@ async fn compare(node: &Node, told: &Told) -> anyhow::Result<()> {
         let number = number_after(line, "Subject: number ");
         assert!(uid > last_uid, "UID {uid} after {last_uid}");
         last_uid = uid;
-        assert!(found.insert(u64::from(number), uid).is_none(), "message {number} twice");
+        assert!(
+            found.insert(u64::from(number), uid).is_none(),
+            "message {number} twice"
+        );
         let lines = if number % 20 == 0 { 8_000 } else { 50 };
-        assert_eq!(line.matches(&format!("line of {number}\r\n")).count(), lines, "{number}");
+        assert_eq!(
+            line.matches(&format!("line of {number}\r\n")).count(),
+            lines,
+            "{number}"
+        );
         if told.flagged.lock().contains(&uid) {
-            assert!(line.contains("kept"), "UID {uid} lost its keyword: {}", &line[..200]);
+            assert!(
+                line.contains("kept"),
+                "UID {uid} lost its keyword: {}",
+                &line[..200]
+            );
         }
     }
     let accepted = told.accepted.lock();
     let unknown = told.unknown.lock();
     for number in accepted.iter() {
-        assert!(found.contains_key(number), "acknowledged message {number} is lost");
+        assert!(
+            found.contains_key(number),
+            "acknowledged message {number} is lost"
+        );
     }
     for number in found.keys() {
-        assert!(accepted.contains(number) || unknown.contains(number), "{number} was refused");
+        assert!(
+            accepted.contains(number) || unknown.contains(number),
+            "{number} was refused"
+        );
     }
-    assert!(accepted.len() > KILLS, "the load was too small: {}", accepted.len());
+    assert!(
+        accepted.len() > KILLS,
+        "the load was too small: {}",
+        accepted.len()
+    );
     println!(
         "{KILLS} kills: {} acknowledged, {} unknown, {} flags",
         accepted.len(),
@@ -126,7 +157,10 @@ async fn compare(node: &Node, told: &Told) -> anyhow::Result<()> {
 
 /// The number behind the first `label`.
 fn number_after(text: &str, label: &str) -> u32 {
-    let rest = text.split_once(label).unwrap_or_else(|| panic!("no {label:?} in {text:.300}")).1;
+    let rest = text
+        .split_once(label)
+        .unwrap_or_else(|| panic!("no {label:?} in {text:.300}"))
+        .1;
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().unwrap()
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use postrider_tests::{Imap, Node, Smtp, Wire};
 
-use crate::{ALICE, deliver, imap, message};
+use crate::{ALICE, deliver, imap, message, start};
 
 /// The plain ports.
 fn ports(node: &Node) -> [SocketAddr; 5] {
@@ -15,12 +15,18 @@ fn ports(node: &Node) -> [SocketAddr; 5] {
 
 #[tokio::test]
 async fn nonsense_is_answered_or_cut_off() -> anyhow::Result<()> {
-    let node = Node::start().await?;
+    let node = start().await?;
     let huge_line = vec![b'a'; 2_000_000];
     let nul = b"\0\0\0\0\r\n\xff\xfe\xfd\r\n".repeat(200);
     let many: Vec<u8> = b"x\r\n".repeat(100_000);
     for address in ports(&node) {
-        for input in [&huge_line[..], &nul, &many, b"\r\n\r\n\r\n", b"\x16\x03\x01\x02\x00"] {
+        for input in [
+            &huge_line[..],
+            &nul,
+            &many,
+            b"\r\n\r\n\r\n",
+            b"\x16\x03\x01\x02\x00",
+        ] {
             let mut wire = Wire::connect(address).await?;
             // A server that has had enough closes while we still send.
             let _ = wire.send(input).await;
@@ -34,7 +40,7 @@ async fn nonsense_is_answered_or_cut_off() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_connection_cut_at_any_byte_delivers_nothing_or_all() -> anyhow::Result<()> {
-    let node = Node::start().await?;
+    let node = start().await?;
     let dialogue = format!(
         "EHLO c.test\r\nMAIL FROM:<s@outside.test>\r\nRCPT TO:<{ALICE}>\r\nDATA\r\n{}.\r\n",
         message("cut", "x")
@@ -46,14 +52,14 @@ async fn a_connection_cut_at_any_byte_delivers_nothing_or_all() -> anyhow::Resul
         drop(wire);
     }
     let mut imap = imap(&node, ALICE).await?;
-    let status = imap.run("STATUS INBOX (MESSAGES)").await?.ok()?;
-    assert_eq!(status.untagged, ["STATUS INBOX (MESSAGES 0)"]);
+    let status = imap.run("STATUS \"INBOX\" (MESSAGES)").await?.ok()?;
+    assert_eq!(status.untagged, ["STATUS \"INBOX\" (MESSAGES 0)"]);
     node.finish().await
 }
 
 #[tokio::test]
 async fn deep_mime_is_stored_and_described() -> anyhow::Result<()> {
-    let node = Node::start().await?;
+    let node = start().await?;
     let mut deep = "From: s@outside.test\r\nSubject: deep\r\nMIME-Version: 1.0\r\n".to_owned();
     for level in 0..1000 {
         deep.push_str(&format!(
@@ -73,7 +79,7 @@ async fn deep_mime_is_stored_and_described() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_hundred_thousand_recipients_are_limited() -> anyhow::Result<()> {
-    let node = Node::start().await?;
+    let node = start().await?;
     let mut smtp = Smtp::connect(node.addresses().smtp).await?;
     smtp.expect(250, "EHLO client.test").await?;
     smtp.expect(250, "MAIL FROM:<s@outside.test>").await?;
@@ -99,13 +105,19 @@ async fn a_hundred_thousand_recipients_are_limited() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn huge_literals_are_refused_before_they_are_read() -> anyhow::Result<()> {
-    let node = Node::start().await?;
+    let node = start().await?;
     let mut session = Imap::connect(node.addresses().imap).await?;
     let refused = session.run("LOGIN {99999999999}").await?;
-    assert!(refused.status.starts_with("BAD") || refused.status.starts_with("NO"), "{refused:?}");
+    assert!(
+        refused.status.starts_with("BAD") || refused.status.starts_with("NO"),
+        "{refused:?}"
+    );
     let mut session = imap(&node, ALICE).await?;
     let refused = session.run("APPEND INBOX {9999999999}").await?;
-    assert!(refused.status.starts_with("NO [") || refused.status.starts_with("BAD"), "{refused:?}");
+    assert!(
+        refused.status.starts_with("NO [") || refused.status.starts_with("BAD"),
+        "{refused:?}"
+    );
     session.run("NOOP").await?.ok()?;
     node.finish().await
 }

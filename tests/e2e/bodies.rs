@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use postrider_tests::Node;
-
-use crate::{ALICE, deliver, imap, message};
+use crate::{ALICE, deliver, imap, message, start};
 
 #[tokio::test]
 async fn packed_bodies_read_as_before() -> anyhow::Result<()> {
-    let node = Node::start().await?;
+    let node = start().await?;
     for number in 0..50 {
         let body = format!("body {number}\r\n").repeat(200);
         deliver(&node, ALICE, &message(&format!("m{number}"), &body)).await?;
@@ -17,7 +15,7 @@ async fn packed_bodies_read_as_before() -> anyhow::Result<()> {
     imap.run("SELECT INBOX").await?.ok()?;
     let before = imap.run("FETCH 1:* BODY.PEEK[]").await?.ok()?.untagged;
     // The harness packs after one second; the metric tells when nothing is inline.
-    while node.metric("body_inline_bytes").await? > 0.0 {
+    while node.metric("postrider_body_inline_bytes").await? > 0.0 {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let after = imap.run("FETCH 1:* BODY.PEEK[]").await?.ok()?.untagged;

@@ -1,25 +1,31 @@
 //! IMAP: mailboxes, several sessions, large messages.
 
-use postrider_tests::{Imap, Node};
+use postrider_tests::Imap;
 
-use crate::{ALICE, BOB, PASSWORD, deliver, imap, message};
+use crate::{ALICE, BOB, PASSWORD, deliver, imap, message, start};
 
 #[tokio::test]
 async fn a_new_account_has_its_folders() -> anyhow::Result<()> {
-    let node = Node::start().await?;
+    let node = start().await?;
     let mut imap = imap(&node, ALICE).await?;
     let list = imap.run("LIST \"\" *").await?.ok()?;
-    for (attribute, name) in
-        [("", "INBOX"), ("\\Drafts", "Drafts"), ("\\Sent", "Sent"), ("\\Trash", "Trash")]
-    {
-        assert!(list.with(name).any(|line| line.contains(attribute)), "{list:?}");
+    for (attribute, name) in [
+        ("", "INBOX"),
+        ("\\Drafts", "Drafts"),
+        ("\\Sent", "Sent"),
+        ("\\Trash", "Trash"),
+    ] {
+        assert!(
+            list.with(name).any(|line| line.contains(attribute)),
+            "{list:?}"
+        );
     }
     node.finish().await
 }
 
 #[tokio::test]
 async fn two_sessions_see_each_others_changes() -> anyhow::Result<()> {
-    let node = Node::start().await?;
+    let node = start().await?;
     for subject in ["one", "two", "three"] {
         deliver(&node, ALICE, &message(subject, "x")).await?;
     }
@@ -30,7 +36,10 @@ async fn two_sessions_see_each_others_changes() -> anyhow::Result<()> {
 
     first.run("STORE 2 +FLAGS (\\Flagged work)").await?.ok()?;
     let noop = second.run("NOOP").await?.ok()?;
-    assert!(noop.with("2 FETCH").any(|line| line.contains("\\Flagged")), "{noop:?}");
+    assert!(
+        noop.with("2 FETCH").any(|line| line.contains("\\Flagged")),
+        "{noop:?}"
+    );
 
     first.run("STORE 1 +FLAGS.SILENT \\Deleted").await?.ok()?;
     assert_eq!(first.run("EXPUNGE").await?.ok()?.untagged, ["1 EXPUNGE"]);
@@ -39,13 +48,16 @@ async fn two_sessions_see_each_others_changes() -> anyhow::Result<()> {
     assert!(fetch.with("EXPUNGE").next().is_none(), "{fetch:?}");
     let noop = second.run("NOOP").await?.ok()?;
     assert!(noop.untagged.contains(&"1 EXPUNGE".to_owned()), "{noop:?}");
-    assert_eq!(second.run("SEARCH KEYWORD work").await?.ok()?.search()?, [1]);
+    assert_eq!(
+        second.run("SEARCH KEYWORD work").await?.ok()?.search()?,
+        [1]
+    );
     node.finish().await
 }
 
 #[tokio::test]
 async fn idle_tells_of_new_mail() -> anyhow::Result<()> {
-    let node = Node::start().await?;
+    let node = start().await?;
     let mut imap = imap(&node, ALICE).await?;
     imap.run("SELECT INBOX").await?.ok()?;
     let tag = imap.send("IDLE").await?;
@@ -59,15 +71,22 @@ async fn idle_tells_of_new_mail() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_large_message_is_appended_fetched_in_parts_and_copied() -> anyhow::Result<()> {
-    let node = Node::start().await?;
+    let node = start().await?;
     let mut imap = imap(&node, ALICE).await?;
     let line = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\r\n";
     let large = message("large", &line.repeat(150_000));
     let appended = imap.append("Archive", "\\Seen", &large).await?.ok()?;
-    assert!(appended.status.contains("[APPENDUID "), "{}", appended.status);
+    assert!(
+        appended.status.contains("[APPENDUID "),
+        "{}",
+        appended.status
+    );
     imap.run("SELECT Archive").await?.ok()?;
     let size = imap.run("FETCH 1 RFC822.SIZE").await?.ok()?;
-    assert_eq!(size.untagged, [format!("1 FETCH (RFC822.SIZE {})", large.len())]);
+    assert_eq!(
+        size.untagged,
+        [format!("1 FETCH (RFC822.SIZE {})", large.len())]
+    );
     let whole = imap.run("FETCH 1 BODY.PEEK[]").await?.ok()?;
     assert!(whole.untagged[0].ends_with(&format!("{large})")));
     let part = imap.run("FETCH 1 BODY.PEEK[]<5000000.100>").await?.ok()?;
@@ -83,14 +102,17 @@ async fn a_large_message_is_appended_fetched_in_parts_and_copied() -> anyhow::Re
 
 #[tokio::test]
 async fn a_move_keeps_flags_and_tells_the_new_uids() -> anyhow::Result<()> {
-    let node = Node::start().await?;
+    let node = start().await?;
     deliver(&node, BOB, &message("moved", "x")).await?;
     let mut imap = imap(&node, BOB).await?;
     imap.run("SELECT INBOX").await?.ok()?;
     imap.run("STORE 1 FLAGS (\\Seen $Forwarded)").await?.ok()?;
     let moved = imap.run("MOVE 1 Junk").await?.ok()?;
     assert!(moved.with("COPYUID").next().is_some(), "{moved:?}");
-    assert!(moved.untagged.contains(&"1 EXPUNGE".to_owned()), "{moved:?}");
+    assert!(
+        moved.untagged.contains(&"1 EXPUNGE".to_owned()),
+        "{moved:?}"
+    );
     imap.run("SELECT Junk").await?.ok()?;
     let flags = imap.run("FETCH 1 FLAGS").await?.ok()?;
     assert!(flags.untagged[0].contains("\\Seen") && flags.untagged[0].contains("$Forwarded"));
@@ -99,14 +121,22 @@ async fn a_move_keeps_flags_and_tells_the_new_uids() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn tls_is_offered_and_needed_from_elsewhere() -> anyhow::Result<()> {
-    let node = Node::start().await?;
+    let node = start().await?;
     let mut plain = Imap::connect(node.addresses().imap).await?;
     let capability = plain.run("CAPABILITY").await?.ok()?;
-    assert!(capability.with("STARTTLS").next().is_some(), "{capability:?}");
+    assert!(
+        capability.with("STARTTLS").next().is_some(),
+        "{capability:?}"
+    );
     let mut imap = plain.start_tls(node.authority()).await?;
     imap.run(&format!("LOGIN {ALICE} {PASSWORD}")).await?.ok()?;
     let mut imap = Imap::connect_tls(node.addresses().imaps, node.authority()).await?;
-    assert!(imap.run(&format!("LOGIN {ALICE} wrong")).await?.status.starts_with("NO"));
+    assert!(
+        imap.run(&format!("LOGIN {ALICE} wrong"))
+            .await?
+            .status
+            .starts_with("NO")
+    );
     imap.run(&format!("LOGIN {ALICE} {PASSWORD}")).await?.ok()?;
     node.finish().await
 }

@@ -1,12 +1,12 @@
 //! POP3: the maildrop, and deletions that happen at QUIT, all or none.
 
-use postrider_tests::{Node, Pop3};
+use postrider_tests::Pop3;
 
-use crate::{ALICE, PASSWORD, deliver, message, pop3};
+use crate::{ALICE, PASSWORD, deliver, message, pop3, start};
 
 #[tokio::test]
 async fn mail_is_listed_retrieved_and_deleted_at_quit() -> anyhow::Result<()> {
-    let node = Node::start().await?;
+    let node = start().await?;
     for subject in ["one", "two", "three"] {
         deliver(&node, ALICE, &message(subject, ".dot\r\nend")).await?;
     }
@@ -14,7 +14,10 @@ async fn mail_is_listed_retrieved_and_deleted_at_quit() -> anyhow::Result<()> {
     assert!(first.ok("STAT").await?.starts_with("+OK 3 "));
     let uidl = first.lines("UIDL").await?;
     let retrieved = first.lines("RETR 2").await?;
-    assert!(retrieved.contains(&"Subject: two".to_owned()), "{retrieved:?}");
+    assert!(
+        retrieved.contains(&"Subject: two".to_owned()),
+        "{retrieved:?}"
+    );
     assert!(retrieved.contains(&".dot".to_owned()), "{retrieved:?}");
     assert!(!first.lines("TOP 1 0").await?.contains(&".dot".to_owned()));
     first.ok("DELE 1").await?;
@@ -37,11 +40,14 @@ async fn mail_is_listed_retrieved_and_deleted_at_quit() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn tls_and_capabilities() -> anyhow::Result<()> {
-    let node = Node::start().await?;
+    let node = start().await?;
     let mut pop3 = Pop3::connect(node.addresses().pop3).await?;
     let capabilities = pop3.lines("CAPA").await?;
     for needed in ["TOP", "UIDL", "STLS", "RESP-CODES", "PIPELINING"] {
-        assert!(capabilities.iter().any(|line| line == needed), "{needed}: {capabilities:?}");
+        assert!(
+            capabilities.iter().any(|line| line == needed),
+            "{needed}: {capabilities:?}"
+        );
     }
     let mut pop3 = pop3.start_tls(node.authority()).await?;
     pop3.ok(&format!("USER {ALICE}")).await?;

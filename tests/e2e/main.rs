@@ -14,10 +14,15 @@ mod restart;
 
 use postrider_tests::{Imap, Node, Pop3, Smtp};
 
-/// The two accounts that [`Node::start`] creates, and their password.
+/// The two accounts of each node, and their password.
 const ALICE: &str = "alice@example.test";
 const BOB: &str = "bob@example.test";
 const PASSWORD: &str = "postrider";
+
+/// A fresh node.
+async fn start() -> anyhow::Result<Node> {
+    Node::start(env!("CARGO_BIN_EXE_postrider-under-test")).await
+}
 
 /// A message with this subject and body.
 fn message(subject: &str, body: &str) -> String {

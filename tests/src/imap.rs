@@ -18,7 +18,12 @@ pub struct Answer {
 impl Answer {
     /// The answer itself if it is OK.
     pub fn ok(self) -> anyhow::Result<Self> {
-        ensure!(self.status.starts_with("OK"), "{} after {:?}", self.status, self.untagged);
+        ensure!(
+            self.status.starts_with("OK"),
+            "{} after {:?}",
+            self.status,
+            self.untagged
+        );
         Ok(self)
     }
 
@@ -29,12 +34,18 @@ impl Answer {
             .iter()
             .find_map(|line| line.strip_prefix("SEARCH"))
             .with_context(|| format!("no SEARCH in {self:?}"))?;
-        Ok(line.split_whitespace().map(str::parse).collect::<Result<_, _>>()?)
+        Ok(line
+            .split_whitespace()
+            .map(str::parse)
+            .collect::<Result<_, _>>()?)
     }
 
     /// The responses that contain `text`.
     pub fn with<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a str> {
-        self.untagged.iter().map(String::as_str).filter(move |line| line.contains(text))
+        self.untagged
+            .iter()
+            .map(String::as_str)
+            .filter(move |line| line.contains(text))
     }
 }
 
@@ -66,14 +77,20 @@ impl Imap {
     /// Connects and logs in.
     pub async fn login(address: SocketAddr, user: &str, password: &str) -> anyhow::Result<Self> {
         let mut client = Self::connect(address).await?;
-        client.run(&format!("LOGIN {user} {password}")).await?.ok()?;
+        client
+            .run(&format!("LOGIN {user} {password}"))
+            .await?
+            .ok()?;
         Ok(client)
     }
 
     /// STARTTLS, trusting only `authority`.
     pub async fn start_tls(mut self, authority: &[u8]) -> anyhow::Result<Self> {
         self.run("STARTTLS").await?.ok()?;
-        Ok(Self { wire: self.wire.start_tls(authority).await?, tag: self.tag })
+        Ok(Self {
+            wire: self.wire.start_tls(authority).await?,
+            tag: self.tag,
+        })
     }
 
     /// One response: a line with its literals, without the final line end.
@@ -82,11 +99,16 @@ impl Imap {
         loop {
             let line = self.wire.line().await?;
             bytes.extend_from_slice(&line);
-            let Some(length) = literal_length(&line) else { break };
+            let Some(length) = literal_length(&line) else {
+                break;
+            };
             bytes.extend(self.wire.exactly(length).await?);
         }
         let text = String::from_utf8_lossy(&bytes);
-        Ok(text.strip_suffix("\r\n").context("a response without CRLF")?.to_owned())
+        Ok(text
+            .strip_suffix("\r\n")
+            .context("a response without CRLF")?
+            .to_owned())
     }
 
     /// Sends a command without waiting; the tag.
@@ -124,7 +146,11 @@ impl Imap {
         flags: &str,
         message: &str,
     ) -> anyhow::Result<Answer> {
-        self.run(&format!("APPEND {mailbox} ({flags}) {{{}+}}\r\n{message}", message.len())).await
+        self.run(&format!(
+            "APPEND {mailbox} ({flags}) {{{}+}}\r\n{message}",
+            message.len()
+        ))
+        .await
     }
 }
 

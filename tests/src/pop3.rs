@@ -15,7 +15,9 @@ pub struct Pop3 {
 impl Pop3 {
     /// Connects and reads the greeting.
     pub async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
-        let mut client = Self { wire: Wire::connect(address).await? };
+        let mut client = Self {
+            wire: Wire::connect(address).await?,
+        };
         let greeting = client.line().await?;
         ensure!(greeting.starts_with("+OK"), "{greeting}");
         Ok(client)
@@ -32,7 +34,9 @@ impl Pop3 {
     /// STLS, trusting only `authority`.
     pub async fn start_tls(mut self, authority: &[u8]) -> anyhow::Result<Self> {
         self.ok("STLS").await?;
-        Ok(Self { wire: self.wire.start_tls(authority).await? })
+        Ok(Self {
+            wire: self.wire.start_tls(authority).await?,
+        })
     }
 
     /// One line without its line end.
@@ -63,7 +67,10 @@ impl Pop3 {
             if line == "." {
                 return Ok(lines);
             }
-            lines.push(line.strip_prefix('.').map_or_else(|| line.clone(), str::to_owned));
+            lines.push(
+                line.strip_prefix('.')
+                    .map_or_else(|| line.clone(), str::to_owned),
+            );
         }
     }
 }

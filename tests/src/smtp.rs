@@ -25,7 +25,9 @@ pub struct Smtp {
 impl Smtp {
     /// Connects and reads the greeting.
     pub async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
-        let mut client = Self { wire: Wire::connect(address).await? };
+        let mut client = Self {
+            wire: Wire::connect(address).await?,
+        };
         let greeting = client.reply().await?;
         ensure!(greeting.code == 220, "{greeting:?}");
         Ok(client)
@@ -46,14 +48,20 @@ impl Smtp {
         loop {
             let line = String::from_utf8(self.wire.line().await?)?;
             let line = line.trim_end_matches("\r\n");
-            ensure!(line.len() >= 3 && line.is_char_boundary(3), "not a reply: {line:?}");
+            ensure!(
+                line.len() >= 3 && line.is_char_boundary(3),
+                "not a reply: {line:?}"
+            );
             let (code, rest) = line.split_at(3);
             if !text.is_empty() {
                 text.push('\n');
             }
             text.push_str(rest.get(1..).unwrap_or_default());
             if !rest.starts_with('-') {
-                return Ok(Reply { code: code.parse()?, text });
+                return Ok(Reply {
+                    code: code.parse()?,
+                    text,
+                });
             }
         }
     }
@@ -74,12 +82,15 @@ impl Smtp {
     /// STARTTLS, trusting only `authority`.
     pub async fn start_tls(mut self, authority: &[u8]) -> anyhow::Result<Self> {
         self.expect(220, "STARTTLS").await?;
-        Ok(Self { wire: self.wire.start_tls(authority).await? })
+        Ok(Self {
+            wire: self.wire.start_tls(authority).await?,
+        })
     }
 
     /// AUTH PLAIN.
     pub async fn login(&mut self, user: &str, password: &str) -> anyhow::Result<Reply> {
-        let token = base64::engine::general_purpose::STANDARD.encode(format!("\0{user}\0{password}"));
+        let token =
+            base64::engine::general_purpose::STANDARD.encode(format!("\0{user}\0{password}"));
         self.command(&format!("AUTH PLAIN {token}")).await
     }
 

@@ -25,7 +25,9 @@ impl Wire {
     pub async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await.context("connecting")?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(Box::new(stream)) })
+        Ok(Self {
+            stream: BufReader::new(Box::new(stream)),
+        })
     }
 
     /// Goes over to TLS, trusting only `authority` (PEM).
@@ -40,7 +42,9 @@ impl Wire {
         let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
         let name = ServerName::try_from("localhost")?;
         let stream = connector.connect(name, self.stream.into_inner()).await?;
-        Ok(Self { stream: BufReader::new(Box::new(stream)) })
+        Ok(Self {
+            stream: BufReader::new(Box::new(stream)),
+        })
     }
 
     /// Sends bytes.
