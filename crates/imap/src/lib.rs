@@ -22,8 +22,5 @@ mod settings;
 mod sync;
 mod table;
 
-#[cfg(test)]
-mod tests;
-
 pub use server::{Handles, Server};
 pub use settings::Settings;

@@ -240,7 +240,8 @@ async fn write_bytes(
                 _ => None,
             };
             let range = cut(0..scratch.len() as u64, partial);
-            out.fetch_bytes(item, slice(scratch, &range));
+            out.fetch_literal(item, range.end - range.start);
+            out.pass(slice(scratch, &range)).await?;
             if scratch.capacity() > 64 * 1024 {
                 *scratch = Vec::new();
             }
@@ -277,7 +278,7 @@ async fn write_span(
     message: &mut Message,
 ) -> Result<(), Fail> {
     let prefix = message.view.prefix.len() as u64;
-    out.raw(slice(&message.view.prefix, &range));
+    out.pass(slice(&message.view.prefix, &range)).await?;
     let range = range.start.saturating_sub(prefix)..range.end.saturating_sub(prefix);
     if range.is_empty() {
         return Ok(());
@@ -285,7 +286,7 @@ async fn write_span(
     if let Some(summary) = &message.summary
         && range.end <= content::kept_header(summary)
     {
-        out.raw(slice(&summary.header, &range));
+        out.pass(slice(&summary.header, &range)).await?;
         return Ok(());
     }
     let length = range.end - range.start;

@@ -32,7 +32,11 @@ pub(super) async fn run(session: &mut Session, list: &List) -> Result<Reply, Fai
         Vec::new()
     };
     let names = collect(&mailboxes, &subscriptions);
-    for (name, listed) in &names {
+    for (index, (name, listed)) in names.iter().enumerate() {
+        // A hundred long patterns take a while.
+        if index % 16 == 0 {
+            tokio::task::yield_now().await;
+        }
         if !is_selected(list, listed) || !patterns.iter().any(|p| p.matches(name)) {
             continue;
         }

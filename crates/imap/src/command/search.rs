@@ -93,6 +93,13 @@ async fn look(
     Ok(())
 }
 
+/// Lets others run now and then: a key may have thousands of terms.
+async fn rest(index: usize) {
+    if index % 32 == 31 {
+        tokio::task::yield_now().await;
+    }
+}
+
 async fn messages(
     session: &mut Session,
     open: &[(usize, u32)],
@@ -136,7 +143,8 @@ async fn look_at_rows(
     let detail = if row { Detail::Row } else { Detail::Flags };
     let views = messages(session, &open, detail).await?;
     let mut left = Vec::new();
-    for (place, uid) in open {
+    for (index, (place, uid)) in open.into_iter().enumerate() {
+        rest(index).await;
         // Removed meanwhile: not found.
         let Some(view) = views.get(&uid) else {
             continue;
@@ -182,7 +190,8 @@ async fn look_at_summaries(
     }
     let views = messages(session, open, Detail::Summary).await?;
     let mut left = Vec::new();
-    for (place, uid) in open {
+    for (index, (place, uid)) in open.iter().enumerate() {
+        rest(index).await;
         let Some(view) = views.get(uid) else { continue };
         let summary = Summary::from_bytes(view.summary.clone())?;
         let known = Known {

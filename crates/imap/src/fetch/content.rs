@@ -14,7 +14,7 @@ use super::source::Message;
 
 /// The longest header that is read for a selection of fields that the summary
 /// does not keep; fields beyond are not seen.
-pub(crate) const MAX_HEADER: u64 = 1 << 20;
+pub(crate) const MAX_HEADER: u64 = postrider_message::MAX_HEADER as u64;
 
 /// What an item names.
 #[derive(Debug, PartialEq, Eq)]

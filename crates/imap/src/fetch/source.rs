@@ -1,7 +1,8 @@
 //! [`Source`]: the messages of a FETCH with all that the command needs of them,
 //! in batches of bounded size, ready to be read ahead by a task of its own.
 
-use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -284,7 +285,8 @@ impl Source {
             message.body = Body::Whole(reader.read(0..size).await?);
             return Ok(message);
         }
-        let mut first = Vec::new();
+        let mut first: Vec<(usize, Bytes)> = Vec::new();
+        let mut read = HashMap::new();
         let needed: Vec<_> = self.needed(&message).collect();
         for (index, range, fields) in needed {
             let end = if fields {
@@ -292,7 +294,12 @@ impl Source {
             } else {
                 range.end.min(range.start.saturating_add(PIECE))
             };
-            first.push((index, reader.read(range.start..end).await?));
+            // A hundred items may want the same header.
+            let piece = match read.entry((range.start, end)) {
+                Entry::Occupied(known) => Bytes::clone(known.get()),
+                Entry::Vacant(new) => new.insert(reader.read(range.start..end).await?).clone(),
+            };
+            first.push((index, piece));
         }
         message.body = Body::Stream(Box::new(reader), first);
         Ok(message)
