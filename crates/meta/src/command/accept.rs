@@ -104,8 +104,11 @@ async fn deliver<T: Txn>(
     message.set_flags(&delivery.flags);
     message.prefix = delivery.prefix.clone();
     let mut account = Account::open_for_mail(txn, cx.now, delivery.account).await?;
-    let fits = account.has_room(message.size, 1);
-    if !fits && !(delivery.overdraft && account.is_under_quota()) {
+    let fits = match delivery.overdraft {
+        true => account.is_under_quota(),
+        false => account.has_room(message.size, 1),
+    };
+    if !fits {
         return Err(Refusal::OverQuota.into());
     }
     let name = name::normal(&delivery.mailbox);

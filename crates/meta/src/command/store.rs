@@ -5,7 +5,7 @@ use postrider_types::{AccountId, Flags, MailboxId, ModSeq, Uid};
 use serde::{Deserialize, Serialize};
 
 use crate::account::Account;
-use crate::api::{Context, Refusal};
+use crate::api::Context;
 use crate::mailbox::Mailbox;
 use crate::stop::Stop;
 use crate::uids::Uids;
@@ -31,7 +31,7 @@ pub struct Store {
     /// The mailbox.
     pub mailbox: MailboxId,
     /// The messages; UIDs without a message are passed over. Refused with
-    /// [`Refusal::Limit`] where more than 1,000 exist.
+    /// [`crate::Refusal::Limit`] where more than 1,000 exist.
     pub uids: UidRanges,
     /// How.
     pub mode: StoreMode,

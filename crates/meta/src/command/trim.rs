@@ -1,6 +1,7 @@
 //! One bounded step of forgetting old verdicts and old removals.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use postrider_kv::{self as kv, Range, Txn};
 use postrider_types::{CommandId, Millis};
@@ -66,14 +67,14 @@ async fn trim_log<T: Txn>(txn: &mut T, before: Millis) -> kv::Result<bool> {
     for (entry, _) in &pairs {
         let found = key::vanished_time_of(entry);
         let (at, account, id, mod_seq) = found.ok_or_else(|| row::bad_key(entry))?;
-        if !mailboxes.contains_key(&(account, id)) {
-            let mailbox = Mailbox::by_id(txn, account, id).await?;
-            mailboxes.insert((account, id), mailbox);
-        }
-        match mailboxes.get_mut(&(account, id)) {
-            Some(Some(mailbox)) => mailbox.forget(txn, at, mod_seq),
+        let mailbox = match mailboxes.entry((account, id)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(Mailbox::by_id(txn, account, id).await?),
+        };
+        match mailbox {
+            Some(mailbox) => mailbox.forget(txn, at, mod_seq),
             // Deleted and about to be purged.
-            _ => {
+            None => {
                 txn.delete(key::vanished(account, id, mod_seq));
                 txn.delete(entry.to_vec());
             }

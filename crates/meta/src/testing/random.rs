@@ -1,0 +1,259 @@
+//! Random sequences of commands: whatever happens in whatever order, the store
+//! stays whole, and no UID or MODSEQ goes back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use postrider_types::{Clock, CommandId, MailboxId};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+use super::{Backend, Fixture, ManualClock, flags_of};
+use crate::command as c;
+use crate::query as q;
+use crate::{QuotaLimit, UidRanges};
+
+/// Few names, so that they meet.
+const NAMES: [&str; 5] = ["INBOX", "a", "a/b", "a/b/c", "d"];
+const FLAGS: [&str; 4] = ["\\Seen", "\\Deleted", "\\Flagged", "word"];
+
+#[derive(Clone, Debug)]
+enum Step {
+    Create(usize),
+    Rename(usize, usize),
+    Delete(usize),
+    Accept(usize, usize),
+    Append(usize, usize),
+    Store(usize, u32, usize, usize),
+    Copy(usize, u32, usize, bool),
+    Expunge(usize, u32, bool),
+    Pack(u32),
+    Repack,
+    Purge(u32),
+    Trim,
+    Wait(u64),
+    Quota(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let name = 0..NAMES.len();
+    prop_oneof![
+        2 => name.clone().prop_map(Step::Create),
+        1 => (name.clone(), name.clone()).prop_map(|(a, b)| Step::Rename(a, b)),
+        1 => name.clone().prop_map(Step::Delete),
+        6 => (name.clone(), 1..40usize).prop_map(|(n, size)| Step::Accept(n, size)),
+        3 => (name.clone(), 1..4usize).prop_map(|(n, count)| Step::Append(n, count)),
+        6 => (name.clone(), 1..8u32, 0..FLAGS.len(), 0..3usize)
+            .prop_map(|(n, uid, flag, mode)| Step::Store(n, uid, flag, mode)),
+        4 => (name.clone(), 1..8u32, name.clone(), any::<bool>())
+            .prop_map(|(a, uid, b, remove)| Step::Copy(a, uid, b, remove)),
+        3 => (name, 1..8u32, any::<bool>()).prop_map(|(n, uid, d)| Step::Expunge(n, uid, d)),
+        2 => (1..6u32).prop_map(Step::Pack),
+        1 => Just(Step::Repack),
+        2 => (1..4u32).prop_map(Step::Purge),
+        1 => Just(Step::Trim),
+        1 => (1..40u64).prop_map(Step::Wait),
+        1 => (50..2000u64).prop_map(Step::Quota),
+    ]
+}
+
+pub(super) async fn any_sequence_of_commands_keeps_the_store_whole<B: Backend>(
+    start: &impl AsyncFn(Arc<dyn Clock>) -> Arc<B>,
+) {
+    let mut runner = TestRunner::deterministic();
+    for _ in 0..16 {
+        let steps = vec(step(), 20..60).new_tree(&mut runner);
+        let steps = steps.expect("the strategy rejects nothing").current();
+        let clock = ManualClock::new();
+        let fixture = Fixture::new(start(clock.clone()).await, clock).await;
+        let mut seen = BTreeMap::new();
+        for (n, step) in steps.iter().enumerate() {
+            apply(&fixture, n, step).await;
+            fixture.check(&format!("step {n} of {steps:?}")).await;
+            ascends(&fixture, &mut seen).await;
+        }
+    }
+}
+
+/// UIDNEXT and HIGHESTMODSEQ of a mailbox never go back.
+async fn ascends(f: &Fixture, seen: &mut BTreeMap<MailboxId, (u32, u64)>) {
+    for name in NAMES {
+        let Some(mailbox) = f.find(name).await else {
+            continue;
+        };
+        let now = (mailbox.uid_next.0, mailbox.highest_mod_seq.0);
+        let before = seen.insert(mailbox.id, now).unwrap_or_default();
+        assert!(now.0 >= before.0 && now.1 >= before.1, "{name}");
+    }
+}
+
+/// Refusals are as good as successes here: only what is left behind counts.
+async fn apply(f: &Fixture, n: usize, step: &Step) {
+    let account = f.ann;
+    let id = async |name: usize| f.find(NAMES[name]).await.map(|mailbox| mailbox.id);
+    let name = |name: usize| NAMES[name].to_owned();
+    match *step {
+        Step::Create(at) => {
+            let special_use = None;
+            let name = name(at);
+            let _ = f
+                .try_run(c::CreateMailbox {
+                    account,
+                    name,
+                    special_use,
+                })
+                .await;
+        }
+        Step::Rename(from, to) => {
+            let (from, to) = (name(from), name(to));
+            let _ = f.try_run(c::RenameMailbox { account, from, to }).await;
+        }
+        Step::Delete(at) => {
+            let name = name(at);
+            let _ = f.try_run(c::DeleteMailbox { account, name }).await;
+        }
+        Step::Accept(at, size) => {
+            let body = f.body(&"x".repeat(size));
+            let deliveries = vec![Fixture::delivery(account, NAMES[at])];
+            let received = f.clock.now();
+            let _ = f
+                .try_run(c::Accept {
+                    body,
+                    deliveries,
+                    received,
+                })
+                .await;
+        }
+        Step::Append(at, count) => {
+            let message = |k| c::AppendMessage {
+                body: f.body(&"y".repeat(k + 1)),
+                flags: flags_of(&FLAGS[..k]),
+                internal_date: f.clock.now(),
+                zone: 60,
+            };
+            let messages = (0..count).map(message).collect();
+            let mailbox = name(at);
+            let _ = f
+                .try_run(c::Append {
+                    account,
+                    mailbox,
+                    messages,
+                })
+                .await;
+        }
+        Step::Store(at, uid, flag, mode) => {
+            let modes = [
+                c::StoreMode::Add,
+                c::StoreMode::Remove,
+                c::StoreMode::Replace,
+            ];
+            if let Some(mailbox) = id(at).await {
+                let store = c::Store {
+                    account,
+                    mailbox,
+                    uids: UidRanges(vec![uid..=uid + 2]),
+                    mode: modes[mode],
+                    flags: flags_of(&FLAGS[flag..=flag]),
+                    unchanged_since: None,
+                };
+                let _ = f.try_run(store).await;
+            }
+        }
+        Step::Copy(from, uid, to, remove) => {
+            if let Some(from) = id(from).await {
+                let uids = UidRanges(vec![uid..=uid + 3]);
+                let to = name(to);
+                let _ = f
+                    .try_run(c::Copy {
+                        account,
+                        from,
+                        uids,
+                        to,
+                        remove,
+                    })
+                    .await;
+            }
+        }
+        Step::Expunge(at, uid, only_deleted) => {
+            if let Some(mailbox) = id(at).await {
+                let uids = UidRanges(vec![uid..=uid + 4]);
+                let limit = 2;
+                let expunge = c::Expunge {
+                    account,
+                    mailbox,
+                    uids,
+                    only_deleted,
+                    limit,
+                };
+                let _ = f.try_run(expunge).await;
+            }
+        }
+        Step::Pack(limit) => {
+            let page = f.ask(q::InlineBodies {
+                after: None,
+                limit,
+                max_bytes: 1000,
+            });
+            relocate(f, n, page.await.items).await;
+        }
+        Step::Repack => {
+            let page = f
+                .ask(q::Packs {
+                    after: None,
+                    limit: 1,
+                })
+                .await;
+            if let Some(pack) = page.items.into_iter().next() {
+                let key = pack.key;
+                let page = f.ask(q::PackContents {
+                    key,
+                    after: None,
+                    limit: 100,
+                });
+                relocate(f, n, page.await.items).await;
+            }
+        }
+        Step::Purge(limit) => {
+            let _ = f.try_run(c::Purge { limit }).await;
+        }
+        Step::Trim => {
+            let dedup_before = CommandId::floor(f.clock.now());
+            let _ = f.try_run(c::Trim { dedup_before }).await;
+        }
+        Step::Wait(days) => f
+            .clock
+            .advance(std::time::Duration::from_secs(days * 24 * 3600)),
+        Step::Quota(bytes) => {
+            let quota = QuotaLimit {
+                bytes: Some(bytes),
+                messages: Some(20),
+            };
+            let set = c::SetAccount {
+                address: Fixture::address("ann"),
+                verifier: c::Change::Keep,
+                quota: c::Change::Set(quota),
+                expires: c::Change::Keep,
+                state: c::Change::Keep,
+            };
+            let _ = f.try_run(set).await;
+        }
+    }
+}
+
+async fn relocate(f: &Fixture, n: usize, bodies: Vec<crate::BodyView>) {
+    let mut length = 0;
+    let mut moves = Vec::new();
+    for body in bodies {
+        moves.push(c::Move {
+            body: body.id,
+            from: body.place,
+            offset: length,
+            length: body.size,
+        });
+        length += body.size;
+    }
+    let key = format!("pack/{n}");
+    let _ = f.try_run(c::Relocate { key, length, moves }).await;
+}
