@@ -116,7 +116,7 @@ impl Authenticator {
             Err(Failure::Closed(_)) => "closed",
             Err(Failure::Unavailable) => "unavailable",
         };
-        counter!("logins_total", "result" => label).increment(1);
+        counter!("postrider_logins_total", "result" => label).increment(1);
         if let Err(Failure::Rejected | Failure::Throttled) = &result {
             tokio::time::sleep(self.0.settings.failure_delay).await;
         }

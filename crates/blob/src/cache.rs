@@ -73,8 +73,8 @@ impl Cache {
                 DefaultHashBuilder::default(),
                 DefaultLifecycle::default(),
             ),
-            hits: metrics::counter!("blob_cache_chunks_total", "outcome" => "hit"),
-            misses: metrics::counter!("blob_cache_chunks_total", "outcome" => "miss"),
+            hits: metrics::counter!("postrider_blob_cache_chunks_total", "outcome" => "hit"),
+            misses: metrics::counter!("postrider_blob_cache_chunks_total", "outcome" => "miss"),
         }
     }
 

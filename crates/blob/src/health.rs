@@ -60,10 +60,10 @@ impl Health {
         self.opened.notify_one();
     }
 
-    /// Sets the gauge `blob_up`.
+    /// Sets the gauge `postrider_blob_up`.
     pub(crate) fn publish(&self) {
         for (side, name) in [(Side::Read, "read"), (Side::Write, "write")] {
-            gauge!("blob_up", "side" => name).set(f64::from(u8::from(self.is_up(side))));
+            gauge!("postrider_blob_up", "side" => name).set(f64::from(u8::from(self.is_up(side))));
         }
     }
 }

@@ -92,7 +92,8 @@ where
     F: Future<Output = object_store::Result<T>>,
 {
     if !health.is_up(op.side()) {
-        counter!("blob_requests_total", "op" => op.name(), "outcome" => "refused").increment(1);
+        counter!("postrider_blob_requests_total", "op" => op.name(), "outcome" => "refused")
+            .increment(1);
         return Err(Error::Unavailable("it did not answer lately".into()));
     }
     let end = Instant::now() + patience.deadline;
@@ -138,7 +139,8 @@ pub(crate) async fn attempt<T>(
         Err(Error::Unavailable(_)) => "unavailable",
         Err(Error::Short(_) | Error::Invalid(_)) => "error",
     };
-    counter!("blob_requests_total", "op" => op.name(), "outcome" => outcome).increment(1);
-    histogram!("blob_request_seconds", "op" => op.name()).record(start.elapsed().as_secs_f64());
+    counter!("postrider_blob_requests_total", "op" => op.name(), "outcome" => outcome).increment(1);
+    histogram!("postrider_blob_request_seconds", "op" => op.name())
+        .record(start.elapsed().as_secs_f64());
     result
 }

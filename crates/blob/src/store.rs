@@ -135,8 +135,8 @@ impl Store {
             health,
             patience,
             cache: Cache::new(settings.cache_size),
-            read: counter!("blob_bytes_total", "direction" => "read"),
-            written: counter!("blob_bytes_total", "direction" => "written"),
+            read: counter!("postrider_blob_bytes_total", "direction" => "read"),
+            written: counter!("postrider_blob_bytes_total", "direction" => "written"),
             probing,
         })
     }

@@ -214,7 +214,7 @@ impl Packer {
                 match codec::decode(&stored, body.encoding, body.size, &body.checksum) {
                     Ok(_) => pack.add(body.id, body.place.clone(), stored),
                     Err(reason) => {
-                        counter!("body_damaged_total").increment(1);
+                        counter!("postrider_body_damaged_total").increment(1);
                         tracing::error!(body = %body.id, object = object.key, reason, "a packed body is damaged");
                     }
                 }
@@ -260,8 +260,8 @@ impl Packer {
                 }
             }
         }
-        counter!("body_packed_total").increment(bodies);
-        counter!("body_packs_total").increment(1);
+        counter!("postrider_body_packed_total").increment(bodies);
+        counter!("postrider_body_packs_total").increment(1);
         // Without progress there is no hurry to look again.
         Ok(Packed {
             bodies,

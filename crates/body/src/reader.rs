@@ -273,7 +273,7 @@ impl Reader {
     }
 
     fn damaged(&self, reason: String) -> Error {
-        counter!("body_damaged_total").increment(1);
+        counter!("postrider_body_damaged_total").increment(1);
         Error::Damaged {
             id: self.view.id,
             reason,

@@ -81,8 +81,9 @@ impl Sweeper {
             swept.orphans += self.orphans(kind, before).await?;
         }
         self.shared.blobs.remove_remnants(before).await?;
-        counter!("body_objects_removed_total", "why" => "dead").increment(swept.dead);
-        counter!("body_objects_removed_total", "why" => "orphan").increment(swept.orphans);
+        counter!("postrider_body_objects_removed_total", "why" => "dead").increment(swept.dead);
+        counter!("postrider_body_objects_removed_total", "why" => "orphan")
+            .increment(swept.orphans);
         if swept != Swept::default() {
             tracing::info!(
                 dead = swept.dead,

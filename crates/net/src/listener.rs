@@ -294,12 +294,12 @@ async fn read_header(connection: &mut Connection) -> io::Result<proxy::Header> {
 
 async fn serve<S: Service>(shared: &Shared<S>, mut connection: Connection, permit: Permit) {
     let protocol = shared.service.name();
-    counter!("connections_total", "protocol" => protocol).increment(1);
+    counter!("postrider_connections_total", "protocol" => protocol).increment(1);
     let _active = Active::new(protocol);
     if let Some(tls) = &shared.tls
         && let Err(error) = connection.start_tls(tls).await
     {
-        counter!("tls_handshake_failures_total", "protocol" => protocol).increment(1);
+        counter!("postrider_tls_handshake_failures_total", "protocol" => protocol).increment(1);
         tracing::debug!(protocol, peer = %connection.peer(), %error, "the TLS handshake failed");
         return;
     }
@@ -312,14 +312,14 @@ struct Active(&'static str);
 
 impl Active {
     fn new(protocol: &'static str) -> Self {
-        gauge!("connections_active", "protocol" => protocol).increment(1.0);
+        gauge!("postrider_connections_active", "protocol" => protocol).increment(1.0);
         Self(protocol)
     }
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
-        gauge!("connections_active", "protocol" => self.0).decrement(1.0);
+        gauge!("postrider_connections_active", "protocol" => self.0).decrement(1.0);
     }
 }
 
@@ -330,7 +330,8 @@ fn refuse<S: Service>(shared: &Shared<S>, connection: Connection, busy: Busy) {
         Busy::Total => "total",
         Busy::PerAddress => "per_address",
     };
-    counter!("connections_refused_total", "protocol" => protocol, "reason" => reason).increment(1);
+    counter!("postrider_connections_refused_total", "protocol" => protocol, "reason" => reason)
+        .increment(1);
     tracing::debug!(protocol, peer = %connection.peer(), reason, "too many connections");
     if shared.tls.is_none() {
         // A fresh socket's buffer takes a line at once; if not, so be it.

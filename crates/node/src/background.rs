@@ -8,6 +8,10 @@ use postrider_meta::{Client, Error, ReadAt, command, query};
 use postrider_types::CommandId;
 use tokio_util::sync::CancellationToken;
 
+use crate::telemetry;
+
+/// Between two folds of the histograms' samples.
+const FOLD_EVERY: Duration = Duration::from_secs(5);
 /// Between looks whether there is something to purge.
 const PURGE_EVERY: Duration = Duration::from_secs(5);
 /// Messages in one step of a purge: a few milliseconds' work.
@@ -17,6 +21,20 @@ const TRIM_EVERY: Duration = Duration::from_secs(30);
 /// How long a command's verdict is remembered. Nobody repeats a command later
 /// than its own deadline, which is some seconds.
 const DEDUP_KEPT: Duration = Duration::from_secs(600);
+
+/// Folds what histograms have collected until `stop`: unscraped, it would grow
+/// without bound.
+pub(crate) async fn fold_metrics(stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(FOLD_EVERY) => {}
+        }
+        if let Some(recorder) = telemetry::recorder() {
+            recorder.run_upkeep();
+        }
+    }
+}
 
 /// Purges deleted mailboxes and accounts until `stop`.
 pub(crate) async fn purge(meta: Client, stop: CancellationToken) {

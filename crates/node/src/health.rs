@@ -101,11 +101,11 @@ impl Health {
     /// Sets the gauges that only a look can tell.
     pub(crate) async fn observe(&self) {
         let inline = self.inline_bytes().await;
-        gauge!("metadata_available").set(f64::from(u8::from(inline.is_ok())));
+        gauge!("postrider_metadata_available").set(f64::from(u8::from(inline.is_ok())));
         if let Ok(bytes) = inline {
-            gauge!("body_inline_bytes").set(bytes as f64);
+            gauge!("postrider_body_inline_bytes").set(bytes as f64);
         }
-        gauge!("draining").set(f64::from(u8::from(self.drain.is_draining())));
+        gauge!("postrider_draining").set(f64::from(u8::from(self.drain.is_draining())));
     }
 
     /// A linearizable read: it is answered only where a leader with a majority is.

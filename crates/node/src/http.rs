@@ -67,7 +67,7 @@ async fn bounded(request: Request, next: Next) -> Response {
         Err(_) => (StatusCode::REQUEST_TIMEOUT, "the request took too long\n").into_response(),
     };
     let status = response.status().as_u16().to_string();
-    histogram!("http_request_seconds", "route" => route, "status" => status)
+    histogram!("postrider_http_request_seconds", "route" => route, "status" => status)
         .record(started.elapsed().as_secs_f64());
     response
 }

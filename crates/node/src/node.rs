@@ -120,6 +120,7 @@ impl Node {
         let background = TaskTracker::new();
         background.spawn(Packer::new(&bodies).run(stop.clone()));
         background.spawn(Sweeper::new(&bodies).run(stop.clone()));
+        background.spawn(background::fold_metrics(stop.clone()));
         background.spawn(background::purge(meta.clone(), stop.clone()));
         background.spawn(background::trim(meta.clone(), stop.clone()));
         let interval = services.settings.certificate_check;

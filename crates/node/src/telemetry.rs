@@ -4,14 +4,22 @@ use std::fs;
 use std::sync::OnceLock;
 
 use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Bounds of the buckets of everything that is a duration.
+const SECONDS: [f64; 14] = [
+    0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
+];
 
 /// The process's recorder; installed on the first call. Several nodes in one
 /// process, as in tests, share it.
 pub(crate) fn recorder() -> Option<&'static PrometheusHandle> {
     static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
     let install = || {
-        let handle = PrometheusBuilder::new().install_recorder();
+        let durations = Matcher::Suffix("_seconds".into());
+        let handle = PrometheusBuilder::new()
+            .set_buckets_for_metric(durations, &SECONDS)
+            .and_then(PrometheusBuilder::install_recorder);
         let handle =
             handle.inspect_err(|error| tracing::error!(%error, "there will be no metrics"));
         describe();
@@ -21,25 +29,37 @@ pub(crate) fn recorder() -> Option<&'static PrometheusHandle> {
 }
 
 fn describe() {
-    describe_counter!("connections_total", "Connections served, by protocol");
-    describe_gauge!("connections_active", "Connections open now, by protocol");
     describe_counter!(
-        "connections_refused_total",
+        "postrider_connections_total",
+        "Connections served, by protocol"
+    );
+    describe_gauge!(
+        "postrider_connections_active",
+        "Connections open now, by protocol"
+    );
+    describe_counter!(
+        "postrider_connections_refused_total",
         "Connections turned away by a limit, by protocol and reason"
     );
-    describe_counter!("tls_handshake_failures_total", "Failed TLS handshakes");
-    describe_counter!("logins_total", "Logins by result");
+    describe_counter!(
+        "postrider_tls_handshake_failures_total",
+        "Failed TLS handshakes"
+    );
+    describe_counter!("postrider_logins_total", "Logins by result");
     describe_gauge!(
-        "body_inline_bytes",
+        "postrider_body_inline_bytes",
         "Bytes of bodies that wait to be packed"
     );
     describe_gauge!(
-        "metadata_leader",
+        "postrider_metadata_leader",
         "1 while a metadata leader is known, else 0"
     );
     describe_gauge!("process_resident_memory_bytes", "Resident memory");
     describe_gauge!("process_open_fds", "Open file descriptors");
-    describe_histogram!("http_request_seconds", "HTTP requests by route and status");
+    describe_histogram!(
+        "postrider_http_request_seconds",
+        "HTTP requests by route and status"
+    );
 }
 
 /// Sets the gauges about this process.

@@ -2,6 +2,9 @@
 //! with IMAP and POP3, stop, start again, find it again. Against the real
 //! binary, as a person would.
 
+// Clippy spares `#[test]` functions only, not their helpers.
+#![allow(clippy::unwrap_used)]
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -266,4 +269,26 @@ fn a_second_start_in_the_same_folder_is_refused_clearly() {
         "{text}"
     );
     node.stop();
+}
+
+#[test]
+fn a_taken_port_is_named_with_its_protocol_and_the_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // An offset that moves the SMTP port onto the taken one.
+    let port = taken.local_addr().unwrap().port();
+    let Some(offset) = port.checked_sub(2525).filter(|n| *n < 62_000) else {
+        return;
+    };
+    let failed = cli(
+        dir.path(),
+        &["quickstart", "--port-offset", &offset.to_string()],
+    );
+    let text = String::from_utf8(failed.stderr).unwrap();
+    assert!(!failed.status.success());
+    assert!(
+        text.contains("the smtp listener") && text.contains(&format!(":{port}")),
+        "{text}"
+    );
+    assert!(text.contains("--port-offset"), "{text}");
 }

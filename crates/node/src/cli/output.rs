@@ -74,8 +74,20 @@ impl Output {
 
 /// Tells the error on standard error.
 pub(super) fn fail(error: &anyhow::Error) -> ExitCode {
-    let _ = writeln!(io::stderr(), "postrider: {error:#}");
+    let _ = writeln!(io::stderr(), "postrider: {}", describe(error));
     ExitCode::FAILURE
+}
+
+/// The error and its causes, without those whose text the one before repeats.
+pub(super) fn describe(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 /// `value`, or a dash.

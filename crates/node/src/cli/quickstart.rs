@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::output::Output;
+use super::output::{self, Output};
 use super::serve;
 use crate::node::{Bound, Node};
 use crate::quickstart::{PASSWORD, quickstart_settings, seed};
@@ -41,7 +41,15 @@ impl Quickstart {
         let offset = (!self.free_ports).then_some(self.port_offset);
         let settings = quickstart_settings(&dir, offset)?;
         logs::start(&settings.log)?;
-        let node = Node::start(settings).await?;
+        let node = Node::start(settings).await.map_err(|error| {
+            let taken = error.downcast_ref::<postrider_net::Error>();
+            if !matches!(taken, Some(postrider_net::Error::Bind { .. })) {
+                return error;
+            }
+            let error = output::describe(&error);
+            let other = "postrider quickstart --port-offset 10000 --dir ANOTHER_FOLDER";
+            anyhow::anyhow!("{error}.\nTo run beside it: {other}")
+        })?;
         let fresh = seed(node.meta(), &dir).await?;
         if let Some(file) = &self.ready_file {
             serve::write_ready(&node, file)?;
