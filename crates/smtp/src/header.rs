@@ -287,6 +287,26 @@ mod tests {
         assert!(!header.was_delivered_to("bob@example.org"));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn bytes_are_added_but_never_lost(text in "[a:A \\r\\n\\t]{0,40}", step in 1usize..9) {
+            for add in [false, true] {
+                let mut header = Header::new(if add { missing() } else { None });
+                let mut out = Vec::new();
+                for piece in text.as_bytes().chunks(step) {
+                    header.push(piece, &mut out);
+                }
+                header.finish(&mut out);
+                let out = String::from_utf8(out).unwrap();
+                let added = "Date: D\r\nMessage-ID: M\r\n";
+                let separated = format!("{added}\r\n");
+                let kept = [out.replacen(added, "", 1), out.replacen(&separated, "", 1)];
+                proptest::prop_assert!(kept.contains(&text), "{text:?} became {out:?}");
+                proptest::prop_assert_eq!(out.contains(added), add);
+            }
+        }
+    }
+
     #[test]
     fn a_huge_line_is_not_held() {
         let mut header = Header::new(None);
