@@ -1,6 +1,12 @@
 //! An object store in memory that fails when told to: errors, hanging requests,
 //! cut answers, lost replies, or all of it away. It also counts requests.
 
+#![allow(
+    dead_code,
+    reason = "not every test that includes this file uses all of it"
+)]
+#![allow(unreachable_pub, reason = "a file of two test programs")]
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -47,7 +53,6 @@ pub struct Faults {
     state: Arc<Mutex<State>>,
 }
 
-#[allow(dead_code)] // not every test that includes this file uses all of it
 impl Faults {
     /// Settings for tests: short times.
     pub fn settings() -> Settings {

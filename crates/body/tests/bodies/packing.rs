@@ -15,7 +15,11 @@ const HOUR: Duration = Duration::from_secs(3600);
 async fn deliver(world: &World, count: u64) -> Vec<(BodyId, Uid)> {
     let mut all = Vec::new();
     for seed in 0..count {
-        all.push(world.deliver(&message(seed, 4_096, seed % 2 == 0)).await);
+        all.push(
+            world
+                .deliver(&message(seed, 4_096, seed.is_multiple_of(2)))
+                .await,
+        );
         world.pass(Duration::from_millis(1));
     }
     all
@@ -27,7 +31,7 @@ async fn whole(world: &World, all: &[(BodyId, Uid)]) {
         let seed = seed as u64;
         assert_eq!(
             drain(&fresh, *id).await.unwrap(),
-            message(seed, 4_096, seed % 2 == 0)
+            message(seed, 4_096, seed.is_multiple_of(2))
         );
     }
     world.consistent().await;

@@ -1,5 +1,7 @@
 //! A world of one account, a clock that is set by hand, and the two stores.
 
+#![allow(unreachable_pub, reason = "a module of a test program")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
