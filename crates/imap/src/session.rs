@@ -21,7 +21,7 @@ use crate::error::{End, Fail, Reply};
 use crate::output::Output;
 use crate::selected::Selected;
 use crate::server::Shared;
-use crate::table::{self, Allowed, Expunges, Rule};
+use crate::table::{self, Allowed, Expunges, Look, Rule};
 use crate::{capability, command, metric};
 
 /// What the node says when it stops.
@@ -296,14 +296,23 @@ impl Session {
     }
 
     /// Tells the changes of the selected mailbox, then answers.
-    async fn finish(&mut self, tag: &Tag, rule: &Rule, uid: bool, reply: Reply) -> Result<(), End> {
+    async fn finish(
+        &mut self,
+        tag: &Tag,
+        rule: &Rule,
+        uid: bool,
+        mut reply: Reply,
+    ) -> Result<(), End> {
         let bad = reply.condition == Condition::Bad;
         if self.selected.is_some() && !bad {
             let expunges = uid || rule.expunges == Expunges::Yes;
             let told = Box::pin(self.tell_changes(rule.look, expunges)).await;
-            // The next command looks again: the answer to this one stands.
-            if let Err(Fail::End(end)) = told {
-                return Err(end);
+            match told {
+                Err(Fail::End(end)) => return Err(end),
+                // To look was what the command was for.
+                Err(Fail::Reply(failed)) if rule.look == Look::Latest => reply = failed,
+                // The next command looks again: the answer to this one stands.
+                Err(Fail::Reply(_)) | Ok(()) => {}
             }
         }
         metric::command(rule.name, reply.outcome());

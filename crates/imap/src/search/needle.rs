@@ -4,7 +4,8 @@ use memchr::memmem::Finder;
 
 /// A text to look for: not empty.
 pub(crate) struct Needle {
-    finder: Finder<'static>,
+    // Boxed: it is large, and a key may hold thousands.
+    finder: Box<Finder<'static>>,
 }
 
 impl Needle {
@@ -13,7 +14,7 @@ impl Needle {
         let mut folded = String::with_capacity(text.len());
         fold(text, &mut folded);
         Self {
-            finder: Finder::new(folded.as_bytes()).into_owned(),
+            finder: Box::new(Finder::new(folded.as_bytes()).into_owned()),
         }
     }
 

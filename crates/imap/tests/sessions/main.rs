@@ -2,6 +2,8 @@
 //! of bodies below: what a client sees. Each world checks the consistency of
 //! its store at the end.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod hostile;
 mod login;
 mod mailboxes;

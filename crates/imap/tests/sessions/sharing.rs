@@ -1,5 +1,6 @@
 //! Several sessions on one mailbox, IDLE, and what happens under a session's feet.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::support::World;
@@ -162,6 +163,28 @@ async fn a_session_older_than_the_change_log_catches_up() {
     );
     assert!(two.ok("NOOP").await.is_empty());
     assert_eq!(two.ok("FETCH 1:* UID").await.len(), 3);
+    world.check().await;
+}
+
+#[tokio::test]
+async fn a_session_survives_a_store_that_is_away() {
+    let world = World::with(&[MESSAGE]).await;
+    let mut imap = world.inbox().await;
+    world.switch.away.store(true, Ordering::Relaxed);
+    for command in [
+        "NOOP",
+        "FETCH 1 FLAGS",
+        "STORE 1 +FLAGS (\\Seen)",
+        "STATUS INBOX (MESSAGES)",
+        "APPEND INBOX {3}",
+    ] {
+        let all = imap.run(command).await;
+        assert_eq!(all.len(), 1, "{all:?}");
+        assert!(all[0].starts_with("NO [UNAVAILABLE]"), "{command}: {all:?}");
+    }
+    world.switch.away.store(false, Ordering::Relaxed);
+    world.deliver(MESSAGE).await;
+    assert_eq!(imap.ok("NOOP").await, ["* 2 EXISTS", "* 2 RECENT"]);
     world.check().await;
 }
 

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +14,10 @@ use postrider_body::Bodies;
 use postrider_imap::{Handles, Server, Settings};
 use postrider_meta::command::{Accept, AddAccount, AddDomain, Delivery, SetAccount};
 use postrider_meta::memory::Memory;
-use postrider_meta::{Client as Meta, QuotaLimit, command};
+use postrider_meta::{
+    Answer, Changes, Client, Command, Error, Executed, Meta, Query, QuotaLimit, ReadAt, Token,
+    command,
+};
 use postrider_net::{Connection, Drain, Service as _};
 use postrider_types::{
     AccountId, Address, Clock, CommandId, DomainName, Flags, Millis, Random, SystemClock,
@@ -44,6 +47,38 @@ impl Clock for MovedClock {
     }
 }
 
+/// The metadata store behind a switch.
+pub(crate) struct Switched {
+    inner: Arc<Memory>,
+    pub(crate) away: AtomicBool,
+}
+
+impl Switched {
+    fn check(&self) -> Result<(), Error> {
+        match self.away.load(Ordering::Relaxed) {
+            true => Err(Error::Unavailable("switched off".into())),
+            false => Ok(()),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Meta for Switched {
+    async fn execute(&self, id: CommandId, command: Command) -> Result<Executed, Error> {
+        self.check()?;
+        self.inner.execute(id, command).await
+    }
+
+    async fn query(&self, query: Query, at: ReadAt) -> Result<(Answer, Token), Error> {
+        self.check()?;
+        self.inner.query(query, at).await
+    }
+
+    fn watch(&self, account: AccountId) -> Changes {
+        self.inner.watch(account)
+    }
+}
+
 /// Different numbers each time, which is all that ids need here.
 struct Counter(AtomicU64);
 
@@ -58,6 +93,7 @@ impl Random for Counter {
 
 pub(crate) struct World {
     pub(crate) memory: Arc<Memory>,
+    pub(crate) switch: Arc<Switched>,
     pub(crate) clock: Arc<MovedClock>,
     pub(crate) handles: Handles,
     pub(crate) settings: Settings,
@@ -76,8 +112,12 @@ impl World {
     pub(crate) async fn with_inline(inline_limit: u64) -> Self {
         let clock = Arc::new(MovedClock::default());
         let memory = Memory::new(clock.clone());
+        let switch = Arc::new(Switched {
+            inner: memory.clone(),
+            away: AtomicBool::new(false),
+        });
         let random = Arc::new(Counter(AtomicU64::new(0)));
-        let meta = Meta::new(memory.clone(), clock.clone(), random);
+        let meta = Client::new(switch.clone(), clock.clone(), random);
         let folder = tempfile::tempdir().unwrap();
         let objects = blob::Settings {
             folder: Some(folder.path().join("objects")),
@@ -112,6 +152,7 @@ impl World {
         let account = meta.run(account).await.unwrap().0.unwrap();
         Self {
             memory,
+            switch,
             clock,
             account,
             handles: Handles {
