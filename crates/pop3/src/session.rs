@@ -190,7 +190,7 @@ impl<'a> Session<'a> {
         self.errors = self.errors.saturating_add(1);
         let max = self.server.settings.max_errors;
         if max > 0 && self.errors >= max {
-            counter!("protocol_errors_total", "protocol" => "pop3").increment(1);
+            counter!("postrider_protocol_errors_total", "protocol" => "pop3").increment(1);
             self.err(ErrorCode::None, "too many wrong commands");
             return Err(Stop::Bye);
         }
