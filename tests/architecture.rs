@@ -16,8 +16,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("blob", &["types"]),
     ("body", &["blob", "message", "meta", "types"]),
     ("net", &["types"]),
-    ("auth", &["meta", "proto", "types"]),
-    ("rpc", &["meta", "types"]),
+    ("auth", &["meta", "net", "types"]),
+    ("rpc", &["types"]),
     ("meta-raft", &["blob", "kv", "meta", "rpc", "types"]),
     (
         "smtp",

@@ -42,6 +42,7 @@ pub struct Addresses {
 pub struct Node {
     binary: PathBuf,
     dir: TempDir,
+    environment: Vec<(String, String)>,
     child: Child,
     addresses: Addresses,
     certificate: Vec<u8>,
@@ -52,11 +53,14 @@ impl Node {
     /// `bob`, password `postrider`. `binary` is this package's copy of the
     /// product: `env!("CARGO_BIN_EXE_postrider-under-test")`.
     pub async fn start(binary: &str) -> anyhow::Result<Self> {
-        Self::start_with(binary, "").await
+        Self::start_with(binary, &[]).await
     }
 
-    /// The same with more lines of settings, which may override none of ours.
-    pub async fn start_with(binary: &str, settings: &str) -> anyhow::Result<Self> {
+    /// The same with settings from the environment: `POSTRIDER__SECTION__KEY`.
+    pub async fn start_with(
+        binary: &str,
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
         let certificate = certified.cert.pem().into_bytes();
@@ -66,9 +70,13 @@ impl Node {
             certified.signing_key.serialize_pem(),
         )?;
         let file = dir.path().join("postrider.toml");
-        std::fs::write(&file, config(&dir, settings)?)?;
+        std::fs::write(&file, config(&dir)?)?;
         let binary = PathBuf::from(binary);
-        let child = spawn(&binary, &dir)?;
+        let environment: Vec<(String, String)> = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let child = spawn(&binary, &dir, &environment)?;
         let none = SocketAddr::from(([127, 0, 0, 1], 0));
         let addresses = Addresses {
             smtp: none,
@@ -193,7 +201,7 @@ impl Node {
 
     /// Starts the node again in its folder, on new ports.
     pub async fn start_again(&mut self) -> anyhow::Result<()> {
-        self.child = spawn(&self.binary, &self.dir)?;
+        self.child = spawn(&self.binary, &self.dir, &self.environment)?;
         self.await_ready().await
     }
 
@@ -246,7 +254,11 @@ impl Node {
     }
 }
 
-fn spawn(binary: &PathBuf, dir: &TempDir) -> anyhow::Result<Child> {
+fn spawn(
+    binary: &PathBuf,
+    dir: &TempDir,
+    environment: &[(String, String)],
+) -> anyhow::Result<Child> {
     let ready = dir.path().join("ready.json");
     if ready.exists() {
         std::fs::remove_file(&ready)?;
@@ -260,6 +272,7 @@ fn spawn(binary: &PathBuf, dir: &TempDir) -> anyhow::Result<Child> {
         .arg(dir.path().join("postrider.toml"))
         .arg("--ready-file")
         .arg(&ready)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
@@ -270,16 +283,15 @@ fn spawn(binary: &PathBuf, dir: &TempDir) -> anyhow::Result<Child> {
 
 /// The settings of a node under test: every protocol on a free port, bodies
 /// packed after a second.
-fn config(dir: &TempDir, more: &str) -> anyhow::Result<String> {
+fn config(dir: &TempDir) -> anyhow::Result<String> {
     let root = dir.path().display();
     let mut text = format!(
         "data_dir = \"{root}/data\"\n\
-         {more}\n\
          [tls]\ncertificate = \"{root}/cert.pem\"\nkey = \"{root}/key.pem\"\n\
          [smtp]\nplain_login_from_loopback = true\n\
          [imap]\nplain_login_from_loopback = true\n\
          [pop3]\nplain_login_from_loopback = true\n\
-         [body]\npack_after_seconds = 1\npack_wait_seconds = 1\n"
+         [body]\npack_after = \"1s\"\npack_wait = \"1s\"\n"
     );
     let protocols = [
         "smtp",

@@ -60,9 +60,9 @@ pub(crate) struct Patience {
 impl Patience {
     pub(crate) fn of(settings: &Settings) -> Self {
         Self {
-            attempt: settings.attempt_timeout(),
-            deadline: settings.deadline(),
-            pause: Duration::from_millis(settings.retry_pause_ms),
+            attempt: settings.attempt_timeout,
+            deadline: settings.deadline,
+            pause: settings.retry_pause,
         }
     }
 

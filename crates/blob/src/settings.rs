@@ -33,16 +33,19 @@ pub struct Settings {
     /// 5 MiB (S3 takes no smaller ones) to 64 MiB.
     #[serde(with = "human::size")]
     pub part_size: u64,
-    /// How long one attempt of a request may take, in milliseconds.
-    pub attempt_timeout_ms: u64,
-    /// How long a request may take with all its attempts, in milliseconds.
-    pub deadline_ms: u64,
-    /// The pause before the first retry, in milliseconds; it doubles from one
+    /// How long one attempt of a request may take.
+    #[serde(with = "human::duration")]
+    pub attempt_timeout: Duration,
+    /// How long a request may take with all its attempts.
+    #[serde(with = "human::duration")]
+    pub deadline: Duration,
+    /// The pause before the first retry; it doubles from one
     /// to the next, with jitter, up to 5 seconds.
-    pub retry_pause_ms: u64,
-    /// The pause between looks whether a store that did not answer is back, in
-    /// milliseconds.
-    pub probe_pause_ms: u64,
+    #[serde(with = "human::duration")]
+    pub retry_pause: Duration,
+    /// The pause between looks whether a store that did not answer is back.
+    #[serde(with = "human::duration")]
+    pub probe_pause: Duration,
 }
 
 impl Default for Settings {
@@ -53,10 +56,10 @@ impl Default for Settings {
             cache_size: 64 << 20,
             upload_memory: 128 << 20,
             part_size: 8 << 20,
-            attempt_timeout_ms: 20_000,
-            deadline_ms: 45_000,
-            retry_pause_ms: 100,
-            probe_pause_ms: 2_000,
+            attempt_timeout: Duration::from_millis(20_000),
+            deadline: Duration::from_millis(45_000),
+            retry_pause: Duration::from_millis(100),
+            probe_pause: Duration::from_millis(2_000),
         }
     }
 }
@@ -119,18 +122,10 @@ impl Settings {
         if self.upload_memory < 2 * self.part_size || self.upload_memory > 1 << 40 {
             return Err("blob.upload_memory may be twice blob.part_size to 1 TiB".into());
         }
-        if self.attempt_timeout_ms == 0 || self.deadline_ms == 0 || self.probe_pause_ms == 0 {
+        if self.attempt_timeout.is_zero() || self.deadline.is_zero() || self.probe_pause.is_zero() {
             return Err("the times of blob may not be zero".into());
         }
         self.s3.as_ref().map_or(Ok(()), S3::check)
-    }
-
-    pub(crate) fn attempt_timeout(&self) -> Duration {
-        Duration::from_millis(self.attempt_timeout_ms)
-    }
-
-    pub(crate) fn deadline(&self) -> Duration {
-        Duration::from_millis(self.deadline_ms)
     }
 }
 
@@ -168,11 +163,11 @@ impl S3 {
         let no_retry = RetryConfig {
             backoff: BackoffConfig::default(),
             max_retries: 0,
-            retry_timeout: settings.deadline(),
+            retry_timeout: settings.deadline,
         };
         let client = ClientOptions::new()
-            .with_timeout(settings.attempt_timeout())
-            .with_connect_timeout(settings.attempt_timeout().min(Duration::from_secs(5)))
+            .with_timeout(settings.attempt_timeout)
+            .with_connect_timeout(settings.attempt_timeout.min(Duration::from_secs(5)))
             .with_pool_idle_timeout(Duration::from_secs(60));
         let mut builder = AmazonS3Builder::from_env()
             .with_bucket_name(&self.bucket)

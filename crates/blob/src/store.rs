@@ -115,7 +115,7 @@ impl Store {
     pub fn over(backend: Backend, settings: &Settings) -> Arc<Self> {
         let health = Arc::new(Health::default());
         health.publish();
-        let pause = Duration::from_millis(settings.probe_pause_ms);
+        let pause = settings.probe_pause;
         let patience = Patience::of(settings);
         let probing = tokio::spawn(keep_probing(
             backend.clone(),
@@ -131,7 +131,7 @@ impl Store {
                     .unwrap_or(Semaphore::MAX_PERMITS)
                     .min(Semaphore::MAX_PERMITS),
             )),
-            memory_wait: settings.deadline(),
+            memory_wait: settings.deadline,
             health,
             patience,
             cache: Cache::new(settings.cache_size),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -46,7 +47,7 @@ fn bucket(endpoint: String, secret: &str) -> Settings {
             ..S3::default()
         }),
         part_size: 5 << 20,
-        deadline_ms: 20_000,
+        deadline: Duration::from_millis(20_000),
         ..Settings::default()
     }
 }
@@ -191,7 +192,7 @@ async fn a_bucket_keeps_objects() {
     );
 
     let hasty = Settings {
-        deadline_ms: 100,
+        deadline: Duration::from_millis(100),
         ..bucket(endpoint, "wrong")
     };
     let store = Store::open(&hasty).unwrap();
@@ -224,7 +225,7 @@ async fn a_bucket_that_is_missing_is_an_outage_and_no_loss() {
     let body = "<Error><Code>NoSuchBucket</Code></Error>";
     let endpoint = answer("404 Not Found", body).await;
     let store = Store::open(&Settings {
-        deadline_ms: 50,
+        deadline: Duration::from_millis(50),
         ..bucket(endpoint, "secret")
     })
     .unwrap();

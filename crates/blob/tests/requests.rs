@@ -60,7 +60,7 @@ async fn errors_cuts_and_lost_replies_are_tried_again() {
 async fn a_request_that_hangs_is_given_up_and_tried_again() {
     let faults = Faults::default();
     let settings = Settings {
-        attempt_timeout_ms: 20,
+        attempt_timeout: Duration::from_millis(20),
         ..Faults::settings()
     };
     let store = faults.store(&settings);
@@ -73,7 +73,7 @@ async fn a_request_that_hangs_is_given_up_and_tried_again() {
 async fn a_store_that_is_away_is_told_at_once_and_noticed_when_back() {
     let faults = Faults::default();
     let settings = Settings {
-        deadline_ms: 300,
+        deadline: Duration::from_millis(300),
         ..Faults::settings()
     };
     let store = faults.store(&settings);
@@ -105,8 +105,8 @@ async fn a_store_that_is_away_is_told_at_once_and_noticed_when_back() {
 async fn a_full_store_is_still_read() {
     let faults = Faults::default();
     let settings = Settings {
-        deadline_ms: 300,
-        probe_pause_ms: 600_000,
+        deadline: Duration::from_millis(300),
+        probe_pause: Duration::from_millis(600_000),
         ..Faults::settings()
     };
     let store = faults.store(&settings);
@@ -189,7 +189,7 @@ async fn ten_megabytes_in_small_pieces_cost_a_few_requests() {
 async fn a_reader_that_gives_up_does_not_hold_up_the_others() {
     let faults = Faults::default();
     let store = faults.store(&Settings {
-        attempt_timeout_ms: 60_000,
+        attempt_timeout: Duration::from_millis(60_000),
         ..Faults::settings()
     });
     store.put("a/1", vec![bytes(10)]).await.unwrap();
@@ -234,7 +234,7 @@ fn five_mib(faults: &Faults) -> Arc<Store> {
     let settings = Settings {
         part_size: 5 << 20,
         upload_memory: 10 << 20,
-        deadline_ms: 1_000,
+        deadline: Duration::from_millis(1_000),
         ..Faults::settings()
     };
     faults.store(&settings)

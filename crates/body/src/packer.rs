@@ -61,7 +61,7 @@ impl Packer {
     /// stores is away it waits, longer and longer, and logs once.
     pub async fn run(self, shutdown: CancellationToken) {
         let settings = &self.shared.settings;
-        let every = Duration::from_secs(settings.sweep_every_seconds);
+        let every = settings.sweep_every;
         let mut pace = Loop::new("packing bodies", shutdown);
         let mut rewritten = Instant::now();
         loop {
@@ -101,9 +101,9 @@ impl Packer {
         // Half of the budget is used up: room matters more than quick reads.
         let cutoff = match usage >= settings.inline_budget / 2 {
             true => now,
-            false => now.before(settings.pack_after()),
+            false => now.before(settings.pack_after),
         };
-        let overdue = cutoff.before(Duration::from_secs(settings.pack_wait_seconds));
+        let overdue = cutoff.before(settings.pack_wait);
         if oldest > cutoff || (oldest > overdue && usage < settings.pack_size) {
             return Ok(Packed::default());
         }

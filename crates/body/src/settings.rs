@@ -5,7 +5,7 @@ use std::time::Duration;
 use postrider_types::human;
 use serde::Deserialize;
 
-/// Settings of bodies. Sizes are bytes, times are seconds.
+/// Settings of bodies. Sizes are bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -31,19 +31,23 @@ pub struct Settings {
     #[serde(with = "human::size")]
     pub pack_size: u64,
     /// Inline bodies younger than this are left alone: they are read soon.
-    pub pack_after_seconds: u64,
+    #[serde(with = "human::duration")]
+    pub pack_after: Duration,
     /// A pack is written though it is small once its oldest body has waited for
-    /// this long beyond `pack_after_seconds`.
-    pub pack_wait_seconds: u64,
+    /// this long beyond `pack_after`.
+    #[serde(with = "human::duration")]
+    pub pack_wait: Duration,
     /// The most bytes that the packer moves in a second, so that delivery has
     /// the disk and the metadata store to itself.
     #[serde(with = "human::size")]
     pub pack_rate: u64,
     /// How long dead and unknown objects are kept before they are removed, at
     /// least a day: an upload that is still under way looks like an orphan.
-    pub grace_seconds: u64,
+    #[serde(with = "human::duration")]
+    pub grace: Duration,
     /// How often the object store is searched for dead and unknown objects.
-    pub sweep_every_seconds: u64,
+    #[serde(with = "human::duration")]
+    pub sweep_every: Duration,
 }
 
 impl Default for Settings {
@@ -54,11 +58,11 @@ impl Default for Settings {
             compress_from: 8 << 10,
             max_size: 256 << 20,
             pack_size: 8 << 20,
-            pack_after_seconds: 30,
-            pack_wait_seconds: 30,
+            pack_after: Duration::from_secs(30),
+            pack_wait: Duration::from_secs(30),
             pack_rate: 16 << 20,
-            grace_seconds: 24 * 3600,
-            sweep_every_seconds: 3600,
+            grace: Duration::from_secs(24 * 3600),
+            sweep_every: Duration::from_secs(3600),
         }
     }
 }
@@ -79,24 +83,16 @@ impl Settings {
         within("pack_size", self.pack_size, 64 << 10, 64 << 20)?;
         within("pack_rate", self.pack_rate, 64 << 10, 1 << 40)?;
         within(
-            "grace_seconds",
-            self.grace_seconds,
+            "grace in seconds",
+            self.grace.as_secs(),
             24 * 3600,
             366 * 24 * 3600,
         )?;
         within(
-            "sweep_every_seconds",
-            self.sweep_every_seconds,
+            "sweep_every in seconds",
+            self.sweep_every.as_secs(),
             1,
             366 * 24 * 3600,
         )
-    }
-
-    pub(crate) fn pack_after(&self) -> Duration {
-        Duration::from_secs(self.pack_after_seconds)
-    }
-
-    pub(crate) fn grace(&self) -> Duration {
-        Duration::from_secs(self.grace_seconds)
     }
 }

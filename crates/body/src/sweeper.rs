@@ -6,7 +6,6 @@
 //! metadata store refuses objects long before they reach that age.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use metrics::counter;
@@ -52,7 +51,7 @@ impl Sweeper {
     /// Sweeps until `shutdown`, as often as the settings say. While one of the
     /// stores is away it waits and logs once.
     pub async fn run(self, shutdown: CancellationToken) {
-        let every = Duration::from_secs(self.shared.settings.sweep_every_seconds);
+        let every = self.shared.settings.sweep_every;
         let mut pace = Loop::new("sweeping objects", shutdown.clone());
         loop {
             let step = tokio::select! {
@@ -72,7 +71,7 @@ impl Sweeper {
             .meta
             .clock()
             .now()
-            .before(self.shared.settings.grace());
+            .before(self.shared.settings.grace);
         let mut swept = Swept {
             dead: self.dead(before).await?,
             orphans: 0,

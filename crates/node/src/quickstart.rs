@@ -41,6 +41,7 @@ pub fn quickstart_settings(dir: &Path, offset: Option<u16>) -> anyhow::Result<Se
     settings.log.level = "warn".into();
     settings.blob.folder = Some(dir.join("bodies"));
     settings.smtp.plain_login_from_loopback = true;
+    settings.smtp.postmaster = Some(Address::parse(ACCOUNTS[0])?);
     settings.imap.plain_login_from_loopback = true;
     settings.pop3.plain_login_from_loopback = true;
     for (protocol, port) in PORTS {

@@ -57,10 +57,10 @@ impl Faults {
     /// Settings for tests: short times.
     pub fn settings() -> Settings {
         Settings {
-            attempt_timeout_ms: 2_000,
-            deadline_ms: 4_000,
-            retry_pause_ms: 1,
-            probe_pause_ms: 5,
+            attempt_timeout: Duration::from_millis(2_000),
+            deadline: Duration::from_millis(4_000),
+            retry_pause: Duration::from_millis(1),
+            probe_pause: Duration::from_millis(5),
             ..Settings::default()
         }
     }

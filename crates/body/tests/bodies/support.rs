@@ -242,7 +242,7 @@ impl World {
 fn store(faults: &Faults) -> Arc<Store> {
     let settings = postrider_blob::Settings {
         part_size: 5 << 20,
-        deadline_ms: 1_000,
+        deadline: Duration::from_millis(1_000),
         ..Faults::settings()
     };
     faults.store(&settings)
