@@ -19,7 +19,7 @@ use postrider_meta::{
 use postrider_rpc::Channels;
 use postrider_types::{AccountId, Clock, CommandId};
 use serde::Serialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{timeout, timeout_at};
 
@@ -85,6 +85,8 @@ pub struct Node {
     readers: Arc<Semaphore>,
     sequencer: Mutex<Option<JoinHandle<()>>>,
     tasks: Vec<JoinHandle<()>>,
+    /// True once it is ending: streams to others end then.
+    closing: watch::Sender<bool>,
     /// Held until the end: one process per folder.
     _lock: File,
 }
@@ -152,6 +154,7 @@ impl Node {
             sequencer: Mutex::new(Some(tokio::spawn(sequencer))),
             tasks: vec![tokio::spawn(serving), tokio::spawn(snapshots)],
             core,
+            closing: watch::channel(false).0,
             _lock: lock,
         }))
     }
@@ -220,6 +223,15 @@ impl Node {
         &self.core
     }
 
+    /// Is ready once the node is ending or gone.
+    pub(crate) fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut closing = self.closing.subscribe();
+        async move {
+            // An error means that the node is gone.
+            let _ = closing.wait_for(|closing| *closing).await;
+        }
+    }
+
     /// The leader's read index, for other members.
     pub(crate) async fn own_read_index(&self) -> Result<u64, MetaError> {
         reads::own_index(&self.core).await
@@ -246,6 +258,7 @@ impl Node {
             sequencer.abort();
         }
         self.core.hand_over().await;
+        self.closing.send_replace(true);
         for task in &self.tasks {
             task.abort();
         }

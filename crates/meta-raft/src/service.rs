@@ -2,10 +2,10 @@
 //! Commands are executed by the leader alone; queries by any member.
 
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use futures::stream::BoxStream;
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use openraft::storage::Snapshot;
 use postrider_meta::{Meta as _, ReadAt, Token};
 use postrider_rpc::proto::meta_server::{Meta, MetaServer};
@@ -26,10 +26,10 @@ type Reply<T> = Result<Response<T>, Status>;
 /// The services of a node.
 pub(crate) fn routes(node: &Arc<Node>) -> Routes {
     let raft = RaftServer::new(RaftService {
-        node: Arc::clone(node),
+        node: Arc::downgrade(node),
     });
     let meta = MetaServer::new(MetaService {
-        node: Arc::clone(node),
+        node: Arc::downgrade(node),
     });
     Routes::new(
         raft.max_decoding_message_size(MAX_MESSAGE)
@@ -41,8 +41,14 @@ pub(crate) fn routes(node: &Arc<Node>) -> Routes {
     )
 }
 
+/// The node, unless it has ended: connections do not keep it alive.
+fn present(node: &Weak<Node>) -> Result<Arc<Node>, Status> {
+    let ended = || Failure::Unavailable("the metadata node is shutting down".into());
+    Ok(node.upgrade().ok_or_else(ended)?)
+}
+
 struct RaftService {
-    node: Arc<Node>,
+    node: Weak<Node>,
 }
 
 fn stopped(error: impl std::fmt::Display) -> Status {
@@ -63,20 +69,27 @@ impl Raft for RaftService {
             .map(|request| convert::append_in(request.map_err(Failure::from)?))
             .take_while(|request| std::future::ready(request.is_ok()))
             .filter_map(|request| std::future::ready(request.ok()));
-        let replies = self.node.core().raft.stream_append(requests.boxed());
+        let node = present(&self.node)?;
+        let replies = node.core().raft.stream_append(requests.boxed());
+        let replies = replies.take_until(node.ended().boxed());
         let replies = replies.map(|reply| reply.map(convert::appended_out).map_err(stopped));
         Ok(Response::new(replies.boxed()))
     }
 
     async fn vote(&self, request: Request<proto::VoteRequest>) -> Reply<proto::VoteReply> {
         let ballot = convert::ballot_in(request.into_inner())?;
-        let reply = self.node.core().raft.vote(ballot).await.map_err(stopped)?;
+        let reply = present(&self.node)?
+            .core()
+            .raft
+            .vote(ballot)
+            .await
+            .map_err(stopped)?;
         Ok(Response::new(convert::voted_out(&reply)))
     }
 
     async fn pre_vote(&self, request: Request<proto::VoteRequest>) -> Reply<proto::VoteReply> {
         let ballot = convert::ballot_in(request.into_inner())?;
-        let reply = self.node.core().raft.pre_vote(ballot).await;
+        let reply = present(&self.node)?.core().raft.pre_vote(ballot).await;
         Ok(Response::new(convert::voted_out(&reply.map_err(stopped)?)))
     }
 
@@ -88,7 +101,8 @@ impl Raft for RaftService {
         let head = parts.message().await?.and_then(|part| part.head);
         let head = head.ok_or_else(|| Status::invalid_argument("a snapshot without a head"))?;
         let vote = convert::vote_in(head.vote)?;
-        let core = self.node.core();
+        let node = present(&self.node)?;
+        let core = node.core();
         let path = core.shared.snapshots.draft();
         let received = receive(&mut parts, &path, head.length).await;
         let installed = match received {
@@ -115,7 +129,11 @@ impl Raft for RaftService {
         request: Request<proto::TransferLeaderRequest>,
     ) -> Reply<proto::TransferLeaderReply> {
         let request = convert::transfer_in(request.into_inner())?;
-        let reply = self.node.core().raft.handle_transfer_leader(request).await;
+        let reply = present(&self.node)?
+            .core()
+            .raft
+            .handle_transfer_leader(request)
+            .await;
         let refused = match reply.map_err(stopped)? {
             Ok(()) => String::new(),
             Err(error) => error.to_string(),
@@ -154,13 +172,14 @@ async fn receive(
 }
 
 struct MetaService {
-    node: Arc<Node>,
+    node: Weak<Node>,
 }
 
 impl MetaService {
     /// Refuses where another node leads.
     async fn leading(&self) -> Result<(), Status> {
-        let core = self.node.core();
+        let node = present(&self.node)?;
+        let core = node.core();
         core.wait_for_leader().await;
         match core.raft.as_leader() {
             Ok(_) => Ok(()),
@@ -182,8 +201,7 @@ impl Meta for MetaService {
             .try_into()
             .map_err(|_| Status::invalid_argument("a command id has 16 bytes"))?;
         let command = payload::decode(&request.command)?;
-        let executed = self
-            .node
+        let executed = present(&self.node)?
             .execute_here(CommandId::from_bytes(id), command)
             .await
             .map_err(payload::failure)?;
@@ -200,7 +218,7 @@ impl Meta for MetaService {
             Some(index) => ReadAt::AtLeast(Token(index)),
             None => ReadAt::Latest,
         };
-        let answered = self.node.query(query, at).await;
+        let answered = present(&self.node)?.query(query, at).await;
         let (answer, token) = answered.map_err(payload::failure)?;
         Ok(Response::new(proto::QueryReply {
             answer: payload::encode(&answer)?,
@@ -209,7 +227,9 @@ impl Meta for MetaService {
     }
 
     async fn watch(&self, request: Request<proto::WatchRequest>) -> Reply<Self::WatchStream> {
-        let hints = self.node.watch(AccountId(request.into_inner().account));
+        let node = present(&self.node)?;
+        let hints = node.watch(AccountId(request.into_inner().account));
+        let hints = hints.take_until(node.ended().boxed());
         let hints = hints.map(|()| Ok(proto::Hint {}));
         Ok(Response::new(stream::StreamExt::boxed(hints)))
     }
@@ -219,7 +239,10 @@ impl Meta for MetaService {
         _: Request<proto::ReadIndexRequest>,
     ) -> Reply<proto::ReadIndexReply> {
         self.leading().await?;
-        let index = self.node.own_read_index().await.map_err(payload::failure)?;
+        let index = present(&self.node)?
+            .own_read_index()
+            .await
+            .map_err(payload::failure)?;
         Ok(Response::new(proto::ReadIndexReply { index }))
     }
 }

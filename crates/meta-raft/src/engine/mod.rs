@@ -128,6 +128,7 @@ impl Engine {
                         found = Some(generation);
                         continue;
                     }
+                    Err(error @ Error::Folder { .. }) => return Err(error),
                     Err(error) => {
                         tracing::warn!(%error, number, "dropping a state that cannot be opened");
                     }
@@ -260,6 +261,10 @@ impl Generation {
         };
         // The engine may panic over damaged files; that too only means to rebuild.
         match catch_unwind(AssertUnwindSafe(open)) {
+            Ok(Err(fjall::Error::Locked)) => Err(Error::Folder {
+                path,
+                reason: "the state is in use; end the other process first".into(),
+            }),
             Ok(opened) => opened.map_err(engine),
             Err(_) => Err(Error::Engine("it panicked while opening".into())),
         }
