@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# getmail: POP3 and IMAP over TLS into a Maildir; the second run finds nothing new.
+# getmail: POP3 and IMAP over TLS; each message is handed over once, the second
+# run finds nothing new.
 set -eu
 swaks --silent 2 --server "$HOST:$SMTP" --from s@outside.test --to "$ALICE" --h-Subject "getmail $$"
 run() {
     local retriever=$1 port=$2
-    mkdir -p "$retriever"/{config,Mail/cur,Mail/new,Mail/tmp}
+    mkdir -p "$retriever"/{config,Mail}
     cat >"$retriever/config/getmailrc" <<R
 [retriever]
 type = Simple${retriever}SSLRetriever
@@ -15,8 +16,10 @@ password = $PASSWORD
 ca_certs = $CA
 
 [destination]
-type = Maildir
-path = $PWD/$retriever/Mail/
+type = MDA_external
+path = /bin/sh
+arguments = ("-c", "cat >\$(mktemp $PWD/$retriever/Mail/XXXXXX)")
+allow_root_commands = true
 
 [options]
 read_all = false

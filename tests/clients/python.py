@@ -8,6 +8,7 @@ import smtplib
 import ssl
 import time
 from email.message import EmailMessage
+from email.policy import SMTP
 
 ALICE, BOB, PASSWORD = os.environ["ALICE"], os.environ["BOB"], os.environ["PASSWORD"]
 HOST = "localhost"
@@ -38,7 +39,7 @@ def send():
         smtp.send_message(message(MARK + " tls"))
     with smtplib.LMTP(HOST, port("LMTP")) as lmtp:
         refused = lmtp.sendmail("s@outside.test", [BOB, "nobody@example.test"],
-                                message(MARK + " lmtp").as_bytes())
+                                message(MARK + " lmtp").as_bytes(policy=SMTP))
         assert list(refused) == ["nobody@example.test"], refused
 
 
