@@ -122,9 +122,9 @@ impl World {
         let objects = blob::Settings {
             folder: Some(folder.path().join("objects")),
             cache_size: 0,
-            deadline_ms: 200,
-            attempt_timeout_ms: 200,
-            retry_pause_ms: 1,
+            deadline: Duration::from_millis(200),
+            attempt_timeout: Duration::from_millis(200),
+            retry_pause: Duration::from_millis(1),
             ..blob::Settings::default()
         };
         let body_settings = postrider_body::Settings {
