@@ -26,6 +26,8 @@ impl Server {
             .arg("quickstart")
             .arg("--dir")
             .arg(dir.join("data"))
+            .arg("--ready-file")
+            .arg(dir.join("ready.json"))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -34,7 +36,7 @@ impl Server {
             .with_context(|| format!("starting {}; build it first", binary.display()))?;
         let pid = child.id().context("the server ended at once")?;
         let mut server = Self { child, pid };
-        server.wait_until_ready().await?;
+        server.wait_until_ready(&dir.join("ready.json")).await?;
         for number in 1..=50 {
             let address = format!("bench{number}@example.test");
             add_account(binary, &dir.join("data"), &address).await?;
@@ -47,12 +49,9 @@ impl Server {
         self.pid
     }
 
-    async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+    async fn wait_until_ready(&mut self, file: &Path) -> anyhow::Result<()> {
         let deadline = Instant::now() + Duration::from_secs(30);
-        while tokio::net::TcpStream::connect("127.0.0.1:2143")
-            .await
-            .is_err()
-        {
+        while !file.exists() {
             if let Some(status) = self.child.try_wait()? {
                 bail!("the server ended with {status}; see server.log");
             }
