@@ -14,7 +14,8 @@ pub struct AddDomain {
     pub name: DomainName,
     /// Takes mail from local senders only.
     pub internal: bool,
-    /// Who receives mail for unknown local parts.
+    /// Who receives mail for unknown local parts: an address of a local domain,
+    /// be it this one.
     pub catch_all: Option<Address>,
 }
 
@@ -25,6 +26,10 @@ pub(super) async fn apply<T: Txn>(
 ) -> Result<DomainId, Stop> {
     if directory::domain(txn, &command.name).await?.is_some() {
         return Err(Refusal::Exists(format!("the domain {}", command.name)).into());
+    }
+    let own = |address: &&Address| *address.domain() == command.name;
+    if let Some(outside) = command.catch_all.as_ref().filter(|a| !own(a)) {
+        directory::must_be_local(txn, std::slice::from_ref(outside)).await?;
     }
     let id = row::next_number(txn, key::last_domain()).await?;
     let domain = row::Domain {

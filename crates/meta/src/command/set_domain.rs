@@ -15,7 +15,7 @@ pub struct SetDomain {
     pub name: DomainName,
     /// Takes mail from local senders only.
     pub internal: Change<bool>,
-    /// Who receives mail for unknown local parts.
+    /// Who receives mail for unknown local parts: an address of a local domain.
     pub catch_all: Change<Option<Address>>,
 }
 
@@ -29,6 +29,7 @@ pub(super) async fn apply<T: Txn>(
         domain.internal = internal;
     }
     if let Change::Set(catch_all) = command.catch_all {
+        directory::must_be_local(txn, catch_all.as_slice()).await?;
         domain.catch_all = catch_all.map(|address| address.to_string());
     }
     row::put(txn, key::domain(&command.name), &domain);
