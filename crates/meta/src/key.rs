@@ -144,6 +144,11 @@ pub(crate) fn group_member(group: &Address, member: &Address) -> Vec<u8> {
     address_key(b'm', group).str(&member.to_string()).build()
 }
 
+/// All members of a group whose addresses begin with `start`.
+pub(crate) fn group_members_from(group: &Address, start: &str) -> Vec<u8> {
+    address_key(b'm', group).str_prefix(start).build()
+}
+
 /// The member in a key of [`group_members`].
 pub(crate) fn member_of(key: &[u8]) -> Option<String> {
     let mut parts = Parts::of(key.get(2..)?);
