@@ -12,9 +12,12 @@ use crate::{key, row};
 
 /// How many aliases and groups may lie between an address and an account.
 const MAX_DEPTH: usize = 10;
+/// How many addresses may be looked at on the way: enough for 10,000 accounts,
+/// each behind an alias of its own, and bounded for groups of groups.
+const MAX_ADDRESSES: usize = 25_000;
 
 /// Who receives mail to an address. Follows aliases, groups, plus details and
-/// the catch-all, to a depth of 10.
+/// the catch-all, to a depth of 10 and over at most 25,000 addresses.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Resolve {
     /// The address of RCPT.
@@ -48,7 +51,7 @@ pub enum Resolution {
     },
     /// Internal domain or group, and the sender is not local.
     Internal,
-    /// Leads outside, in a circle, or to nobody; the text says which.
+    /// Leads outside, in a circle, to nobody, or too far; the text says which.
     Undeliverable(String),
 }
 
@@ -80,6 +83,9 @@ pub(super) async fn answer<R: Read>(read: &R, query: Resolve) -> kv::Result<Reso
                     next.push(target);
                 }
             }
+            if seen.len() > MAX_ADDRESSES {
+                return Ok(too_far(&query.address));
+            }
         }
         // A list that leads astray is refused whole, so that its keeper hears of
         // it; a full or closed member is passed over.
@@ -91,11 +97,12 @@ pub(super) async fn answer<R: Read>(read: &R, query: Resolve) -> kv::Result<Reso
         }
         level = next;
     }
-    let text = format!(
-        "{} leads through too many aliases and groups",
-        query.address
-    );
-    Ok(Resolution::Undeliverable(text))
+    Ok(too_far(&query.address))
+}
+
+fn too_far(address: &Address) -> Resolution {
+    let text = format!("{address} leads through too many aliases and groups");
+    Resolution::Undeliverable(text)
 }
 
 /// The way from an address to its accounts.
