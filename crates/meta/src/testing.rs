@@ -2,30 +2,28 @@
 //! [`Meta`] alone, and the invariants of the whole store after each scenario.
 //! Panics on a deviation. Also the clock and the randomness that tests set.
 
+mod accounts;
 mod bodies;
+mod domains;
+mod fixture;
+mod lists;
 mod mailboxes;
 mod messages;
 mod random;
 mod repeats;
+mod resolve;
 
-use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use postrider_types::{
-    AccountId, Address, BodyId, Clock, DomainName, Flag, Flags, MailboxId, Millis, ModSeq, Random,
-    Uid,
-};
+use postrider_types::{Clock, Millis, Random};
 
-use crate::command as c;
+use crate::Meta;
 use crate::memory::Memory;
-use crate::query as q;
-use crate::{
-    Act, Ask, Client, Content, Detail, Encoding, MailboxView, MessageView, Meta, NewBody,
-    QuotaLimit, ReadAt, Refusal, UidRanges,
+use fixture::{
+    Fixture, add_account, add_domain, address, all, flags_of, numbers, set_alias, set_group, some,
 };
 
 /// A backend under test.
@@ -93,6 +91,27 @@ pub async fn suite<B: Backend>(start: impl AsyncFn(Arc<dyn Clock>) -> Arc<B>) {
         })* };
     }
     run!(
+        domains::domains_come_change_and_go,
+        domains::a_catch_all_is_local,
+        domains::a_domain_in_use_stays,
+        accounts::accounts_need_a_free_local_address,
+        accounts::an_account_changes_as_asked,
+        accounts::a_removed_account_is_gone_at_once,
+        accounts::new_accounts_get_the_default_mailboxes,
+        accounts::an_account_sends_as_what_leads_to_it,
+        accounts::only_accounts_log_in,
+        lists::aliases_come_change_and_go,
+        lists::bad_aliases_are_refused,
+        lists::groups_come_change_and_go,
+        lists::a_group_has_a_limit,
+        lists::pages_of_the_directory_hold_everything_once,
+        resolve::an_account_receives_its_mail,
+        resolve::aliases_and_groups_lead_on,
+        resolve::a_catch_all_takes_the_rest,
+        resolve::circles_and_ways_outside_are_told,
+        resolve::the_way_has_a_limit,
+        resolve::closed_and_full_accounts_receive_nothing,
+        resolve::internal_lists_need_a_local_sender,
         repeats::a_command_sent_again_is_applied_once,
         repeats::a_watcher_is_told,
         mailboxes::mailboxes_are_created_with_superiors,
@@ -118,231 +137,6 @@ pub async fn suite<B: Backend>(start: impl AsyncFn(Arc<dyn Clock>) -> Arc<B>) {
         repeats::old_verdicts_are_trimmed,
     );
     random::any_sequence_of_commands_keeps_the_store_whole(&start).await;
-}
-
-/// A store with the domain `example.test` and the account `ann`.
-struct Fixture {
-    backend: Arc<dyn Backend>,
-    client: Client,
-    clock: Arc<ManualClock>,
-    random: Arc<CountingRandom>,
-    ann: AccountId,
-}
-
-/// Why a call that must succeed did not, with the place in the test.
-fn succeed<T, E: Debug>(result: Result<T, E>) -> T {
-    result.expect("the command is in order")
-}
-
-impl Fixture {
-    async fn new<B: Backend>(backend: Arc<B>, clock: Arc<ManualClock>) -> Self {
-        let random = Arc::new(CountingRandom::default());
-        let client = Client::new(backend.clone(), clock.clone(), random.clone());
-        let mut fixture = Self {
-            backend,
-            client,
-            clock,
-            random,
-            ann: AccountId(0),
-        };
-        let domain = c::AddDomain {
-            name: DomainName::parse("example.test").expect("a domain"),
-            internal: false,
-            catch_all: None,
-        };
-        fixture.run(domain).await;
-        fixture.ann = fixture.add_account("ann", QuotaLimit::default()).await;
-        fixture
-    }
-
-    fn address(local: &str) -> Address {
-        Address::parse(&format!("{local}@example.test")).expect("an address")
-    }
-
-    async fn add_account(&self, local: &str, quota: QuotaLimit) -> AccountId {
-        let account = c::AddAccount {
-            address: Self::address(local),
-            verifier: "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA".into(),
-            quota,
-            expires: None,
-        };
-        self.run(account).await
-    }
-
-    async fn check(&self, scenario: &str) {
-        let findings = self.backend.check().await;
-        assert!(findings.is_empty(), "after {scenario}: {findings:#?}");
-    }
-
-    /// Executes a command that must succeed.
-    async fn run<A: Act>(&self, act: A) -> A::Outcome {
-        succeed(self.try_run(act).await)
-    }
-
-    async fn try_run<A: Act>(&self, act: A) -> Result<A::Outcome, Refusal> {
-        self.client.run(act).await.expect("the backend is up").0
-    }
-
-    /// Executes a command that must be refused.
-    async fn refused<A: Act>(&self, act: A) -> Refusal {
-        self.try_run(act)
-            .await
-            .err()
-            .expect("the command is refused")
-    }
-
-    async fn ask<A: Ask>(&self, ask: A) -> A::Answer {
-        let answer = self.client.ask(ask, ReadAt::Latest).await;
-        answer.expect("the backend is up").0
-    }
-
-    /// A body that travels inline.
-    fn body(&self, text: &str) -> NewBody {
-        let content = Content::Inline(Bytes::copy_from_slice(text.as_bytes()));
-        self.body_of(text.len() as u64, content)
-    }
-
-    fn body_of(&self, size: u64, content: Content) -> NewBody {
-        NewBody {
-            id: BodyId::new(self.clock.now(), &*self.random),
-            size,
-            checksum: [7; 32],
-            encoding: Encoding::Identity,
-            content,
-            summary: Bytes::from_static(b"summary"),
-            inline_budget: u64::MAX,
-        }
-    }
-
-    fn delivery(account: AccountId, mailbox: &str) -> c::Delivery {
-        c::Delivery {
-            account,
-            mailbox: mailbox.into(),
-            prefix: Bytes::from_static(b"Received: here\r\n"),
-            flags: Flags::new(),
-            overdraft: false,
-        }
-    }
-
-    /// Delivers `text` to ann.
-    async fn accept(&self, mailbox: &str, text: &str) -> c::Delivered {
-        let accepted = self.run(c::Accept {
-            body: self.body(text),
-            deliveries: vec![Self::delivery(self.ann, mailbox)],
-            received: self.clock.now(),
-        });
-        succeed(accepted.await.deliveries.remove(0))
-    }
-
-    /// Delivers `count` messages to ann's INBOX, and answers its id.
-    async fn fill_inbox(&self, count: usize) -> MailboxId {
-        for n in 0..count {
-            self.accept("INBOX", &format!("message {n}")).await;
-        }
-        self.mailbox("INBOX").await.id
-    }
-
-    async fn create(&self, name: &str) -> MailboxId {
-        let created = self.run(c::CreateMailbox {
-            account: self.ann,
-            name: name.into(),
-            special_use: None,
-        });
-        created.await
-    }
-
-    async fn find(&self, name: &str) -> Option<MailboxView> {
-        let found = self.ask(q::MailboxByName {
-            account: self.ann,
-            name: name.into(),
-        });
-        found.await
-    }
-
-    async fn mailbox(&self, name: &str) -> MailboxView {
-        self.find(name).await.expect("the mailbox exists")
-    }
-
-    async fn messages(&self, mailbox: MailboxId) -> Vec<MessageView> {
-        let page = self.ask(q::Messages {
-            account: self.ann,
-            mailbox,
-            uids: all(),
-            detail: Detail::Summary,
-            changed_since: ModSeq(0),
-            limit: 10_000,
-        });
-        page.await.messages
-    }
-
-    async fn uids(&self, mailbox: MailboxId) -> Vec<u32> {
-        let messages = self.messages(mailbox).await;
-        messages.iter().map(|message| message.uid.0).collect()
-    }
-
-    async fn store(&self, mailbox: MailboxId, uids: UidRanges, flags: &[&str]) -> c::Stored {
-        let stored = self.run(c::Store {
-            account: self.ann,
-            mailbox,
-            uids,
-            mode: c::StoreMode::Add,
-            flags: flags_of(flags),
-            unchanged_since: None,
-        });
-        stored.await
-    }
-
-    async fn expunge(&self, mailbox: MailboxId) -> Vec<u32> {
-        let expunged = self.run(c::Expunge {
-            account: self.ann,
-            mailbox,
-            uids: all(),
-            only_deleted: true,
-            limit: 20_000,
-        });
-        expunged.await.uids.iter().map(|uid| uid.0).collect()
-    }
-
-    async fn inline_usage(&self) -> u64 {
-        self.ask(q::InlineUsage {}).await
-    }
-
-    async fn purge(&self) -> usize {
-        let mut steps = 1;
-        while self.run(c::Purge { limit: 2 }).await.more {
-            steps += 1;
-        }
-        steps
-    }
-
-    async fn changes(&self, mailbox: MailboxId, since: ModSeq, limit: u32) -> q::ChangePage {
-        let page = self.ask(q::ChangesSince {
-            account: self.ann,
-            mailbox,
-            since,
-            limit,
-        });
-        page.await
-    }
-}
-
-fn all() -> UidRanges {
-    UidRanges(vec![1..=u32::MAX])
-}
-
-fn some(uids: &[u32]) -> UidRanges {
-    UidRanges(uids.iter().map(|uid| *uid..=*uid).collect())
-}
-
-fn flags_of(words: &[&str]) -> Flags {
-    words
-        .iter()
-        .map(|word| Flag::parse(word).expect("a flag"))
-        .collect()
-}
-
-fn numbers(uids: &[Uid]) -> Vec<u32> {
-    uids.iter().map(|uid| uid.0).collect()
 }
 
 #[cfg(test)]

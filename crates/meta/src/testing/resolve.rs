@@ -1,0 +1,272 @@
+//! Who receives mail to an address.
+
+use std::time::Duration;
+
+use postrider_types::{AccountId, Clock, DomainName, Millis};
+
+use super::{Fixture, add_domain, address, set_alias, set_group};
+use crate::command::{self as c, Change};
+use crate::query::{self as q, Recipient, Resolution};
+use crate::{AccountState, QuotaLimit};
+
+async fn resolve(f: &Fixture, text: &str) -> Resolution {
+    resolve_of(f, text, 0, false).await
+}
+
+async fn resolve_of(f: &Fixture, text: &str, size: u64, local_sender: bool) -> Resolution {
+    let resolve = q::Resolve {
+        address: address(text),
+        size,
+        local_sender,
+        now: f.clock.now(),
+    };
+    f.ask(resolve).await
+}
+
+/// The accounts that receive mail to `text`.
+async fn accounts(f: &Fixture, text: &str) -> Vec<AccountId> {
+    match resolve(f, text).await {
+        Resolution::Local(recipients) => recipients.iter().map(|r| r.account).collect(),
+        other => panic!("{text} leads to {other:?}"),
+    }
+}
+
+async fn is_undeliverable(f: &Fixture, text: &str) -> bool {
+    matches!(resolve(f, text).await, Resolution::Undeliverable(_))
+}
+
+fn quota(bytes: Option<u64>, messages: Option<u64>) -> QuotaLimit {
+    QuotaLimit { bytes, messages }
+}
+
+pub(super) async fn an_account_receives_its_mail(f: &Fixture) {
+    let to_ann = |detail: Option<&str>| {
+        Resolution::Local(vec![Recipient {
+            account: f.ann,
+            address: Fixture::address("ann"),
+            detail: detail.map(str::to_owned),
+        }])
+    };
+    assert_eq!(resolve(f, "Ann@Example.Test").await, to_ann(None));
+    let plus = resolve(f, "ann+shop+x@example.test").await;
+    assert_eq!(plus, to_ann(Some("shop+x")));
+    assert_eq!(resolve(f, "ann+@example.test").await, to_ann(Some("")));
+    for unknown in ["bob@example.test", "bob+ann@example.test"] {
+        assert_eq!(resolve(f, unknown).await, Resolution::Unknown);
+    }
+    let foreign = resolve(f, "ann@outside.test").await;
+    assert_eq!(foreign, Resolution::Foreign);
+}
+
+pub(super) async fn aliases_and_groups_lead_on(f: &Fixture) {
+    let bob = f.add_account("bob", QuotaLimit::default()).await;
+    let carl = f.add_account("carl", QuotaLimit::default()).await;
+    f.run(set_alias(
+        "sales@example.test",
+        &["ann+sales@example.test", "bob@example.test"],
+    ))
+    .await;
+    f.run(set_group(
+        "team@example.test",
+        &["sales@example.test", "carl@example.test"],
+    ))
+    .await;
+    f.run(set_group(
+        "all@example.test",
+        &["team@example.test", "ann@example.test", "bob@example.test"],
+    ))
+    .await;
+    assert_eq!(accounts(f, "sales@example.test").await, [f.ann, bob]);
+    assert_eq!(accounts(f, "sales+x@example.test").await, [f.ann, bob]);
+    assert_eq!(accounts(f, "team@example.test").await, [f.ann, bob, carl]);
+    assert_eq!(accounts(f, "all@example.test").await, [f.ann, bob, carl]);
+    // The detail of the address that led to the account, not of the list's.
+    let Resolution::Local(recipients) = resolve(f, "sales+x@example.test").await else {
+        panic!("sales leads to accounts");
+    };
+    let details: Vec<_> = recipients.iter().map(|r| r.detail.as_deref()).collect();
+    assert_eq!(details, [Some("sales"), None]);
+    // A member that does not exist (any more) is passed over.
+    f.run(c::RemoveAccount {
+        address: Fixture::address("carl"),
+    })
+    .await;
+    assert_eq!(accounts(f, "team@example.test").await, [f.ann, bob]);
+    f.run(set_group("empty@example.test", &[])).await;
+    assert!(is_undeliverable(f, "empty@example.test").await);
+}
+
+pub(super) async fn a_catch_all_takes_the_rest(f: &Fixture) {
+    let set = |catch_all: Option<&str>| c::SetDomain {
+        name: DomainName::parse("example.test").expect("a domain"),
+        internal: Change::Keep,
+        catch_all: Change::Set(catch_all.map(address)),
+    };
+    let bob = f.add_account("bob", QuotaLimit::default()).await;
+    f.run(set(Some("ann@example.test"))).await;
+    assert_eq!(accounts(f, "anything@example.test").await, [f.ann]);
+    assert_eq!(accounts(f, "bob+x@example.test").await, [bob]);
+    f.run(set(Some("nobody@example.test"))).await;
+    assert!(is_undeliverable(f, "anything@example.test").await);
+    f.run(set(None)).await;
+    let unknown = resolve(f, "anything@example.test").await;
+    assert_eq!(unknown, Resolution::Unknown);
+}
+
+pub(super) async fn circles_and_ways_outside_are_told(f: &Fixture) {
+    f.run(set_alias("a@example.test", &["b@example.test"]))
+        .await;
+    f.run(set_alias("b@example.test", &["a@example.test"]))
+        .await;
+    assert!(is_undeliverable(f, "a@example.test").await);
+    f.run(set_group(
+        "g@example.test",
+        &["a@example.test", "h@example.test"],
+    ))
+    .await;
+    f.run(set_group(
+        "h@example.test",
+        &["g@example.test", "ann@example.test"],
+    ))
+    .await;
+    assert_eq!(accounts(f, "g@example.test").await, [f.ann]);
+
+    // A domain that goes leaves lists behind that lead outside.
+    f.run(add_domain("other.test")).await;
+    f.run(set_alias("out@example.test", &["bob@other.test"]))
+        .await;
+    f.run(set_group(
+        "mixed@example.test",
+        &["ann@example.test", "bob@other.test"],
+    ))
+    .await;
+    assert_eq!(accounts(f, "mixed@example.test").await, [f.ann]);
+    f.run(c::RemoveDomain {
+        name: DomainName::parse("other.test").expect("a domain"),
+    })
+    .await;
+    for list in ["out@example.test", "mixed@example.test"] {
+        match resolve(f, list).await {
+            Resolution::Undeliverable(text) => assert!(text.contains("bob@other.test"), "{text}"),
+            other => panic!("{list} leads to {other:?}"),
+        }
+    }
+}
+
+pub(super) async fn the_way_has_a_limit(f: &Fixture) {
+    for n in 1..=11 {
+        let next = match n {
+            11 => "ann@example.test".to_owned(),
+            _ => format!("l{}@example.test", n + 1),
+        };
+        f.run(set_alias(&format!("l{n}@example.test"), &[&next]))
+            .await;
+    }
+    assert!(is_undeliverable(f, "l1@example.test").await);
+    assert_eq!(accounts(f, "l2@example.test").await, [f.ann]);
+
+    // Not only deep, but wide as well.
+    for group in ["g1", "g2", "g3"] {
+        let members: Vec<String> = (0..9_999)
+            .map(|n| format!("{group}.{n}@example.test"))
+            .collect();
+        let mut members: Vec<&str> = members.iter().map(String::as_str).collect();
+        members.push("ann@example.test");
+        let group = format!("{group}@example.test");
+        f.run(set_group(&group, &members)).await;
+        assert_eq!(accounts(f, &group).await, [f.ann]);
+    }
+    f.run(set_group(
+        "wide@example.test",
+        &["g1@example.test", "g2@example.test", "g3@example.test"],
+    ))
+    .await;
+    assert!(is_undeliverable(f, "wide@example.test").await);
+}
+
+pub(super) async fn closed_and_full_accounts_receive_nothing(f: &Fixture) {
+    let set_ann = |expires: Option<Millis>, state| c::SetAccount {
+        address: Fixture::address("ann"),
+        verifier: Change::Keep,
+        quota: Change::Keep,
+        expires: Change::Set(expires),
+        state: Change::Set(state),
+    };
+    let soon = Millis(f.clock.now().0 + 1000);
+    f.run(set_ann(Some(soon), AccountState::Active)).await;
+    assert_eq!(accounts(f, "ann@example.test").await, [f.ann]);
+    f.clock.advance(Duration::from_secs(1));
+    let closed = resolve(f, "ann@example.test").await;
+    assert_eq!(closed, Resolution::Closed);
+    let bob = f.add_account("bob", quota(Some(30), None)).await;
+    f.run(set_group(
+        "team@example.test",
+        &["ann@example.test", "bob@example.test", "zoe@example.test"],
+    ))
+    .await;
+    assert_eq!(accounts(f, "team@example.test").await, [bob]);
+    f.run(set_ann(None, AccountState::Suspended)).await;
+    assert_eq!(accounts(f, "ann@example.test").await, [f.ann]);
+
+    let to_bob = async |size| resolve_of(f, "bob@example.test", size, false).await;
+    let over = |exceeds| Resolution::OverQuota { exceeds };
+    assert!(matches!(to_bob(30).await, Resolution::Local(_)));
+    assert_eq!(to_bob(31).await, over(true));
+    let taken = f.run(c::Accept {
+        body: f.body("four"),
+        deliveries: vec![Fixture::delivery(bob, "INBOX")],
+        received: f.clock.now(),
+    });
+    assert!(taken.await.deliveries[0].is_ok());
+    assert!(matches!(to_bob(10).await, Resolution::Local(_)));
+    assert_eq!(to_bob(11).await, over(false));
+    assert_eq!(to_bob(31).await, over(true));
+    // No size known: a full account is told at once.
+    let exact = |bytes, messages| c::SetAccount {
+        address: Fixture::address("bob"),
+        verifier: Change::Keep,
+        quota: Change::Set(quota(bytes, messages)),
+        expires: Change::Keep,
+        state: Change::Keep,
+    };
+    f.run(exact(Some(20), None)).await;
+    assert_eq!(to_bob(0).await, over(false));
+    f.run(exact(None, Some(1))).await;
+    assert_eq!(to_bob(0).await, over(false));
+    f.run(exact(None, Some(0))).await;
+    assert_eq!(to_bob(0).await, over(true));
+    assert_eq!(accounts(f, "team@example.test").await, [f.ann]);
+}
+
+pub(super) async fn internal_lists_need_a_local_sender(f: &Fixture) {
+    f.run(c::AddDomain {
+        internal: true,
+        ..add_domain("inner.test")
+    })
+    .await;
+    f.run(set_alias("post@inner.test", &["ann@example.test"]))
+        .await;
+    let group = c::SetGroup {
+        internal: Change::Set(true),
+        ..set_group("staff@example.test", &["ann@example.test"])
+    };
+    f.run(group).await;
+    for to in ["post@inner.test", "staff@example.test", "none@inner.test"] {
+        assert_eq!(resolve(f, to).await, Resolution::Internal, "{to}");
+    }
+    for to in ["post@inner.test", "staff@example.test"] {
+        let found = resolve_of(f, to, 0, true).await;
+        assert!(matches!(found, Resolution::Local(_)), "{to}");
+    }
+    let unknown = resolve_of(f, "none@inner.test", 0, true).await;
+    assert_eq!(unknown, Resolution::Unknown);
+    // What a public alias leads to was made public by its keeper; a group is
+    // internal however it is reached.
+    f.run(set_alias("public@example.test", &["post@inner.test"]))
+        .await;
+    f.run(set_alias("door@example.test", &["staff@example.test"]))
+        .await;
+    assert_eq!(accounts(f, "public@example.test").await, [f.ann]);
+    let door = resolve(f, "door@example.test").await;
+    assert_eq!(door, Resolution::Internal);
+}
