@@ -92,6 +92,7 @@ impl Node {
         let mut node = Self {
             binary,
             dir,
+            environment,
             child,
             addresses,
             certificate,
