@@ -46,6 +46,9 @@ pub(crate) struct Core {
     pub(crate) timeout: Duration,
     pub(crate) node_id: u64,
     pub(crate) channels: Channels,
+    /// The term in which this node, leading alone, has applied all that was
+    /// committed in earlier ones.
+    settled: Mutex<Option<u64>>,
 }
 
 /// How a node is doing.
@@ -133,6 +136,7 @@ impl Node {
             timeout: settings.timeout(),
             node_id: settings.node_id,
             channels,
+            settled: Mutex::new(None),
         });
         core.begin(&settings).await?;
         let (queue, receiver) = Queue::new(
@@ -292,14 +296,22 @@ impl Node {
 
     /// Waits until the state is fresh enough.
     async fn fresh(&self, at: ReadAt) -> Result<(), MetaError> {
+        let alone = self.core.leads_alone();
         let index = match at {
-            ReadAt::Latest => self.reads.index().await?,
             ReadAt::AtLeast(Token(index)) => index,
+            ReadAt::Latest if alone.is_some() && alone == *self.core.settled.lock() => {
+                return Ok(());
+            }
+            ReadAt::Latest => self.reads.index().await?,
         };
         let mut applied = self.core.shared.applied.subscribe();
         let reached = applied.wait_for(|applied| *applied >= index).await;
         let reached = reached.map(|_| ());
-        reached.map_err(|error| MetaError::Unavailable(error.to_string()))
+        reached.map_err(|error| MetaError::Unavailable(error.to_string()))?;
+        if at == ReadAt::Latest && alone.is_some() && alone == self.core.leads_alone() {
+            *self.core.settled.lock() = alone;
+        }
+        Ok(())
     }
 }
 
@@ -356,6 +368,21 @@ impl Core {
             asked.map_err(|error| fatal(&error))?;
         }
         Ok(())
+    }
+
+    /// The term in which this node leads and is the only voter. Then its state
+    /// is the latest: nobody else can commit, and whoever is told of a write is
+    /// told after it was applied here. A second voter needs this node's vote to
+    /// lead, which it gets only after it has shown up among the voters here.
+    fn leads_alone(&self) -> Option<u64> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let vote = &metrics.vote;
+        let alone = vote.committed
+            && vote.leader_id.voted_for == self.node_id
+            && metrics.running_state.is_ok()
+            && metrics.membership_config.voter_ids().eq([self.node_id]);
+        alone.then_some(vote.leader_id.term)
     }
 
     /// Waits until a leader is known, for at most the time of a command.

@@ -164,13 +164,13 @@ impl Meta for Remote {
         .await
     }
 
-    /// Hints from one node; when it is lost, a hint, since some may have been
-    /// missed, and hints from another.
+    /// Hints from one node; when it is lost, from another. Each begins with a
+    /// hint of its own: until it was there, some may have been missed.
     fn watch(&self, account: AccountId) -> Changes {
         let start = (
             self.clone(),
             None::<postrider_rpc::tonic::Streaming<proto::Hint>>,
-            false,
+            true,
         );
         stream::unfold(start, move |(remote, mut hints, mut missed)| async move {
             loop {

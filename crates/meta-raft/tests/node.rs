@@ -1,5 +1,8 @@
 //! One node on disk: what was acknowledged is there after every kind of end.
 
+// The lint's exception for tests does not reach their helpers.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,8 @@
 //! The domain's own suite, over a node on disk and over gRPC.
 
+// The lint's exception for tests does not reach their helpers.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 mod support;
 
 use std::sync::Arc;

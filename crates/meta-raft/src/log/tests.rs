@@ -111,6 +111,7 @@ async fn check(dir: &Path, acknowledged: &[Entry], what: &str) -> bool {
                 Some(Vote::new_committed(3, 7)),
                 "{what}"
             );
+            log.close();
             false
         }
     }
@@ -375,6 +376,7 @@ async fn a_torn_tail_is_cut_and_written_over() {
             let mut log = Log::open(&copied, NODE, layout()).unwrap();
             assert_eq!(all(&mut log).await, found, "torn at {torn}");
             assert_eq!(log.cut_at_start(), 0);
+            log.close();
             drop(log);
             fs::remove_dir_all(&copied).unwrap();
         }
