@@ -43,6 +43,25 @@ impl Mailbox {
         }
     }
 
+    /// The first mailbox in the order of names whose name is `name` but for case.
+    /// Looks at all names of the account, which are bounded.
+    pub(crate) async fn by_name_in_any_case(
+        read: &impl Read,
+        account: AccountId,
+        name: &str,
+    ) -> kv::Result<Option<Self>> {
+        let lower = name.to_lowercase();
+        let names = Range::prefix(&key::mailbox_names(account), limit::MAILBOXES as usize);
+        for (key, value) in read.range(names).await? {
+            let stored = key::mailbox_name_of(&key).ok_or_else(|| row::bad_key(&key))?;
+            if stored.to_lowercase() == lower {
+                let found: row::MailboxName = row::decode(&key, &value)?;
+                return Self::by_id(read, account, MailboxId(found.mailbox)).await;
+            }
+        }
+        Ok(None)
+    }
+
     /// Creates a mailbox whose name is free and in its normal form.
     pub(crate) fn create(
         txn: &mut impl Txn,

@@ -118,6 +118,7 @@ pub async fn suite<B: Backend>(start: impl AsyncFn(Arc<dyn Clock>) -> Arc<B>) {
         mailboxes::bad_names_are_refused,
         mailboxes::a_rename_takes_inferiors_along,
         mailboxes::a_rename_of_inbox_moves_its_messages,
+        mailboxes::a_mailbox_is_found_in_any_case,
         mailboxes::a_deleted_mailbox_frees_quota_at_once_and_is_purged,
         mailboxes::subscriptions_outlive_mailboxes,
         mailboxes::a_removed_account_is_purged,

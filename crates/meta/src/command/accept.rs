@@ -29,7 +29,9 @@ pub struct Accept {
 pub struct Delivery {
     /// The account.
     pub account: AccountId,
-    /// The mailbox's name; where it does not exist, INBOX takes the message.
+    /// The mailbox's name. Where no mailbox has exactly this name, the first in
+    /// the order of names takes the message whose name differs in case only: a
+    /// plus detail arrives in lower case. Else INBOX does.
     pub mailbox: String,
     /// Header fields for this recipient, CRLF at the end, at most 8 KiB.
     pub prefix: Bytes,
@@ -111,14 +113,7 @@ async fn deliver<T: Txn>(
     if !fits {
         return Err(Refusal::OverQuota.into());
     }
-    let name = name::normal(&delivery.mailbox);
-    let found = Mailbox::by_name(txn, account.id, &name).await?;
-    let mut mailbox = match found {
-        Some(mailbox) => mailbox,
-        None => Mailbox::by_name(txn, account.id, name::INBOX)
-            .await?
-            .ok_or_else(|| name::missing(name::INBOX))?,
-    };
+    let mut mailbox = destination(txn, account.id, &delivery.mailbox).await?;
     let uid = mailbox.add(txn, &mut account, message)?;
     mailbox.save(txn);
     account.save(txn);
@@ -126,4 +121,17 @@ async fn deliver<T: Txn>(
         mailbox: mailbox.id,
         uid,
     })
+}
+
+/// The mailbox that takes a message for the mailbox `name`.
+async fn destination<T: Txn>(txn: &T, account: AccountId, name: &str) -> Result<Mailbox, Stop> {
+    let name = name::normal(name);
+    if let Some(mailbox) = Mailbox::by_name(txn, account, &name).await? {
+        return Ok(mailbox);
+    }
+    if let Some(mailbox) = Mailbox::by_name_in_any_case(txn, account, &name).await? {
+        return Ok(mailbox);
+    }
+    let inbox = Mailbox::by_name(txn, account, name::INBOX).await?;
+    Ok(inbox.ok_or_else(|| name::missing(name::INBOX))?)
 }

@@ -142,6 +142,29 @@ pub(super) async fn a_rename_of_inbox_moves_its_messages(f: &Fixture) {
     assert_eq!(f.accept("INBOX", "next").await.uid.0, 4);
 }
 
+pub(super) async fn a_mailbox_is_found_in_any_case(f: &Fixture) {
+    // A plus detail is in lower case, as whole addresses are.
+    for name in ["Lists/Rust", "lists/RUST", "Entwürfe/ÄÖ", "exact", "Exact"] {
+        f.create(name).await;
+    }
+    for (asked, taken) in [
+        ("archive", "Archive"),
+        ("ARCHIVE", "Archive"),
+        ("lists/rust", "Lists/Rust"),
+        ("entwürfe/äö", "Entwürfe/ÄÖ"),
+        ("exact", "exact"),
+        ("EXACT", "Exact"),
+        ("inbox", "INBOX"),
+        ("archives", "INBOX"),
+        ("archiv", "INBOX"),
+        ("", "INBOX"),
+    ] {
+        let delivered = f.accept(asked, "a message").await;
+        let taken = f.mailbox(taken).await;
+        assert_eq!(delivered.mailbox, taken.id, "{asked}: not {}", taken.name);
+    }
+}
+
 pub(super) async fn a_deleted_mailbox_frees_quota_at_once_and_is_purged(f: &Fixture) {
     f.create("a/b").await;
     for n in 0..5 {
