@@ -40,7 +40,10 @@ fn noise(subject: &str, kilobytes: usize) -> String {
 async fn try_to_deliver(node: &Node, message: &str) -> anyhow::Result<u16> {
     let mut smtp = Smtp::connect(node.addresses().smtp).await?;
     smtp.expect(250, "EHLO client.test").await?;
-    Ok(smtp.deliver("stranger@outside.test", ALICE, message).await?.code)
+    Ok(smtp
+        .deliver("stranger@outside.test", ALICE, message)
+        .await?
+        .code)
 }
 
 /// INBOX, freshly selected.
@@ -85,12 +88,25 @@ async fn without_its_store_the_node_takes_small_mail_up_to_the_budget() -> anyho
     assert!(accepted >= 10, "only {accepted} were taken");
     let mut session = inbox(&node).await?;
     let appended = session.append("INBOX", "", &noise("appended", 50)).await?;
-    assert!(appended.status.starts_with("NO [UNAVAILABLE]"), "{}", appended.status);
+    assert!(
+        appended.status.starts_with("NO [UNAVAILABLE]"),
+        "{}",
+        appended.status
+    );
     let unread = session.run("FETCH 1 BODY.PEEK[]").await?;
     assert!(unread.status.starts_with("NO [UNAVAILABLE]"), "{unread:?}");
     session.run("FETCH 2 BODY.PEEK[]").await?.ok()?;
-    session.run("FETCH 1:* (FLAGS ENVELOPE BODYSTRUCTURE)").await?.ok()?;
-    assert!(pop3(&node, ALICE).await?.run("RETR 1").await?.starts_with("-ERR [SYS/TEMP]"));
+    session
+        .run("FETCH 1:* (FLAGS ENVELOPE BODYSTRUCTURE)")
+        .await?
+        .ok()?;
+    assert!(
+        pop3(&node, ALICE)
+            .await?
+            .run("RETR 1")
+            .await?
+            .starts_with("-ERR [SYS/TEMP]")
+    );
     let (status, ready) = node.http("/healthz/ready").await?;
     assert!(status == 200 && ready.contains("degraded"), "{ready}");
 

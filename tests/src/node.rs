@@ -57,10 +57,8 @@ impl Node {
     }
 
     /// The same with settings from the environment: `POSTRIDER__SECTION__KEY`.
-    pub async fn start_with(
-        binary: &str,
-        environment: &[(&str, &str)],
-    ) -> anyhow::Result<Self> {
+    /// One that names a folder for bodies has it, wherever other tests keep theirs.
+    pub async fn start_with(binary: &str, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
         let certificate = certified.cert.pem().into_bytes();
@@ -70,7 +68,15 @@ impl Node {
             certified.signing_key.serialize_pem(),
         )?;
         let file = dir.path().join("postrider.toml");
-        std::fs::write(&file, config(&dir)?)?;
+        let own_store = environment
+            .iter()
+            .any(|(name, _)| *name == "POSTRIDER__BLOB__FOLDER");
+        let store = if own_store {
+            String::new()
+        } else {
+            blob(&dir)?
+        };
+        std::fs::write(&file, config(&dir) + &store)?;
         let binary = PathBuf::from(binary);
         let environment: Vec<(String, String)> = environment
             .iter()
@@ -284,7 +290,7 @@ fn spawn(
 
 /// The settings of a node under test: every protocol on a free port, bodies
 /// packed after a second.
-fn config(dir: &TempDir) -> anyhow::Result<String> {
+fn config(dir: &TempDir) -> String {
     let root = dir.path().display();
     let mut text = format!(
         "data_dir = \"{root}/data\"\n\
@@ -311,8 +317,7 @@ fn config(dir: &TempDir) -> anyhow::Result<String> {
              max_connections_per_address = 10000\n"
         ));
     }
-    text.push_str(&blob(dir)?);
-    Ok(text)
+    text
 }
 
 /// Bodies in a folder, or in the bucket that `POSTRIDER_TEST_S3` names
