@@ -74,3 +74,6 @@ fn parsed<T>(key: &[u8], parsed: Option<T>, findings: &mut Vec<String>) -> Optio
     }
     parsed
 }
+
+#[cfg(test)]
+mod tests;

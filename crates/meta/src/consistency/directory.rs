@@ -58,6 +58,7 @@ pub(super) async fn check<R: Read>(
     listed(read, &held, findings).await?;
     per_account(read, &domains, &accounts, &held, findings).await?;
     groups(read, findings).await?;
+    singles(read, &domains, &accounts, findings).await?;
     Ok(accounts)
 }
 
@@ -205,6 +206,37 @@ async fn groups<R: Read>(read: &R, findings: &mut Vec<String>) -> kv::Result<()>
     }
     for (group, count) in members {
         findings.push(format!("{count} members of {group}, which is no group"));
+    }
+    Ok(())
+}
+
+/// The rows that there is one of: the last ids given out, the defaults.
+async fn singles<R: Read>(
+    read: &R,
+    domains: &BTreeMap<String, row::Domain>,
+    accounts: &BTreeMap<AccountId, row::Account>,
+    findings: &mut Vec<String>,
+) -> kv::Result<()> {
+    let highest_domain = domains.values().map(|domain| domain.id).max();
+    let highest_account = accounts.keys().map(|id| id.0).max();
+    for (what, key, highest) in [
+        ("domain", key::last_domain(), highest_domain),
+        ("account", key::last_account(), highest_account),
+    ] {
+        let last = match read.get(&key).await? {
+            Some(value) => row_of::<row::Number>(&key, &value, findings),
+            None => None,
+        };
+        let last = last.unwrap_or_default().last;
+        if let Some(highest) = highest.filter(|highest| *highest > last) {
+            findings.push(format!(
+                "{what} {highest}: its id was not given out, the last is {last}"
+            ));
+        }
+    }
+    let key = key::default_mailboxes();
+    if let Some(value) = read.get(&key).await? {
+        row_of::<row::DefaultMailboxes>(&key, &value, findings);
     }
     Ok(())
 }
