@@ -67,6 +67,27 @@ fn row_of<M: Proto + Default>(key: &[u8], value: &Bytes, findings: &mut Vec<Stri
     }
 }
 
+/// The row under `key`; one that cannot be read becomes a finding.
+async fn look_up<R: Read, M: Proto + Default>(
+    read: &R,
+    key: &[u8],
+    findings: &mut Vec<String>,
+) -> kv::Result<Option<M>> {
+    let value = read.get(key).await?;
+    Ok(value.and_then(|value| row_of(key, &value, findings)))
+}
+
+/// The value of a counter; one that cannot be read becomes a finding.
+async fn counter<R: Read>(read: &R, key: &[u8], findings: &mut Vec<String>) -> kv::Result<u64> {
+    match row::counter(read, key).await {
+        Err(error @ kv::Error::Value { .. }) => {
+            findings.push(error.to_string());
+            Ok(0)
+        }
+        other => other,
+    }
+}
+
 /// What a parser says about a key; one that cannot be read becomes a finding.
 fn parsed<T>(key: &[u8], parsed: Option<T>, findings: &mut Vec<String>) -> Option<T> {
     if parsed.is_none() {

@@ -6,7 +6,7 @@ use postrider_kv::{self as kv, Read};
 use postrider_types::{BodyId, Millis};
 
 use super::mail::References;
-use super::{Walk, parsed, row_of};
+use super::{Walk, counter, look_up, parsed, row_of};
 use crate::{key, row};
 
 /// Checks all bodies against how often messages name them.
@@ -68,7 +68,7 @@ pub(super) async fn check<R: Read>(
             (summaries, inlines, contents)
         ));
     }
-    let told = row::counter(read, &key::inline_usage()).await?;
+    let told = counter(read, &key::inline_usage(), findings).await?;
     if told != inline_bytes {
         findings.push(format!("tells {told} inline bytes, has {inline_bytes}"));
     }
@@ -82,7 +82,7 @@ async fn placed<R: Read>(
     findings: &mut Vec<String>,
 ) -> kv::Result<()> {
     let content = key::content(&row.object, row.offset);
-    let content: Option<row::Content> = row::get(read, &content).await?;
+    let content: Option<row::Content> = look_up(read, &content, findings).await?;
     let points = content.is_some_and(|content| content.body.as_ref() == id.as_bytes());
     if !points {
         findings.push(format!("body {id}: the index of {} lacks it", row.object));

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use postrider_kv::{self as kv, Range, Read};
-use postrider_types::{AccountId, Address};
+use postrider_types::{AccountId, Address, DomainId};
 
-use super::{Walk, parsed, row_of};
+use super::{Walk, counter, look_up, parsed, row_of};
 use crate::view::AccountState;
 use crate::{key, row};
 
@@ -125,7 +126,15 @@ async fn listed<R: Read>(
     for (prefix, holder) in lists {
         let mut walk = Walk::new(read, &prefix);
         while let Some(pairs) = walk.next().await? {
-            for (key, _) in pairs {
+            for (key, value) in pairs {
+                match holder {
+                    row::Holder::Account => {
+                        row_of::<row::AccountName>(&key, &value, findings);
+                    }
+                    row::Holder::Alias => alias(&key, &value, findings),
+                    // Groups are read where their members are counted.
+                    row::Holder::Group | row::Holder::Unknown => {}
+                }
                 let address = parsed(&key, key::address_of(&key), findings);
                 if let Some(address) = address.filter(|a| held.get(a) != Some(&holder)) {
                     findings.push(format!("{address}: listed as {holder:?}, not held as one"));
@@ -134,6 +143,16 @@ async fn listed<R: Read>(
         }
     }
     Ok(())
+}
+
+fn alias(key: &[u8], value: &Bytes, findings: &mut Vec<String>) {
+    let row = row_of::<row::Alias>(key, value, findings).unwrap_or_default();
+    for target in row.targets {
+        if Address::parse(&target).is_err() {
+            let alias = kv::key::escape(key);
+            findings.push(format!("alias {alias}: {target:?} is no address"));
+        }
+    }
 }
 
 async fn per_account<R: Read>(
@@ -157,13 +176,15 @@ async fn per_account<R: Read>(
         if address.and_then(|a| held.get(&a).copied()) != Some(row::Holder::Account) {
             findings.push(format!("account {id}: nothing leads to {}", row.address));
         }
-        if read.get(&key::credentials(*id)).await?.is_none() {
+        let credentials: Option<row::Credentials> =
+            look_up(read, &key::credentials(*id), findings).await?;
+        if credentials.is_none() {
             findings.push(format!("account {id}: has no credentials"));
         }
     }
     for (name, domain) in domains {
-        let counter = key::domain_accounts(postrider_types::DomainId(domain.id));
-        let told = row::counter(read, &counter).await?;
+        let accounts = key::domain_accounts(DomainId(domain.id));
+        let told = counter(read, &accounts, findings).await?;
         let counted = counts.remove(&domain.id).unwrap_or_default();
         if told != counted {
             findings.push(format!(
@@ -223,10 +244,7 @@ async fn singles<R: Read>(
         ("domain", key::last_domain(), highest_domain),
         ("account", key::last_account(), highest_account),
     ] {
-        let last = match read.get(&key).await? {
-            Some(value) => row_of::<row::Number>(&key, &value, findings),
-            None => None,
-        };
+        let last: Option<row::Number> = look_up(read, &key, findings).await?;
         let last = last.unwrap_or_default().last;
         if let Some(highest) = highest.filter(|highest| *highest > last) {
             findings.push(format!(
@@ -234,9 +252,6 @@ async fn singles<R: Read>(
             ));
         }
     }
-    let key = key::default_mailboxes();
-    if let Some(value) = read.get(&key).await? {
-        row_of::<row::DefaultMailboxes>(&key, &value, findings);
-    }
+    look_up::<_, row::DefaultMailboxes>(read, &key::default_mailboxes(), findings).await?;
     Ok(())
 }

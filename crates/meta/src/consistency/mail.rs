@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use postrider_kv::{self as kv, Read};
 use postrider_types::{AccountId, BodyId, MailboxId, Millis, ModSeq, Uid};
 
-use super::{Walk, parsed, row_of};
+use super::{Walk, look_up, parsed, row_of};
 use crate::view::AccountState;
 use crate::{key, row};
 
@@ -68,7 +68,8 @@ struct Check<'a, R> {
 impl<R: Read> Check<'_, R> {
     async fn run(&mut self, removing: bool) -> kv::Result<()> {
         let account = self.account;
-        let counters: Option<row::Counters> = row::get(self.read, &key::counters(account)).await?;
+        let counters: Option<row::Counters> =
+            look_up(self.read, &key::counters(account), self.findings).await?;
         let Some(counters) = counters else {
             self.findings
                 .push(format!("account {account}: has no counters"));
@@ -137,8 +138,12 @@ impl<R: Read> Check<'_, R> {
                 let (Some(id), Some(row)) = (id, row) else {
                     continue;
                 };
-                let name: Option<row::MailboxName> =
-                    row::get(self.read, &key::mailbox_name(account, &row.name)).await?;
+                let name: Option<row::MailboxName> = look_up(
+                    self.read,
+                    &key::mailbox_name(account, &row.name),
+                    self.findings,
+                )
+                .await?;
                 let wrong = [
                     (
                         name.is_none_or(|name| name.mailbox != id.0),
@@ -240,7 +245,8 @@ impl<R: Read> Check<'_, R> {
     ) -> kv::Result<()> {
         let account = self.account;
         let at = ModSeq(row.mod_seq);
-        let log: Option<row::Changed> = row::get(self.read, &key::changed(account, id, at)).await?;
+        let log: Option<row::Changed> =
+            look_up(self.read, &key::changed(account, id, at), self.findings).await?;
         let deleted = self.read.get(&key::deleted(account, id, uid)).await?;
         let wrong = [
             (
