@@ -1,6 +1,8 @@
 //! The arrows between the crates: which may import which. A new arrow is a
 //! decision, made here and in `docs/architecture.md`.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
+
 use std::collections::BTreeSet;
 use std::process::Command;
 

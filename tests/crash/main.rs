@@ -4,6 +4,12 @@
 //! each message that it sees. After each kill the node starts again on the same
 //! folder; at the end the mailbox is compared with what was acknowledged.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test tells what it did, and one that cannot go on shall panic"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,8 +65,7 @@ async fn send(addresses: Addresses, told: Arc<Told>) -> anyhow::Result<()> {
     smtp.expect(250, "EHLO client.test").await?;
     loop {
         let number = told.next.fetch_add(1, Ordering::Relaxed);
-        // Every twentieth is too large for inline: it goes to an object of its own.
-        let lines = if number % 20 == 0 { 8_000 } else { 50 };
+        let lines = lines(number);
         let text = format!(
             "From: s@outside.test\r\nSubject: number {number}\r\n\r\n{}",
             format!("line of {number}\r\n").repeat(lines)
@@ -72,6 +77,12 @@ async fn send(addresses: Addresses, told: Arc<Told>) -> anyhow::Result<()> {
         }
         told.unknown.lock().remove(&number);
     }
+}
+
+/// How long a message is. Every twentieth is too large to travel inline and goes
+/// to an object of its own.
+fn lines(number: u64) -> usize {
+    if number.is_multiple_of(20) { 8_000 } else { 50 }
 }
 
 /// Sets a keyword on each message as it appears, until the connection breaks.
@@ -113,7 +124,7 @@ async fn compare(node: &Node, told: &Told) -> anyhow::Result<()> {
             found.insert(u64::from(number), uid).is_none(),
             "message {number} twice"
         );
-        let lines = if number % 20 == 0 { 8_000 } else { 50 };
+        let lines = lines(u64::from(number));
         assert_eq!(
             line.matches(&format!("line of {number}\r\n")).count(),
             lines,

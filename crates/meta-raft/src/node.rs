@@ -133,7 +133,7 @@ impl Node {
             shared,
             log,
             lease_reads: settings.lease_reads,
-            timeout: settings.timeout(),
+            timeout: settings.timeout,
             node_id: settings.node_id,
             channels,
             settled: Mutex::new(None),
@@ -142,7 +142,7 @@ impl Node {
         let (queue, receiver) = Queue::new(
             settings.queue_commands,
             settings.queue_bytes,
-            settings.timeout(),
+            settings.timeout,
         );
         let limits = Limits {
             commands: settings.batch_commands,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use postrider_types::human;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Bounds;
@@ -25,11 +26,13 @@ pub struct Settings {
     /// Begin a new cluster of this node alone where the folder is new.
     pub bootstrap: bool,
     /// How long a command or query may take before it is refused as
-    /// unavailable, in milliseconds.
-    pub timeout_ms: u64,
+    /// unavailable.
+    #[serde(with = "human::duration")]
+    pub timeout: Duration,
     /// Without a sign of the leader for this long (and up to twice as long) a
-    /// member stands for election, in milliseconds, at least 100.
-    pub election_timeout_ms: u64,
+    /// member stands for election, at least 100 ms.
+    #[serde(with = "human::duration")]
+    pub election_timeout: Duration,
     /// Answer reads on the leader without asking a majority each time. Relies
     /// on clocks that run at the same speed.
     pub lease_reads: bool,
@@ -44,6 +47,7 @@ pub struct Settings {
     /// The most queries that read at once.
     pub readers: usize,
     /// Bytes of a log segment, at least 1 MiB. Two are allocated ahead.
+    #[serde(with = "human::size")]
     pub segment_bytes: u64,
     /// Bytes of log entries kept in memory for the state machine and followers.
     pub log_cache_bytes: usize,
@@ -51,12 +55,16 @@ pub struct Settings {
     pub keep_entries: u64,
     /// A snapshot is written once the log has grown by this many bytes, and by
     /// as much as the last snapshot is long.
+    #[serde(with = "human::size")]
     pub snapshot_bytes: u64,
     /// Bytes of the state engine's cache.
+    #[serde(with = "human::size")]
     pub cache_bytes: u64,
     /// Bytes of writes that the state engine holds in memory, at least 1 MiB.
+    #[serde(with = "human::size")]
     pub buffer_bytes: u64,
     /// Bytes of the state engine's own journal, at least 64 MiB.
+    #[serde(with = "human::size")]
     pub journal_bytes: u64,
 }
 
@@ -67,8 +75,8 @@ impl Default for Settings {
             node_id: 1,
             address: String::new(),
             bootstrap: true,
-            timeout_ms: 10_000,
-            election_timeout_ms: 1_000,
+            timeout: Duration::from_secs(10),
+            election_timeout: Duration::from_secs(1),
             lease_reads: false,
             queue_commands: 4096,
             queue_bytes: 64 << 20,
@@ -90,11 +98,15 @@ impl Settings {
     /// Checks every range.
     pub fn check(&self) -> Result<()> {
         let rules = [
-            ("timeout_ms", self.timeout_ms >= 1, "must be at least 1"),
             (
-                "election_timeout_ms",
-                self.election_timeout_ms >= 100,
-                "must be at least 100",
+                "timeout",
+                !self.timeout.is_zero(),
+                "must be longer than zero",
+            ),
+            (
+                "election_timeout",
+                self.election_timeout >= Duration::from_millis(100),
+                "must be at least 100ms",
             ),
             (
                 "queue_commands",
@@ -149,10 +161,6 @@ impl Settings {
         Ok(())
     }
 
-    pub(crate) fn timeout(&self) -> Duration {
-        Duration::from_millis(self.timeout_ms)
-    }
-
     pub(crate) fn layout(&self) -> Layout {
         Layout {
             segment_bytes: self.segment_bytes,
@@ -169,11 +177,12 @@ impl Settings {
     }
 
     pub(crate) fn raft(&self) -> Result<openraft::Config> {
+        let election = u64::try_from(self.election_timeout.as_millis()).unwrap_or(u64::MAX / 2);
         let config = openraft::Config {
             cluster_name: "postrider".into(),
-            heartbeat_interval: (self.election_timeout_ms / 5).max(20),
-            election_timeout_min: self.election_timeout_ms,
-            election_timeout_max: 2 * self.election_timeout_ms,
+            heartbeat_interval: (election / 5).max(20),
+            election_timeout_min: election,
+            election_timeout_max: election.saturating_mul(2),
             install_snapshot_timeout: 60_000,
             // The node triggers snapshots itself, by bytes.
             snapshot_policy: openraft::SnapshotPolicy::Never,

@@ -25,7 +25,7 @@ impl Random for Dice {
 pub(crate) fn settings(dir: &Path) -> Settings {
     Settings {
         dir: dir.to_owned(),
-        election_timeout_ms: 300,
+        election_timeout: std::time::Duration::from_millis(300),
         segment_bytes: 1 << 20,
         cache_bytes: 4 << 20,
         buffer_bytes: 2 << 20,
