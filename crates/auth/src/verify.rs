@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use postrider_meta::{AccountState, Client, LoginView, ReadAt, query};
 use postrider_types::{AccountId, Address, DomainName};
 use rand::TryRngCore;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::Settings;
 use crate::password::{self, MAX_PASSWORD};
@@ -137,9 +137,12 @@ impl Inner {
             _ => None,
         };
         let checked: String = password.chars().take(MAX_PASSWORD).collect();
-        let right = self.check(login, checked, view.as_ref()).await?;
+        let key = self.cache_key(login, &checked, self.verifier(view.as_ref()));
+        let right = self.is_cached(&key)
+            || self
+                .in_turn(peer, address.as_ref(), key, checked, view.as_ref())
+                .await?;
         let (Some(view), true) = (view, right) else {
-            self.throttle.failed(peer, address.as_ref());
             tracing::info!(%peer, "a login was rejected");
             return Err(Failure::Rejected);
         };
@@ -182,33 +185,59 @@ impl Inner {
         }
     }
 
-    /// Whether the password fits; false without a view, in the same time.
-    async fn check(
+    /// What a password is checked against; the decoy without a view.
+    fn verifier<'a>(&'a self, view: Option<&'a LoginView>) -> &'a str {
+        view.map_or(&self.decoy, |view| &view.verifier)
+    }
+
+    /// The turn to check a password.
+    async fn permit(&self) -> Result<SemaphorePermit<'_>, Failure> {
+        match tokio::time::timeout(CHECK_WAIT, self.checks.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => {
+                tracing::warn!("too many logins wait to be checked");
+                Err(Failure::Unavailable)
+            }
+        }
+    }
+
+    /// Waits for its turn, then checks. Guesses that arrive together have all passed
+    /// the first look at the limits: each is measured again by what failed before it.
+    async fn in_turn(
         &self,
-        login: &str,
+        peer: IpAddr,
+        address: Option<&Address>,
+        key: [u8; 32],
         password: String,
         view: Option<&LoginView>,
     ) -> Result<bool, Failure> {
-        let verifier = view.map_or(&self.decoy, |view| &view.verifier).clone();
-        let key = self.cache_key(login, &password, &verifier);
-        if self.is_cached(&key) {
-            return Ok(true);
-        }
-        let permit = match tokio::time::timeout(CHECK_WAIT, self.checks.acquire()).await {
-            Ok(Ok(permit)) => permit,
-            _ => {
-                tracing::warn!("too many logins wait to be checked");
-                return Err(Failure::Unavailable);
-            }
-        };
+        let _permit = self.permit().await?;
         // Somebody before us in the line may have made the same check.
         if self.is_cached(&key) {
             return Ok(true);
         }
+        if self.throttle.refuses(peer, address) {
+            return Err(Failure::Throttled);
+        }
+        let right = self.check(key, password, view).await?;
+        if !right {
+            // Before the permit goes to the next in the line.
+            self.throttle.failed(peer, address);
+        }
+        Ok(right)
+    }
+
+    /// Whether the password fits; false without a view, in the same time. What
+    /// fits is remembered under `key`.
+    async fn check(
+        &self,
+        key: [u8; 32],
+        password: String,
+        view: Option<&LoginView>,
+    ) -> Result<bool, Failure> {
+        let verifier = self.verifier(view).to_owned();
         let checked = tokio::task::spawn_blocking(move || password::check(&password, &verifier));
-        let checked = checked.await;
-        drop(permit);
-        match checked {
+        match checked.await {
             Ok(Some(right)) => {
                 // No password fits the decoy, but never trust that alone.
                 let right = right && view.is_some();

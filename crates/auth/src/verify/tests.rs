@@ -191,3 +191,35 @@ async fn an_address_that_guesses_is_refused_for_all_logins() {
     assert_eq!(refused, Err(Failure::Throttled));
     assert!(auth.login(HOME, "ann@example.org", "sesame").await.is_ok());
 }
+
+#[tokio::test]
+async fn guesses_that_arrive_together_are_limited_like_those_that_come_in_turn() {
+    let world = World::new().await;
+    let limits = [(3, 0), (0, 3)];
+    for (max_failures_per_account, max_failures_per_address) in limits {
+        let auth = world.auth(Settings {
+            max_failures_per_account,
+            max_failures_per_address,
+            max_checks: 1,
+            ..Settings::default()
+        });
+        let guesses: Vec<_> = (0..30)
+            .map(|n| {
+                let auth = auth.clone();
+                let guess = async move {
+                    auth.login(AWAY, "ann@example.org", &format!("guess {n}"))
+                        .await
+                };
+                tokio::spawn(guess)
+            })
+            .collect();
+        let mut checked = 0;
+        for guess in guesses {
+            match guess.await.unwrap() {
+                Err(Failure::Rejected) => checked += 1,
+                other => assert_eq!(other, Err(Failure::Throttled)),
+            }
+        }
+        assert_eq!(checked, 3);
+    }
+}
