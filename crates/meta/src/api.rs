@@ -262,6 +262,8 @@ sum! {
     c::Relocate => c::Relocated,
     c::ForgetObject => (),
     c::Trim => c::Trimmed,
+    // The object store
+    c::NameStore => (),
 }
 
 sum! {
@@ -297,4 +299,6 @@ sum! {
     q::KnownObjects => Vec<bool>,
     q::InlineUsage => u64,
     q::Unfinished => q::Backlog,
+    // The object store
+    q::StoreId => Option<String>,
 }

@@ -21,6 +21,7 @@
 //! | `g o` object key | [`row::Object`](crate::row::Object) |
 //! | `g p` object key, offset | [`row::Content`](crate::row::Content): a live body in the object |
 //! | `g x` moment, object key | nothing: objects without a live body, by the moment they died |
+//! | `g S` | [`row::StoreName`](crate::row::StoreName): the object store that belongs to the metadata |
 //! | `g h` object key | nothing: objects with something, but under half, live |
 //! | `g q` account, mailbox or 0 | nothing: to be purged |
 //! | `g w` moment, account, mailbox, MODSEQ | nothing: removals by their moment, for trimming |
@@ -265,6 +266,11 @@ pub(crate) fn half_empties() -> Vec<u8> {
 
 pub(crate) fn half_empty(object: &str) -> Vec<u8> {
     global(b'h').str(object).build()
+}
+
+/// The id of the object store.
+pub(crate) fn store_name() -> Vec<u8> {
+    global(b'S').build()
 }
 
 // Background work.

@@ -18,6 +18,7 @@ mod create_mailbox;
 mod delete_mailbox;
 mod expunge;
 mod forget_object;
+mod name_store;
 mod purge;
 mod relocate;
 mod remove_account;
@@ -44,6 +45,7 @@ pub use create_mailbox::CreateMailbox;
 pub use delete_mailbox::DeleteMailbox;
 pub use expunge::{Expunge, Expunged};
 pub use forget_object::ForgetObject;
+pub use name_store::NameStore;
 pub use purge::{Purge, Purged};
 pub use relocate::{Move, Relocate, Relocated};
 pub use remove_account::RemoveAccount;
@@ -126,6 +128,7 @@ pub async fn apply<T: Txn>(
         Command::ForgetObject(c) => forget_object::apply(txn, cx, c)
             .await
             .map(Outcome::ForgetObject),
+        Command::NameStore(c) => name_store::apply(txn, cx, c).await.map(Outcome::NameStore),
         Command::Trim(c) => trim::apply(txn, cx, c).await.map(Outcome::Trim),
     };
     match outcome {

@@ -27,6 +27,7 @@ mod packs;
 mod page;
 mod quota;
 mod resolve;
+mod store_id;
 mod subscriptions;
 mod unfinished;
 
@@ -51,6 +52,7 @@ pub use pack_contents::PackContents;
 pub use packs::Packs;
 pub use quota::Quota;
 pub use resolve::{Recipient, Resolution, Resolve};
+pub use store_id::StoreId;
 pub use subscriptions::Subscriptions;
 pub use unfinished::{Backlog, Unfinished};
 
@@ -81,6 +83,7 @@ pub async fn answer<R: Read>(read: &R, query: Query) -> kv::Result<Answer> {
         Query::DeadObjects(q) => Answer::DeadObjects(dead_objects::answer(read, q).await?),
         Query::KnownObjects(q) => Answer::KnownObjects(known_objects::answer(read, q).await?),
         Query::InlineUsage(q) => Answer::InlineUsage(inline_usage::answer(read, q).await?),
+        Query::StoreId(q) => Answer::StoreId(store_id::answer(read, q).await?),
         Query::Unfinished(q) => Answer::Unfinished(unfinished::answer(read, q).await?),
     })
 }

@@ -119,6 +119,14 @@ impl Object {
     }
 }
 
+/// Which object store belongs to the metadata.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoreName {
+    /// Its id: 32 hexadecimal digits.
+    #[prost(string, tag = "1")]
+    pub(crate) id: String,
+}
+
 /// A body in an object. Its offset stands in the key.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Content {

@@ -13,7 +13,7 @@ use postrider_kv::{self as kv, Range, Read, Txn};
 use prost::Message as Proto;
 
 pub(crate) use account::{Account, Counters, Credentials};
-pub(crate) use body::{Body, Content, Object, encoding_code};
+pub(crate) use body::{Body, Content, Object, StoreName, encoding_code};
 pub(crate) use directory::{
     AccountName, Alias, DefaultMailbox, DefaultMailboxes, Domain, Group, Holder, Name, Number,
 };
