@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use postrider_meta::limit;
 use postrider_types::human;
 use serde::{Deserialize, Serialize};
 
@@ -100,8 +101,9 @@ impl Settings {
         let rules = [
             (
                 "timeout",
-                !self.timeout.is_zero(),
-                "must be longer than zero",
+                // A command is repeated under its id until then.
+                !self.timeout.is_zero() && self.timeout <= limit::VERDICTS / 2,
+                "must be longer than zero and at most 5m",
             ),
             (
                 "election_timeout",

@@ -22,6 +22,16 @@ pub(crate) async fn domain(read: &impl Read, name: &DomainName) -> kv::Result<Op
 
 /// The domain `name`; refused if it is not local.
 pub(crate) async fn local_domain(read: &impl Read, name: &DomainName) -> Result<row::Domain, Stop> {
+    let refusal = || Refusal::NotFound(format!("local domain {name}"));
+    Ok(domain(read, name).await?.ok_or_else(refusal)?)
+}
+
+/// The domain of an address that is to be added; refused if it is not local.
+pub(crate) async fn domain_of_new(
+    read: &impl Read,
+    address: &Address,
+) -> Result<row::Domain, Stop> {
+    let name = address.domain();
     let refusal = || Refusal::NotFound(format!("local domain {name}; add the domain first"));
     Ok(domain(read, name).await?.ok_or_else(refusal)?)
 }

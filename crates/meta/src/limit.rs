@@ -33,6 +33,9 @@ pub const PURGE: u32 = 1_000;
 pub const MOVES: usize = 10_000;
 /// Rows of each kind that one step of [`crate::command::Trim`] removes.
 pub const TRIM: usize = 1_000;
+/// How long a command's verdict is remembered. Nobody may repeat a command
+/// later than this: it would be applied again.
+pub const VERDICTS: Duration = Duration::from_secs(600);
 /// Removal entries that a mailbox's change log keeps.
 pub const LOG_ENTRIES: u32 = 10_000;
 /// How long the change log keeps a removal.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use postrider_meta::{Client, Error, ReadAt, command, query};
+use postrider_meta::{Client, Error, ReadAt, command, limit, query};
 use postrider_types::CommandId;
 use tokio_util::sync::CancellationToken;
 
@@ -18,9 +18,6 @@ const PURGE_EVERY: Duration = Duration::from_secs(5);
 const PURGE_STEP: u32 = 500;
 /// Between two trims.
 const TRIM_EVERY: Duration = Duration::from_secs(30);
-/// How long a command's verdict is remembered. Nobody repeats a command later
-/// than its own deadline, which is some seconds.
-const DEDUP_KEPT: Duration = Duration::from_secs(600);
 
 /// Folds what histograms have collected until `stop`: unscraped, it would grow
 /// without bound.
@@ -58,7 +55,7 @@ pub(crate) async fn trim(meta: Client, stop: CancellationToken) {
 }
 
 async fn trim_step(meta: &Client) -> Result<bool, Error> {
-    let before = meta.clock().now().before(DEDUP_KEPT);
+    let before = meta.clock().now().before(limit::VERDICTS);
     let trim = command::Trim {
         dedup_before: CommandId::floor(before),
     };

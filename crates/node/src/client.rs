@@ -63,10 +63,18 @@ impl Client {
                 file.display()
             )
         })?;
+        let token = token.trim();
+        if !token.bytes().all(|b| b.is_ascii_graphic()) || token.is_empty() {
+            bail!(
+                "{} holds no administration token: it is one word; name another file with \
+                 --token-file",
+                file.display()
+            );
+        }
         Ok(Self {
             pool: Pool::builder(TokioExecutor::new()).build_http(),
             url,
-            token: token.trim().to_owned(),
+            token: token.to_owned(),
         })
     }
 

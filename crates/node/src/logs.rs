@@ -1,5 +1,7 @@
 //! Logs: text or JSON on standard error, panics included.
 
+use std::io::IsTerminal;
+
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
@@ -11,8 +13,11 @@ pub(crate) fn start(log: &Log) -> anyhow::Result<()> {
         .level
         .parse()
         .with_context(|| format!("log.level `{}`; write, for example, info", log.level))?;
+    // https://no-color.org
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal() && !no_color)
         .with_writer(std::io::stderr);
     let started = match log.format {
         LogFormat::Text => builder.with_target(false).try_init(),

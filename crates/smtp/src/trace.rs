@@ -72,12 +72,17 @@ impl Trace<'_> {
     }
 }
 
+/// The most characters of a client's name that are kept: a domain's (RFC 5321
+/// §4.5.3.1.2), and short enough for one line (RFC 5322 §2.1.1).
+const MAX_CLIENT_NAME: usize = 255;
+
 /// What a client calls itself, without anything that would end the word or
-/// begin a comment. Never empty.
+/// begin a comment. Never empty, at most [`MAX_CLIENT_NAME`] characters.
 fn harmless(name: &str) -> String {
     let safe = |c: char| c.is_alphanumeric() || "-._:[]%+=/".contains(c);
     let name: String = name
         .chars()
+        .take(MAX_CLIENT_NAME)
         .map(|c| if safe(c) { c } else { '?' })
         .collect();
     if name.is_empty() {

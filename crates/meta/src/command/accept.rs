@@ -37,8 +37,8 @@ pub struct Delivery {
     pub prefix: Bytes,
     /// Flags to set on arrival.
     pub flags: Flags,
-    /// Deliver even if this message alone exceeds the quota, as long as the
-    /// account was under it: for a recipient that was already accepted.
+    /// Deliver whatever the quota says: for a recipient that was accepted
+    /// already, under its quota then, and whose refusal nobody could be told.
     pub overdraft: bool,
 }
 
@@ -106,11 +106,7 @@ async fn deliver<T: Txn>(
     message.set_flags(&delivery.flags);
     message.prefix = delivery.prefix.clone();
     let mut account = Account::open_for_mail(txn, cx.now, delivery.account).await?;
-    let fits = match delivery.overdraft {
-        true => account.is_under_quota(),
-        false => account.has_room(message.size, 1),
-    };
-    if !fits {
+    if !delivery.overdraft && !account.has_room(message.size, 1) {
         return Err(Refusal::OverQuota.into());
     }
     let mut mailbox = destination(txn, account.id, &delivery.mailbox).await?;

@@ -33,7 +33,7 @@ pub(super) async fn apply<T: Txn>(
         quota,
         expires,
     } = command;
-    let domain = directory::local_domain(txn, address.domain()).await?;
+    let domain = directory::domain_of_new(txn, &address).await?;
     directory::must_be_free(txn, &address).await?;
     let id = AccountId(row::next_number(txn, key::last_account()).await?);
     let account = row::Account {

@@ -30,7 +30,7 @@ pub(super) async fn apply<T: Txn>(
         targets,
         only_new,
     } = command;
-    directory::local_domain(txn, address.domain()).await?;
+    directory::domain_of_new(txn, &address).await?;
     if targets.is_empty() || targets.len() > MAX_ALIAS_TARGETS {
         let text = format!("an alias has 1 to {MAX_ALIAS_TARGETS} targets; a group takes more");
         return Err(Refusal::Invalid(text).into());

@@ -66,7 +66,7 @@ pub(super) async fn apply<T: Txn>(
 async fn existing_or_new<T: Txn>(txn: &mut T, command: &SetGroup) -> Result<row::Group, Stop> {
     let address = &command.address;
     if command.only_new {
-        directory::local_domain(txn, address.domain()).await?;
+        directory::domain_of_new(txn, address).await?;
         directory::must_be_free(txn, address).await?;
         let name = row::Name {
             holder: Holder::Group.into(),

@@ -71,6 +71,7 @@ pub(super) async fn answer<R: Read>(read: &R, query: Resolve) -> kv::Result<Reso
         read,
         query: &query,
         found: BTreeMap::new(),
+        full: BTreeMap::new(),
         problem: None,
     };
     let mut seen = BTreeSet::from([query.address.clone()]);
@@ -88,7 +89,7 @@ pub(super) async fn answer<R: Read>(read: &R, query: Resolve) -> kv::Result<Reso
             }
         }
         // A list that leads astray is refused whole, so that its keeper hears of
-        // it; a full or closed member is passed over.
+        // it; a closed member is passed over.
         if let Some(problem @ Resolution::Undeliverable(_)) = walk.problem {
             return Ok(problem);
         }
@@ -110,6 +111,8 @@ struct Walk<'a, R> {
     read: &'a R,
     query: &'a Resolve,
     found: BTreeMap<AccountId, Recipient>,
+    /// Accounts without room.
+    full: BTreeMap<AccountId, Recipient>,
     /// The first reason why an address led nowhere.
     problem: Option<Resolution>,
 }
@@ -184,7 +187,7 @@ impl<R: Read> Walk<'_, R> {
         }
     }
 
-    /// Takes an account as a recipient if it is open and has room.
+    /// Takes an account as a recipient if it is open; notes whether it has room.
     async fn take(&mut self, id: AccountId, detail: Option<&str>) -> kv::Result<()> {
         let Some(account) = row::get::<row::Account>(self.read, &key::account(id)).await? else {
             self.nowhere(Resolution::Unknown);
@@ -205,22 +208,27 @@ impl<R: Read> Walk<'_, R> {
             .bytes
             .is_some_and(|most| counters.bytes.saturating_add(size) > most)
             || limit.messages.is_some_and(|most| counters.messages >= most);
+        let recipient = Recipient {
+            account: id,
+            address: directory::stored_address(&account.address)?,
+            detail: detail.map(str::to_owned),
+        };
         if exceeds || full {
             self.nowhere(Resolution::OverQuota { exceeds });
-            return Ok(());
+            self.full.entry(id).or_insert(recipient);
+        } else {
+            self.found.entry(id).or_insert(recipient);
         }
-        let address = directory::stored_address(&account.address)?;
-        let detail = detail.map(str::to_owned);
-        self.found.entry(id).or_insert(Recipient {
-            account: id,
-            address,
-            detail,
-        });
         Ok(())
     }
 
-    /// What was found, or why nothing was.
-    fn finish(self) -> Resolution {
+    /// What was found, or why nothing was. A full member of a list receives the
+    /// message all the same: the list answers for it with one 250, and nobody
+    /// could be told later that this member was left out.
+    fn finish(mut self) -> Resolution {
+        if !self.found.is_empty() {
+            self.found.append(&mut self.full);
+        }
         if self.found.len() > MAX_GROUP_MEMBERS {
             let text = format!(
                 "{} leads to more than {MAX_GROUP_MEMBERS} accounts",

@@ -103,15 +103,19 @@ pub fn main() -> ExitCode {
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return output::fail(&anyhow::anyhow!("cannot start threads: {error}")),
+        Err(error) => {
+            let error = anyhow::anyhow!("cannot start threads: {error}");
+            return output::fail(&error, cli.node.json);
+        }
     };
     let Cli { node, command } = cli;
+    let json = node.json;
     let result = runtime.block_on(run(node, command));
     // What still blocks, such as a password check, must not hold up the exit.
     runtime.shutdown_background();
     match result {
         Ok(code) => code,
-        Err(error) => output::fail(&error),
+        Err(error) => output::fail(&error, json),
     }
 }
 

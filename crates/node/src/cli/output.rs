@@ -72,9 +72,14 @@ impl Output {
     }
 }
 
-/// Tells the error on standard error.
-pub(super) fn fail(error: &anyhow::Error) -> ExitCode {
-    let _ = writeln!(io::stderr(), "postrider: {}", describe(error));
+/// Tells the error on standard error: as text, or as `{"error": "..."}`.
+pub(super) fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
+    let text = describe(error);
+    let text = match json {
+        true => serde_json::json!({ "error": text }).to_string(),
+        false => format!("postrider: {text}"),
+    };
+    let _ = writeln!(io::stderr(), "{text}");
     ExitCode::FAILURE
 }
 
