@@ -106,12 +106,13 @@ impl Session {
                 Frame::Command(tagged) => Box::pin(self.command(tagged)).await?,
                 Frame::Append(append) => Box::pin(self.append(append)).await?,
                 Frame::Invalid(error) => {
-                    self.out.error(&error);
+                    let condition = self.out.error(&error);
                     if error.fatal {
                         return Err(End::Silent);
                     }
-                    metric::command("invalid", "bad");
-                    self.count_bad(true)?;
+                    let bad = condition == Condition::Bad;
+                    metric::command("invalid", if bad { "bad" } else { "no" });
+                    self.count_bad(bad)?;
                 }
                 // What remained of an APPEND that was answered.
                 Frame::Skipped => {}

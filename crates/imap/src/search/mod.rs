@@ -36,7 +36,7 @@ pub(crate) struct Program {
 enum Node {
     All,
     And(Vec<Node>),
-    Or(Box<Node>, Box<Node>),
+    Or(Vec<Node>),
     Not(Box<Node>),
     /// Places in the list of messages.
     Places(Vec<Range<usize>>),
@@ -102,10 +102,10 @@ impl Program {
                 let nodes = keys.iter().map(|key| self.node(key, selected));
                 Node::And(nodes.collect::<Result<_, _>>()?)
             }
-            SearchKey::Or(a, b) => Node::Or(
-                Box::new(self.node(a, selected)?),
-                Box::new(self.node(b, selected)?),
-            ),
+            SearchKey::Or(keys) => {
+                let nodes = keys.iter().map(|key| self.node(key, selected));
+                Node::Or(nodes.collect::<Result<_, _>>()?)
+            }
             SearchKey::Not(key) => Node::Not(Box::new(self.node(key, selected)?)),
             SearchKey::Sequence(set) => Node::Places(selected.resolve(set, false)?),
             SearchKey::Uid(set) => Node::Places(selected.resolve(set, true)?),
@@ -165,8 +165,7 @@ impl Node {
     fn asks(&self, kind: Kind) -> bool {
         match self {
             Self::All | Self::Places(_) | Self::Recent | Self::Old => false,
-            Self::And(nodes) => nodes.iter().any(|node| node.asks(kind)),
-            Self::Or(a, b) => a.asks(kind) || b.asks(kind),
+            Self::And(nodes) | Self::Or(nodes) => nodes.iter().any(|node| node.asks(kind)),
             Self::Not(node) => node.asks(kind),
             Self::Flag(..) | Self::New | Self::ModSeq(_) => kind == Kind::Flags,
             Self::InternalDate(..) | Self::Larger(_) | Self::Smaller(_) => kind == Kind::Row,
@@ -181,22 +180,8 @@ impl Node {
         let flag = |flag: &Flag| known.flags.map(|view| view.flags.contains(flag));
         match self {
             Self::All => Some(true),
-            Self::And(nodes) => {
-                let mut open = false;
-                for node in nodes {
-                    match node.holds(known, texts) {
-                        Some(false) => return Some(false),
-                        Some(true) => {}
-                        None => open = true,
-                    }
-                }
-                (!open).then_some(true)
-            }
-            Self::Or(a, b) => match (a.holds(known, texts), b.holds(known, texts)) {
-                (Some(true), _) | (_, Some(true)) => Some(true),
-                (Some(false), Some(false)) => Some(false),
-                _ => None,
-            },
+            Self::And(nodes) => unless_one(nodes, false, known, texts),
+            Self::Or(nodes) => unless_one(nodes, true, known, texts),
             Self::Not(node) => node.holds(known, texts).map(|holds| !holds),
             Self::Places(places) => {
                 let at = places.partition_point(|place| place.end <= known.place);
@@ -225,6 +210,19 @@ impl Node {
             Self::Text(index) => text_holds(known, *index, texts.get(*index)?),
         }
     }
+}
+
+/// `decisive` if one of `nodes` is, the opposite if none is, None if that is open.
+fn unless_one(nodes: &[Node], decisive: bool, known: &Known<'_>, texts: &[Needle]) -> Option<bool> {
+    let mut open = false;
+    for node in nodes {
+        match node.holds(known, texts) {
+            Some(holds) if holds == decisive => return Some(decisive),
+            Some(_) => {}
+            None => open = true,
+        }
+    }
+    (!open).then_some(!decisive)
 }
 
 /// The header blocks that are known; None while one is missing.

@@ -43,6 +43,13 @@ async fn messages_are_found() {
             .await
             .starts_with("NO [BADCHARSET")
     );
+    // The only way to ask for one of many is a chain of ORs.
+    let chain = "OR SUBJECT nowhere ".repeat(300);
+    let found = imap.ok(&format!("SEARCH {chain}SUBJECT second")).await;
+    assert_eq!(found, ["* SEARCH 2"]);
+    let left = format!("{}{}", "OR ".repeat(300), "SUBJECT second ".repeat(301));
+    let found = imap.ok(&format!("SEARCH {}", left.trim_end())).await;
+    assert_eq!(found, ["* SEARCH 2"]);
     let found = imap.run("UID SEARCH RETURN (MIN MAX COUNT ALL) ALL").await;
     assert!(
         found[0].ends_with("UID MIN 1 MAX 2 COUNT 2 ALL 1:2"),
@@ -51,4 +58,17 @@ async fn messages_are_found() {
     let found = imap.run("SEARCH RETURN (COUNT) DRAFT").await;
     assert!(found[0].ends_with(" COUNT 0"), "{found:?}");
     world.check().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_nested_too_deep_is_refused_and_not_counted() {
+    let mut world = World::new().await;
+    world.settings.max_bad_commands = 3;
+    let mut imap = world.inbox().await;
+    let deep = format!("SEARCH {}ALL{}", "(".repeat(60), ")".repeat(60));
+    for _ in 0..4 {
+        let reply = imap.reply(&deep).await;
+        assert!(reply.starts_with("NO [LIMIT] "), "{reply}");
+    }
+    imap.ok("NOOP").await;
 }

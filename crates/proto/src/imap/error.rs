@@ -49,6 +49,10 @@ pub enum Problem {
     /// (RFC 3501 §6.4.4).
     #[error("charset not supported, use UTF-8")]
     Charset,
+    /// Search keys nested deeper than [`super::SearchKey::MAX_DEPTH`]: a NO with
+    /// LIMIT, since the command is well-formed.
+    #[error("search keys are nested too deep, split the search")]
+    Depth,
     /// The command with its literals is longer than the limit in bytes.
     #[error("command longer than {0} bytes")]
     TooLong(usize),

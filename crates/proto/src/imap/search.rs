@@ -54,15 +54,16 @@ impl DateTest {
     }
 }
 
-/// A search key. Nested at most [`SearchKey::MAX_DEPTH`] deep.
+/// A search key. Nested at most [`SearchKey::MAX_DEPTH`] deep; ORs of ORs are one
+/// level, however they are nested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SearchKey {
     /// `ALL`
     All,
     /// All of them hold; at least two.
     And(Vec<SearchKey>),
-    /// `OR`
-    Or(Box<SearchKey>, Box<SearchKey>),
+    /// `OR`: one of them holds; at least two.
+    Or(Vec<SearchKey>),
     /// `NOT`
     Not(Box<SearchKey>),
     /// A bare set: sequence numbers.
@@ -178,7 +179,8 @@ fn leading_word<'a>(input: &mut Input<'a>) -> Result<Option<&'a str>, Problem> {
 }
 
 impl SearchKey {
-    /// The deepest nesting of NOT, OR and parentheses.
+    /// The deepest nesting of NOT, OR and parentheses. It bounds the recursion of
+    /// the parser and of whoever walks a key.
     pub const MAX_DEPTH: usize = 50;
 
     fn and(mut keys: Vec<Self>) -> Self {
@@ -192,7 +194,7 @@ impl SearchKey {
 
     fn parse(input: &mut Input<'_>, word: Option<&str>, depth: usize) -> Result<Self, Problem> {
         if depth > Self::MAX_DEPTH {
-            return Err(Problem::Value("search keys are nested too deep"));
+            return Err(Problem::Depth);
         }
         let Some(word) = word else {
             if input.peek() == Some(b'(') {
@@ -206,19 +208,34 @@ impl SearchKey {
         }
         input.space()?;
         match upper.as_str() {
-            "NOT" => Ok(Self::Not(Self::parse_nested(input, depth)?)),
-            "OR" => {
-                let left = Self::parse_nested(input, depth)?;
-                input.space()?;
-                Ok(Self::Or(left, Self::parse_nested(input, depth)?))
+            "NOT" => {
+                let word = leading_word(input)?;
+                let key = Self::parse(input, word, depth + 1)?;
+                Ok(Self::Not(Box::new(key)))
             }
+            "OR" => Self::parse_or(input, depth),
             other => Self::parse_argument(input, other),
         }
     }
 
-    fn parse_nested(input: &mut Input<'_>, depth: usize) -> Result<Box<Self>, Problem> {
-        let word = leading_word(input)?;
-        Self::parse(input, word, depth + 1).map(Box::new)
+    /// The keys behind an OR. RFC 3501 §6.4.4 has only the OR of two keys: to ask
+    /// for one of a hundred a client nests ninety-nine, which are read as one.
+    fn parse_or(input: &mut Input<'_>, depth: usize) -> Result<Self, Problem> {
+        let mut keys = Vec::new();
+        let mut missing = 2_usize;
+        loop {
+            let word = leading_word(input)?;
+            if word.is_some_and(|w| w.eq_ignore_ascii_case("OR")) {
+                missing += 1;
+            } else {
+                keys.push(Self::parse(input, word, depth + 1)?);
+                missing -= 1;
+            }
+            if missing == 0 {
+                return Ok(Self::Or(keys));
+            }
+            input.space()?;
+        }
     }
 
     fn parse_group(input: &mut Input<'_>, depth: usize) -> Result<Self, Problem> {

@@ -521,7 +521,18 @@ fn search_keys_are_read() {
         ("NOT SEEN", K::Not(Box::new(K::Flag(Flag::Seen, true)))),
         (
             "OR ALL NOT NEW",
-            K::Or(Box::new(K::All), Box::new(K::Not(Box::new(K::New)))),
+            K::Or(vec![K::All, K::Not(Box::new(K::New))]),
+        ),
+        (
+            "OR OR ALL NEW or OLD RECENT",
+            K::Or(vec![K::All, K::New, K::Old, K::Recent]),
+        ),
+        (
+            "OR ALL (OR NEW OLD) RECENT",
+            K::And(vec![
+                K::Or(vec![K::All, K::Or(vec![K::New, K::Old])]),
+                K::Recent,
+            ]),
         ),
         ("(ALL)", K::All),
         ("CHARSET utf-8 TEXT \"ä\"", K::Text("ä".into())),
@@ -531,10 +542,7 @@ fn search_keys_are_read() {
                 K::New,
                 K::And(vec![
                     K::Old,
-                    K::Or(
-                        Box::new(K::Sequence(set("1"))),
-                        Box::new(K::Sequence(set("2"))),
-                    ),
+                    K::Or(vec![K::Sequence(set("1")), K::Sequence(set("2"))]),
                 ]),
                 K::All,
             ]),
@@ -547,6 +555,8 @@ fn search_keys_are_read() {
         "FOO",
         "NOT",
         "OR ALL",
+        "OR OR ALL ALL",
+        "OR",
         "()",
         "(ALL",
         "ALL)",
@@ -581,17 +591,21 @@ fn search_keys_are_read() {
 
 #[test]
 fn search_nests_to_a_limit() {
-    for (open, close) in [("NOT ", ""), ("(", ")"), ("OR ALL ", "")] {
-        let nested = |depth| format!("a SEARCH {}ALL{}", open.repeat(depth), close.repeat(depth));
-        assert!(parse(nested(49)).is_ok(), "{open}");
-        assert!(
-            matches!(parse(nested(50)), Err(Problem::Value(_))),
-            "{open}"
-        );
-        assert!(
-            matches!(parse(nested(10_000)), Err(Problem::Value(_))),
-            "{open}"
-        );
+    let deep = |open: &str, close: &str, depth: usize| {
+        parse(format!(
+            "a SEARCH {}ALL{}",
+            open.repeat(depth),
+            close.repeat(depth)
+        ))
+    };
+    for (open, close) in [("NOT ", ""), ("(", ")"), ("OR NOT ", " ALL")] {
+        assert!(deep(open, close, 24).is_ok(), "{open}");
+        assert_eq!(deep(open, close, 50), Err(Problem::Depth), "{open}");
+        assert_eq!(deep(open, close, 5_000), Err(Problem::Depth), "{open}");
+    }
+    assert!(deep("(", ")", 49).is_ok());
+    for (open, close) in [("OR ALL ", ""), ("OR ", " ALL")] {
+        assert!(deep(open, close, 5_000).is_ok(), "{open}");
     }
 }
 

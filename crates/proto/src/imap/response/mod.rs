@@ -93,13 +93,16 @@ impl Writer {
 
     /// The reply to a command in error. A fatal one is answered `* BYE`: close
     /// the connection after it.
-    pub fn error(&mut self, error: &CommandError) {
+    /// Returns the condition that was told.
+    pub fn error(&mut self, error: &CommandError) -> Condition {
         let text = error.problem.to_string();
         let (condition, code) = match error.problem {
             Problem::Charset => (
                 Condition::No,
                 Some(Code::BadCharset(&["US-ASCII", "UTF-8"])),
             ),
+            // RFC 5530 §3
+            Problem::Depth => (Condition::No, Some(Code::Limit)),
             Problem::MailboxName(_) => (Condition::No, Some(Code::Cannot)),
             Problem::Flag(_) => (Condition::Bad, Some(Code::ClientBug)),
             Problem::TooLong(_) => (Condition::Bad, Some(Code::Limit)),
@@ -114,6 +117,7 @@ impl Writer {
         if error.fatal {
             self.untagged(Condition::Bye, None, &text);
         }
+        condition
     }
 
     fn condition(&mut self, condition: Condition, code: Option<&Code<'_>>, text: &str) {

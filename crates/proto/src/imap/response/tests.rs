@@ -95,7 +95,9 @@ fn text_for_humans_is_one_line_of_ascii() {
 #[test]
 fn errors_are_answered_by_their_tag() {
     let answer = |line: &str| match CommandReader::new(Limits::default()).line(line.as_bytes()) {
-        Frame::Invalid(error) => written(|w| w.error(&error)),
+        Frame::Invalid(error) => written(|w| {
+            w.error(&error);
+        }),
         other => panic!("{other:?}"),
     };
     for (line, want) in [
