@@ -45,6 +45,7 @@ pub(super) async fn run(session: &mut Session, copy: &Copy, remove: bool) -> Res
         return Ok(read_only());
     }
     let places = selected.resolve(&copy.set, copy.uid)?;
+    let wanted: usize = places.iter().map(ExactSizeIterator::len).sum();
     let chunks = selected.chunks(&places, STEP);
     let mut done = Done::default();
     let copied = copy_chunks(session, copy, remove, chunks, &mut done).await;
@@ -58,8 +59,17 @@ pub(super) async fn run(session: &mut Session, copy: &Copy, remove: bool) -> Res
                 .untagged(Condition::Ok, Some(&code.as_code()), text);
         }
         copied?;
+        if done.to.len() < wanted && !copy.uid {
+            return Ok(expunged());
+        }
         return Ok(Reply::ok("MOVE completed"));
     }
+    // RFC 2180 §4.4.1: a UID without a message is passed over, a number the client
+    // knows is not.
+    let copied = copied.and_then(|()| match done.to.len() < wanted && !copy.uid {
+        true => Err(expunged().into()),
+        false => Ok(()),
+    });
     if let Err(fail) = copied {
         // RFC 3501 §6.4.7: all or none.
         take_back(session, &done).await;
@@ -70,6 +80,12 @@ pub(super) async fn run(session: &mut Session, copy: &Copy, remove: bool) -> Res
         Some(code) => reply.with(code),
         None => reply,
     })
+}
+
+/// RFC 5530 §3
+fn expunged() -> Reply {
+    let text = "some of the messages no longer exist";
+    Reply::no(Code::ExpungeIssued, text)
 }
 
 async fn copy_chunks(

@@ -61,6 +61,32 @@ async fn a_silent_store_does_not_hide_what_others_did() {
 }
 
 #[tokio::test]
+async fn a_number_without_a_message_fails_a_copy() {
+    let refused = "NO [EXPUNGEISSUED] some of the messages no longer exist";
+    // A COPY is done as a whole; what a MOVE moved is told and stays moved.
+    for (command, copied) in [
+        ("COPY 1:3", 0),
+        ("COPY 2", 0),
+        ("MOVE 2", 0),
+        ("MOVE 1:3", 2),
+    ] {
+        let world = World::with(&[MESSAGE, MESSAGE, MESSAGE]).await;
+        let (mut one, mut two) = (world.inbox().await, world.inbox().await);
+        one.ok("CREATE Other").await;
+        one.ok("STORE 2 +FLAGS.SILENT (\\Deleted)").await;
+        one.ok("EXPUNGE").await;
+        let told = two.run(&format!("{command} Other")).await;
+        assert_eq!(told.last().unwrap(), refused, "{command}");
+        let moved = told.iter().any(|line| line.contains("[COPYUID "));
+        assert_eq!(moved, copied > 0, "{told:?}");
+        let status = one.ok("STATUS Other (MESSAGES)").await;
+        let want = format!("* STATUS \"Other\" (MESSAGES {copied})");
+        assert_eq!(status[0], want, "{command}");
+        world.check().await;
+    }
+}
+
+#[tokio::test]
 async fn idle_tells_changes_at_once() {
     let world = World::with(&[MESSAGE]).await;
     let (mut idle, mut other) = (world.inbox().await, world.inbox().await);
