@@ -42,9 +42,12 @@ pub struct Envelope {
 
 impl Envelope {
     /// Reads the envelope of a raw header block. `budget` is the number of bytes
-    /// that may still be kept; what exceeds it is dropped.
+    /// that may still be kept; what exceeds it is dropped, recipients first.
     pub(crate) fn read(block: &[u8], budget: &mut usize) -> Self {
         let mut envelope = Self::default();
+        // Thousands of recipients must not crowd out the fields behind them.
+        let mut originators = Vec::new();
+        let mut recipients = Vec::new();
         for field in header::fields(block) {
             // The names that matter are 2 to 11 bytes long.
             let mut lower = [0; 11];
@@ -53,30 +56,29 @@ impl Envelope {
             };
             name.copy_from_slice(field.name);
             name.make_ascii_lowercase();
-            let list = match &*name {
-                b"date" => {
-                    keep(&mut envelope.date, &field, budget);
-                    continue;
-                }
-                b"subject" => {
-                    keep(&mut envelope.subject, &field, budget);
-                    continue;
-                }
-                b"in-reply-to" => {
-                    keep(&mut envelope.in_reply_to, &field, budget);
-                    continue;
-                }
-                b"message-id" => {
-                    keep(&mut envelope.message_id, &field, budget);
-                    continue;
-                }
-                b"from" => &mut envelope.from,
-                b"sender" => &mut envelope.written_sender,
-                b"reply-to" => &mut envelope.written_reply_to,
-                b"to" => &mut envelope.to,
-                b"cc" => &mut envelope.cc,
-                b"bcc" => &mut envelope.bcc,
-                _ => continue,
+            match &*name {
+                b"date" => keep(&mut envelope.date, &field, budget),
+                b"subject" => keep(&mut envelope.subject, &field, budget),
+                b"in-reply-to" => keep(&mut envelope.in_reply_to, &field, budget),
+                b"message-id" => keep(&mut envelope.message_id, &field, budget),
+                b"from" | b"sender" | b"reply-to" => originators.push(field),
+                b"to" | b"cc" | b"bcc" => recipients.push(field),
+                _ => {}
+            }
+        }
+        for field in originators.into_iter().chain(recipients) {
+            let list = if field.is("from") {
+                &mut envelope.from
+            } else if field.is("sender") {
+                &mut envelope.written_sender
+            } else if field.is("reply-to") {
+                &mut envelope.written_reply_to
+            } else if field.is("to") {
+                &mut envelope.to
+            } else if field.is("cc") {
+                &mut envelope.cc
+            } else {
+                &mut envelope.bcc
             };
             address::read_list(field.value, budget, list);
         }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::top::Held;
 use super::{MAX_BOUNDARY_LINE, MAX_DEPTH, MAX_PARTS, Open, State, Summarizer};
 use crate::transfer::TransferEncoding;
 use crate::{Disposition, Envelope, Param, Part, mime};
@@ -34,7 +35,11 @@ impl Summarizer {
     /// Ends the header of the innermost entity at the current offset.
     pub(super) fn end_header(&mut self) {
         let block = std::mem::take(&mut self.header);
-        let is_cut = std::mem::take(&mut self.header_cut);
+        let held = match self.long.take() {
+            None => Held::Complete,
+            Some(long) if long.is_cut => Held::Cut,
+            Some(_) => Held::Wanted,
+        };
         self.state = State::Body;
         let depth = self.open.len();
         let Some((this, outer)) = self.open.split_last_mut() else {
@@ -56,7 +61,7 @@ impl Summarizer {
                 Some(parent) => {
                     parent.part.envelope = Some(Envelope::read(&block, &mut self.budget));
                 }
-                None => super::top::fill(&mut self.summary, &block, is_cut, self.offset),
+                None => super::top::fill(&mut self.summary, &block, held, self.offset),
             }
         }
         if this.part.is_multipart() {

@@ -4,6 +4,7 @@
 
 mod boundary;
 mod entity;
+mod long;
 mod top;
 
 use memchr::{memchr, memmem};
@@ -14,9 +15,10 @@ use crate::{Part, Summary};
 pub const MAX_PARTS: usize = 1_000;
 /// The deepest nesting that is looked into; what lies deeper is one opaque part.
 pub const MAX_DEPTH: usize = 50;
-/// The most bytes of the message's header that are read; fields behind are not seen.
+/// The most bytes of the message's header that are held; of a longer one only the
+/// fields that the summary is made from, the longest of them cut.
 pub const MAX_HEADER: usize = 256 * 1024;
-/// The most bytes of a part's header that are read.
+/// The same for a part's header.
 pub const MAX_PART_HEADER: usize = 64 * 1024;
 /// The longest line that can be a boundary. RFC 2046 §5.1.1 allows 74 bytes.
 const MAX_BOUNDARY_LINE: usize = 1024;
@@ -56,9 +58,9 @@ pub struct Summarizer {
     /// The start of a line, not consumed: the chunk ended before it could be judged.
     held: Vec<u8>,
     state: State,
-    /// The header being read, and whether it is longer than what is kept.
+    /// The header being read, or what is held of it once it proved to be long.
     header: Vec<u8>,
-    header_cut: bool,
+    long: Option<long::LongHeader>,
     /// From the message inwards. Never empty before `finish`.
     open: Vec<Open>,
     /// Boundaries in `open`.
@@ -89,7 +91,7 @@ impl Summarizer {
             held: Vec::new(),
             state: State::Header,
             header: Vec::new(),
-            header_cut: false,
+            long: None,
             open: Vec::new(),
             active: 0,
             parts: 0,
@@ -235,9 +237,14 @@ impl Summarizer {
         } else {
             MAX_PART_HEADER
         };
-        let room = max - self.header.len().min(max);
-        self.header.extend_from_slice(&line[..line.len().min(room)]);
-        self.header_cut |= line.len() > room;
+        if self.long.is_none() && self.header.len() + line.len() <= max {
+            self.header.extend_from_slice(line);
+            return;
+        }
+        let long = self
+            .long
+            .get_or_insert_with(|| long::LongHeader::begin(&mut self.header, max));
+        long.push(line, self.mid_line, &mut self.header);
     }
 
     fn consume(&mut self, bytes: &[u8]) {

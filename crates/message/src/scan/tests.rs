@@ -190,15 +190,69 @@ fn a_long_header_keeps_its_common_fields() {
     assert!(!summary.header_covers([&b"X-Filler"[..]].into_iter()));
     assert_eq!(summary.header_length, message.len() as u64 - 6);
 
+    // Of a header that is too long to be held nothing else is lost.
     let message = format!("Subject: s\r\n{}To: t@x\r\n\r\nbody\r\n", filler(4000));
     let summary = summarize(message.as_bytes());
-    assert_eq!(summary.kept(), KeptHeader::Nothing);
-    assert!(!summary.header_covers([&b"To"[..]].into_iter()));
-    assert_eq!(
-        summary.envelope().unwrap().subject.as_deref(),
-        Some(&b"s"[..])
-    );
+    assert_eq!(summary.kept(), KeptHeader::Common);
+    assert_eq!(summary.header, &b"Subject: s\r\nTo: t@x\r\n\r\n"[..]);
+    assert_eq!(summary.header_length, message.len() as u64 - 6);
     assert_eq!(summary.structure().unwrap().octets(), 6);
+}
+
+#[test]
+fn thousands_of_recipients_hide_no_other_field() {
+    let to = |n: usize| {
+        let more = |i| format!(",\r\n recipient-{i:06}@example.org");
+        let more: String = (1..n).map(more).collect();
+        format!("To: recipient-000000@example.org{more}\r\n")
+    };
+    for count in [3_500, 12_000] {
+        let message = format!(
+            "Received: a\r\n{}{}Subject: late\r\nFrom: a@x\r\nX: y\r\nReceived: b\r\n\
+             Message-ID: <1@x>\r\nContent-Type: text/html\r\n\r\nbody\r\n",
+            to(count),
+            to(count).replace("To:", "Cc:"),
+        );
+        let summary = summarize(message.as_bytes());
+        let envelope = summary.envelope().unwrap();
+        assert_eq!(envelope.subject.as_deref(), Some(&b"late"[..]), "{count}");
+        assert_eq!(envelope.message_id.as_deref(), Some(&b"<1@x>"[..]));
+        assert_eq!(envelope.from[0].mailbox.as_deref(), Some(&b"a"[..]));
+        assert!(envelope.to.len() > 1_000, "{}", envelope.to.len());
+        assert_eq!(summary.received_count, 2);
+        assert_eq!(summary.kept(), KeptHeader::Nothing);
+        assert!(summary.structure().unwrap().is("text", "html"));
+        // How it comes makes no difference.
+        for size in [1, 1023, 4096, 300_000] {
+            let mut summarizer = Summarizer::new();
+            message
+                .as_bytes()
+                .chunks(size)
+                .for_each(|c| summarizer.push(c));
+            assert!(summarizer.finish() == summary, "chunks of {size}");
+        }
+    }
+}
+
+#[test]
+fn a_long_line_in_a_long_header_is_cut_alone() {
+    let message = format!(
+        "X: {}\r\nTo: {}\r\nSubject: s\r\n\r\nbody\r\n",
+        "x".repeat(300_000),
+        "a@x,".repeat(50_000)
+    );
+    let summary = summarize(message.as_bytes());
+    let envelope = summary.envelope().unwrap();
+    assert_eq!(envelope.subject.as_deref(), Some(&b"s"[..]));
+    assert!(envelope.to.len() > 100);
+    for size in [1, 1025, 70_000] {
+        let mut summarizer = Summarizer::new();
+        message
+            .as_bytes()
+            .chunks(size)
+            .for_each(|c| summarizer.push(c));
+        assert!(summarizer.finish() == summary, "chunks of {size}");
+    }
 }
 
 #[test]

@@ -14,10 +14,21 @@ const MAX_ENVELOPE: usize = 128 * 1024;
 const MAX_DELIVERED_TO: usize = 100;
 const MAX_DELIVERED_TO_LENGTH: usize = 320;
 
-/// Fills `summary` from the header `block`, which was longer if `is_cut`.
-pub(super) fn fill(summary: &mut Summary, block: &[u8], is_cut: bool, header_length: u64) {
+/// How much of a header its block is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// All of it.
+    Complete,
+    /// All fields that the summary is made from.
+    Wanted,
+    /// Less than that.
+    Cut,
+}
+
+/// Fills `summary` from the header `block`.
+pub(super) fn fill(summary: &mut Summary, block: &[u8], held: Held, header_length: u64) {
     summary.header_length = header_length;
-    keep(summary, block, is_cut);
+    keep(summary, block, held);
     let mut references = None;
     for field in header::fields(block) {
         if field.is("received") {
@@ -45,14 +56,14 @@ pub(super) fn fill(summary: &mut Summary, block: &[u8], is_cut: bool, header_len
     summary.encoded_envelope = envelope.encode_to_vec().into();
 }
 
-fn keep(summary: &mut Summary, block: &[u8], is_cut: bool) {
-    if !is_cut && block.len() <= MAX_KEPT {
+fn keep(summary: &mut Summary, block: &[u8], held: Held) {
+    if held == Held::Complete && block.len() <= MAX_KEPT {
         summary.header = Bytes::copy_from_slice(block);
         summary.set_kept(KeptHeader::Complete);
         return;
     }
     summary.set_kept(KeptHeader::Nothing);
-    if is_cut {
+    if held == Held::Cut {
         return;
     }
     let mut common = Vec::new();
