@@ -81,11 +81,6 @@ impl Account {
             && fits(self.counters.messages, messages, limit.messages)
     }
 
-    /// Whether the account is under its quota, be it by one byte.
-    pub(crate) fn is_under_quota(&self) -> bool {
-        self.has_room(1, 1)
-    }
-
     /// Writes the counters.
     pub(crate) fn save(&self, txn: &mut impl Txn) {
         row::put(txn, key::counters(self.id), &self.counters);

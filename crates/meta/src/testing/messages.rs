@@ -100,7 +100,7 @@ pub(super) async fn deliveries_fail_one_by_one(f: &Fixture) {
     assert!(matches!(f.refused(to(&[])).await, Refusal::Limit(_)));
 }
 
-pub(super) async fn an_overdraft_is_taken_once(f: &Fixture) {
+pub(super) async fn an_overdraft_is_always_taken(f: &Fixture) {
     let bob = f.add_account("bob", quota(30)).await;
     let deliver = async |overdraft| {
         let mut delivery = Fixture::delivery(bob, "INBOX");
@@ -114,11 +114,10 @@ pub(super) async fn an_overdraft_is_taken_once(f: &Fixture) {
     };
     assert_eq!(deliver(false).await, None);
     assert_eq!(deliver(false).await, Some(Refusal::OverQuota));
-    assert_eq!(
-        deliver(true).await,
-        Some(Refusal::OverQuota),
-        "exactly full"
-    );
+    for full in ["exactly full", "overdrawn"] {
+        assert_eq!(deliver(true).await, None, "{full}");
+    }
+    assert_eq!(deliver(false).await, Some(Refusal::OverQuota));
     let ten = f.add_account("ten", quota(10)).await;
     let mut delivery = Fixture::delivery(ten, "INBOX");
     delivery.overdraft = true;

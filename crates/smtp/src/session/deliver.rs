@@ -86,7 +86,7 @@ impl Session<'_> {
     ) -> Result<Verdicts, Reply> {
         let now = self.server.handles.meta.clock().now();
         let received = self.trace(envelope, body.id, now).received();
-        let overdraft = overdrafts(envelope, self.role());
+        let overdraft = untold(envelope, self.role());
         let reverse_path = envelope.mail.reverse_path.as_ref();
         let mut verdicts = Verdicts::with_capacity(envelope.targets.len());
         let mut deliveries = Vec::with_capacity(envelope.targets.len());
@@ -157,9 +157,15 @@ impl Session<'_> {
     fn tell(&mut self, envelope: &Envelope, id: BodyId, size: u64, verdicts: &Verdicts) {
         let role = self.role().as_str();
         let delivered = verdicts.iter().filter(|v| v.is_ok()).count();
-        for (target, verdict) in envelope.targets.iter().zip(verdicts) {
-            if let Err(reply) = verdict {
-                self.log_refusal("delivery", &target.delivered_to, reply);
+        let untold = untold(envelope, self.role());
+        for ((target, verdict), untold) in envelope.targets.iter().zip(verdicts).zip(untold) {
+            let Err(reply) = verdict else { continue };
+            let address = &target.delivered_to;
+            self.log_refusal("delivery", address, reply);
+            // Gone or closed since RCPT, and the one reply is a success.
+            if delivered > 0 && untold {
+                let reason = reply.text();
+                tracing::warn!(%id, address, reason, "an accepted recipient does not get a message");
             }
         }
         if delivered == 0 {
@@ -192,19 +198,19 @@ impl Session<'_> {
     }
 }
 
-/// Which targets get the message even if it alone exceeds their quota: those
-/// whose refusal could not be told, since others get it under the same reply.
-fn overdrafts(envelope: &Envelope, role: Role) -> Vec<bool> {
-    let mut overdraft =
-        vec![envelope.targets.len() > 1 && role != Role::Lmtp; envelope.targets.len()];
+/// Of which targets a refusal could not be told, since others get the message
+/// under the same reply. These get it even beyond their quota, which was asked
+/// at RCPT.
+fn untold(envelope: &Envelope, role: Role) -> Vec<bool> {
+    let mut untold = vec![envelope.targets.len() > 1 && role != Role::Lmtp; envelope.targets.len()];
     for recipient in envelope.recipients.iter().filter(|r| r.targets.len() > 1) {
         for &place in &recipient.targets {
-            if let Some(overdraft) = overdraft.get_mut(place as usize) {
-                *overdraft = true;
+            if let Some(untold) = untold.get_mut(place as usize) {
+                *untold = true;
             }
         }
     }
-    overdraft
+    untold
 }
 
 /// The one reply for several targets: good if any of them got the message.

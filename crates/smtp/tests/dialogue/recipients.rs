@@ -256,6 +256,61 @@ async fn quotas_are_told_at_rcpt_and_at_the_end() {
 }
 
 #[tokio::test]
+async fn who_was_accepted_gets_the_message_though_the_mailbox_filled_up() {
+    let world = World::new().await;
+    let one = QuotaLimit {
+        bytes: None,
+        messages: Some(1),
+    };
+    world.add_account("small@example.test", one).await;
+    world
+        .group(
+            "team@example.test",
+            &["small@example.test", "bob@example.test"],
+            false,
+        )
+        .await;
+    let mut first = world.connect(Role::Mx).await;
+    let both = ["small@example.test", "ann@example.test"];
+    first.open("sue@elsewhere.example", &both).await;
+    let mut second = world.connect(Role::Lmtp).await;
+    second.say("LHLO client.example.org", "250").await;
+    second
+        .envelope("sue@elsewhere.example", &["team@example.test"])
+        .await;
+    let mut alone = world.connect(Role::Mx).await;
+    alone
+        .open("sue@elsewhere.example", &["small@example.test"])
+        .await;
+    // The last place goes to another session.
+    let mut other = world.connect(Role::Mx).await;
+    other
+        .open("sue@elsewhere.example", &["small@example.test"])
+        .await;
+    other.data("Subject: 1\r\n\r\n", "250").await;
+    first.data("Subject: 2\r\n\r\n", "250").await;
+    second.data("Subject: 3\r\n\r\n", "250").await;
+    // This one's sender can be told.
+    alone.data("Subject: 4\r\n\r\n", "552 5.2.2").await;
+    for client in [first, second, alone, other] {
+        client.quit().await;
+    }
+    let inbox = world.inbox("small@example.test").await;
+    let subjects = inbox.iter().map(|mail| mail.body.as_slice());
+    assert!(
+        subjects.eq([
+            &b"Subject: 1\r\n\r\n"[..],
+            b"Subject: 2\r\n\r\n",
+            b"Subject: 3\r\n\r\n"
+        ]),
+        "{inbox:?}"
+    );
+    assert_eq!(world.inbox("ann@example.test").await.len(), 1);
+    assert_eq!(world.inbox("bob@example.test").await.len(), 1);
+    world.check().await;
+}
+
+#[tokio::test]
 async fn closed_accounts_and_internal_domains_refuse() {
     let world = World::new().await;
     world
