@@ -182,7 +182,6 @@ impl Session {
     async fn read_literal(&mut self, length: usize, synchronising: bool) -> Result<(), End> {
         if synchronising {
             self.out.continuation("go ahead");
-            self.flush().await?;
         }
         let mut missing = length;
         while missing > 0 {
@@ -194,6 +193,10 @@ impl Session {
 
     /// Some of the `missing` bytes of a literal.
     pub(crate) async fn read_chunk(&mut self, missing: u64) -> Result<Bytes, End> {
+        if self.input.is_empty() {
+            // What was answered is not held back while the rest comes.
+            self.flush().await?;
+        }
         let max = usize::try_from(missing).unwrap_or(usize::MAX);
         let timeout = self.shared.settings.read_timeout;
         let read = self

@@ -96,7 +96,6 @@ async fn receive(
 ) -> Result<command::AppendMessage, Fail> {
     if coming.synchronising {
         session.out.continuation("go ahead");
-        session.flush().await?;
     }
     let mut intake = Some(session.shared.handles.bodies.intake());
     let mut failed = None;

@@ -392,3 +392,18 @@ async fn a_body_that_is_away_is_told_before_any_literal() {
     std::fs::rename(world.path().join("away"), world.objects()).unwrap();
     world.check().await;
 }
+
+#[tokio::test]
+async fn what_was_answered_is_not_held_back_while_a_literal_comes() {
+    let world = World::new().await;
+    let mut imap = world.login().await;
+    imap.send(b"a NOOP\r\nb APPEND INBOX {20+}\r\nSubj").await;
+    assert_eq!(imap.response().await, "a OK NOOP completed");
+    imap.send(b"ect: x\r\n\r\nbody\r\n\r\nc NOOP\r\nd SELECT {5+}\r\nIN")
+        .await;
+    assert!(imap.response().await.starts_with("b OK "));
+    assert_eq!(imap.response().await, "c OK NOOP completed");
+    imap.send(b"BOX\r\n").await;
+    assert!(imap.until("d").await.last().unwrap().starts_with("OK "));
+    world.check().await;
+}
