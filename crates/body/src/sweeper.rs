@@ -3,7 +3,8 @@
 //!
 //! Nothing younger than the grace period is touched: a reader may still be in a
 //! dead object, and an upload whose command is under way looks like an orphan. The
-//! metadata store refuses objects long before they reach that age.
+//! metadata store refuses objects long before they reach that age. And nothing is
+//! touched in an object store that is not the metadata's own (`ownership.rs`).
 
 use std::sync::Arc;
 
@@ -66,6 +67,9 @@ impl Sweeper {
 
     /// One sweep over everything.
     pub async fn step(&self) -> Result<Swept, Error> {
+        // To metadata that is not theirs all objects are orphans.
+        let verified = self.shared.verify_store().await;
+        verified.map_err(|error| Error::Unavailable(error.to_string()))?;
         let before = self
             .shared
             .meta

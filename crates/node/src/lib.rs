@@ -17,6 +17,7 @@ mod health;
 mod http;
 mod logs;
 mod node;
+mod ownership;
 mod quickstart;
 mod services;
 mod telemetry;

@@ -24,7 +24,7 @@ use crate::dir::{self, DirLock};
 use crate::health::Health;
 use crate::services::Services;
 use crate::settings::{Protocol, Settings};
-use crate::{background, telemetry};
+use crate::{background, ownership, telemetry};
 
 /// How long the metadata may take to become available at the start.
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
@@ -54,6 +54,8 @@ pub struct Node {
     bound: Bound,
     meta: Client,
     raft: Arc<postrider_meta_raft::Node>,
+    /// Set once the object store turns out to be another's.
+    wrong_store: ownership::Wrong,
     certificates: Vec<Tls>,
     drain: Drain,
     sessions: TaskTracker,
@@ -98,7 +100,18 @@ impl Node {
         let bodies = Bodies::new(meta.clone(), blobs.clone(), settings.body.clone());
         let drain = Drain::new();
         let health = Arc::new(Health::new(meta.clone(), blobs, drain.clone()));
-        until_available(&health).await?;
+        let ready = async {
+            until_available(&health).await?;
+            ownership::settle(&bodies, &settings.data_dir).await
+        };
+        let verified = match ready.await {
+            Ok(verified) => verified,
+            Err(error) => {
+                // The first error is the one to tell.
+                let _ = raft.shutdown().await;
+                return Err(error);
+            }
+        };
 
         let services = Services {
             auth: Authenticator::new(meta.clone(), settings.auth.clone()),
@@ -118,6 +131,11 @@ impl Node {
         }
         let stop = CancellationToken::new();
         let background = TaskTracker::new();
+        let wrong_store = ownership::Wrong::default();
+        if !verified {
+            let wrong = wrong_store.clone();
+            background.spawn(ownership::watch(bodies.clone(), wrong, stop.clone()));
+        }
         background.spawn(Packer::new(&bodies).run(stop.clone()));
         background.spawn(Sweeper::new(&bodies).run(stop.clone()));
         background.spawn(background::fold_metrics(stop.clone()));
@@ -132,6 +150,7 @@ impl Node {
             bound,
             meta,
             raft,
+            wrong_store,
             certificates: certificates.all,
             drain,
             sessions: services.sessions,
@@ -151,12 +170,16 @@ impl Node {
         &self.meta
     }
 
-    /// Returns once the metadata store can no longer work, with the reason. The
-    /// process should end then, and be started again.
+    /// Returns once the node can no longer work, with the reason: the metadata
+    /// store failed, or the object store is another's. The process should end
+    /// then, and be started again.
     pub async fn failed(&self) -> String {
         loop {
             if let Some(failure) = self.raft.health().failure {
-                return failure;
+                return format!("the metadata store cannot go on: {failure}");
+            }
+            if let Some(wrong) = self.wrong_store.get() {
+                return wrong.clone();
             }
             tokio::time::sleep(FAILURE_CHECK).await;
         }

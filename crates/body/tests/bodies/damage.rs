@@ -34,7 +34,7 @@ proptest! {
             let world = World::new().await;
             let bodies = stored(&world).await;
             let mut hit = 0;
-            for key in world.faults.keys().await {
+            for key in world.keys().await {
                 let sound = world.faults.bytes(&key).await;
                 let mut broken = sound.clone();
                 broken[at.index(sound.len())] ^= 1 << bit;
@@ -62,7 +62,7 @@ proptest! {
 async fn a_flipped_bit_in_the_middle_is_found() {
     let world = World::new().await;
     let bodies = stored(&world).await;
-    for key in world.faults.keys().await {
+    for key in world.keys().await {
         let mut bytes = world.faults.bytes(&key).await;
         for byte in bytes.iter_mut().skip(1000).step_by(1000) {
             *byte ^= 1;
@@ -84,12 +84,12 @@ async fn a_flipped_bit_in_the_middle_is_found() {
 async fn a_cut_or_missing_object_is_damage_and_no_outage() {
     let world = World::new().await;
     let bodies = stored(&world).await;
-    for key in world.faults.keys().await {
+    for key in world.keys().await {
         let bytes = world.faults.bytes(&key).await;
         world.faults.replace(&key, bytes[..10].to_vec()).await;
     }
     let cut = world.afresh();
-    for key in world.faults.keys().await {
+    for key in world.keys().await {
         world.store.delete(&key).await.unwrap();
     }
     let missing = world.afresh();

@@ -8,6 +8,7 @@ mod faults;
 
 mod damage;
 mod intake;
+mod ownership;
 mod packing;
 mod reading;
 mod support;

@@ -46,7 +46,7 @@ async fn a_thousand_messages_cost_one_put() {
     let packed = packer.step().await.unwrap();
     assert_eq!((packed.bodies, packed.more), (1000, false));
     assert_eq!(world.faults.count("put"), 1);
-    assert_eq!(world.faults.keys().await.len(), 1);
+    assert_eq!(world.keys().await.len(), 1);
     assert_eq!(packer.step().await.unwrap(), Packed::default());
     whole(&world, &all).await;
 }
@@ -92,7 +92,7 @@ async fn a_crash_between_put_and_relocate_loses_nothing_and_is_swept() {
     world.relocate.store(false, Ordering::Relaxed);
     let packer = Packer::new(&world.bodies);
     assert!(matches!(packer.step().await, Err(Error::Unavailable(_))));
-    let orphan = world.faults.keys().await;
+    let orphan = world.keys().await;
     assert_eq!(orphan.len(), 1);
     whole(&world, &all).await;
 
@@ -107,7 +107,7 @@ async fn a_crash_between_put_and_relocate_loses_nothing_and_is_swept() {
     );
     world.pass(HOUR * 2);
     assert_eq!(sweeper.step().await.unwrap().orphans, 1);
-    assert!(!world.faults.keys().await.contains(&orphan[0]));
+    assert!(!world.keys().await.contains(&orphan[0]));
     whole(&world, &all).await;
 }
 
@@ -177,7 +177,7 @@ async fn a_pack_that_is_half_empty_is_rewritten_and_the_old_one_goes() {
     );
     world.pass(HOUR * 2);
     assert_eq!(sweeper.step().await.unwrap().dead, 1);
-    assert!(!world.faults.keys().await.contains(&old));
+    assert!(!world.keys().await.contains(&old));
     assert_eq!(sweeper.step().await.unwrap().dead, 0);
     whole(&world, &all).await;
 

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use postrider_blob::Store;
 use postrider_body::{Bodies, Settings};
-use postrider_meta::command::{Accept, AddAccount, AddDomain, Delivery, Expunge};
+use postrider_meta::command::{Accept, AddAccount, AddDomain, Delivery, Expunge, NameStore};
 use postrider_meta::memory::Memory;
 use postrider_meta::query;
 use postrider_meta::{
@@ -23,6 +23,9 @@ use postrider_types::{
 };
 
 use crate::faults::Faults;
+
+/// The object that says whose the objects are.
+pub const STORE_ID: &str = "store/id";
 
 /// A clock that stands still until it is moved. It starts at the real time, by
 /// which the object store stamps its objects.
@@ -117,6 +120,10 @@ impl World {
         };
         let account = client.run(add).await.unwrap().0.unwrap();
         let bodies = Bodies::new(client.clone(), store.clone(), settings.clone());
+        // Not by a claim: requests are counted.
+        let id = bodies.new_store_id();
+        faults.replace(STORE_ID, id.clone().into_bytes()).await;
+        client.run(NameStore { id }).await.unwrap().0.unwrap();
         Self {
             faults,
             store,
@@ -137,6 +144,21 @@ impl World {
             store(&self.faults),
             self.settings.clone(),
         )
+    }
+
+    /// The keys of all objects with bodies.
+    pub async fn keys(&self) -> Vec<String> {
+        let mut keys = self.faults.keys().await;
+        keys.retain(|key| key != STORE_ID);
+        keys
+    }
+
+    /// The same objects under other, empty metadata.
+    pub fn amnesic(&self) -> Bodies {
+        let random = Arc::new(Counted(AtomicU64::new(1 << 32)));
+        let memory = Memory::new(self.clock.clone());
+        let client = Client::new(memory, self.clock.clone(), random);
+        Bodies::new(client, store(&self.faults), self.settings.clone())
     }
 
     /// Lets time pass.

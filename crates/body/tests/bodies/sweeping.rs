@@ -16,7 +16,7 @@ async fn an_upload_without_its_command_is_removed_after_the_grace_period() {
     let world = World::new().await;
     let (kept, _) = world.deliver(&message(1, 100_000, true)).await;
     world.take(&message(2, 100_000, true)).await.unwrap();
-    assert_eq!(world.faults.keys().await.len(), 2);
+    assert_eq!(world.keys().await.len(), 2);
     let sweeper = Sweeper::new(&world.bodies);
     world.pass(HOUR * 23);
     assert_eq!(sweeper.step().await.unwrap(), Swept::default());
@@ -29,7 +29,7 @@ async fn an_upload_without_its_command_is_removed_after_the_grace_period() {
             orphans: 1
         }
     );
-    assert_eq!(world.faults.keys().await.len(), 2);
+    assert_eq!(world.keys().await.len(), 2);
     let id = young.id;
     world.accept(young).await;
     assert!(drain(&world.bodies, id).await.unwrap() == message(3, 100_000, true));
@@ -54,7 +54,7 @@ async fn a_removed_body_is_removed_after_the_grace_period() {
             orphans: 0
         }
     );
-    assert!(world.faults.keys().await.is_empty());
+    assert!(world.keys().await.is_empty());
     assert_eq!(sweeper.step().await.unwrap(), Swept::default());
     world.consistent().await;
 }
@@ -78,7 +78,7 @@ async fn what_is_not_ours_is_left_alone() {
         Sweeper::new(&world.bodies).step().await.unwrap(),
         Swept::default()
     );
-    assert_eq!(world.faults.keys().await.len(), 3);
+    assert_eq!(world.keys().await.len(), 3);
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn it_sweeps_again_after_an_outage_and_stops_when_told() {
     let stop = CancellationToken::new();
     let job = tokio::spawn(Sweeper::new(&world.bodies).run(stop.clone()));
     let wait = async {
-        while !world.faults.keys().await.is_empty() {
+        while !world.keys().await.is_empty() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };

@@ -76,7 +76,7 @@ pub(super) async fn until_stopped(node: Node) -> anyhow::Result<ExitCode> {
             _ = hang_up.recv() => node.reload_certificates(),
             failure = node.failed() => {
                 // Draining would wait for answers that cannot come.
-                anyhow::bail!("the metadata store cannot go on: {failure}");
+                anyhow::bail!(failure);
             }
         }
     }
