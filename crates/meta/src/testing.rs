@@ -133,6 +133,7 @@ pub async fn suite<B: Backend>(start: impl AsyncFn(Arc<dyn Clock>) -> Arc<B>) {
         messages::pages_hold_every_message_once,
         messages::recent_is_claimed_once,
         bodies::bodies_move_into_packs_and_packs_die,
+        bodies::bodies_move_into_young_objects_only,
         bodies::doubtful_bodies_are_refused,
         bodies::inline_bytes_have_a_budget,
         repeats::old_verdicts_are_trimmed,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use postrider_kv::{self as kv, Txn};
-use postrider_types::BodyId;
+use postrider_types::{BodyId, Millis};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Context, Refusal};
@@ -15,8 +15,10 @@ use crate::{key, limit, row};
 /// Tells that bodies now lie in an object, and frees their old place.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Relocate {
-    /// The new object's key; the object is durable. A second command may add
-    /// bodies to it as long as it is not dead.
+    /// The new object's key; the object is durable. It ends with an id that was
+    /// made before the upload began, in 32 hexadecimal digits: refused with
+    /// [`Refusal::BodyExpired`] where that is too long ago, as the object may have
+    /// been swept. A second command may add bodies to it as long as it is not dead.
     pub key: String,
     /// Its length in bytes.
     pub length: u64,
@@ -59,7 +61,9 @@ pub(super) async fn apply<T: Txn>(
         .into());
     }
     // The same bound as for uploads: an object that nobody knows is swept later.
-    if cx.now.since(cx.id.made_at()) > limit::UPLOAD_AGE {
+    // The sweep goes by the key; the command may be much younger than that.
+    let expired = |made: Millis| cx.now.since(made) > limit::UPLOAD_AGE;
+    if expired(cx.id.made_at()) || begun(&command.key).is_none_or(expired) {
         return Err(Refusal::BodyExpired.into());
     }
     let before = row::get::<row::Object>(txn, &key::object(&command.key)).await?;
@@ -84,6 +88,14 @@ pub(super) async fn apply<T: Txn>(
         body::free_in_object(txn, &old, freed, cx.now).await?;
     }
     Ok(Relocated { moved })
+}
+
+/// When the upload of an object began: what the id at its key's end tells.
+fn begun(key: &str) -> Option<Millis> {
+    let (_, id) = key.rsplit_once('/')?;
+    let digits = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = u128::from_str_radix(id, 16).ok().filter(|_| digits)?;
+    Some(BodyId::from_bytes(id.to_be_bytes()).made_at())
 }
 
 async fn move_bodies<T: Txn>(

@@ -89,56 +89,72 @@ async fn remove(f: &Fixture, uids: crate::UidRanges) {
 }
 
 pub(super) async fn bodies_move_into_packs_and_packs_die(f: &Fixture) {
+    let [p1, p2, p3, p4] = &[(); 4].map(|()| f.pack_key());
     f.fill_inbox(5).await;
     let bodies = inline(f).await;
     assert_eq!(bodies.len(), 5);
     assert_eq!(bodies[0].inline.as_deref(), Some(&b"message 0"[..]));
     remove(f, some(&[5])).await;
-    assert_eq!(f.run(pack("p/1", &bodies)).await.moved, 4);
+    assert_eq!(f.run(pack(p1, &bodies)).await.moved, 4);
     assert_eq!(
-        f.run(pack("p/2", &bodies)).await.moved,
+        f.run(pack(p2, &bodies)).await.moved,
         0,
         "they are not there any more"
     );
     assert_eq!(f.inline_usage().await, 0);
     assert!(inline(f).await.is_empty());
-    let packed = contents(f, "p/1").await;
+    let packed = contents(f, p1).await;
     let place = |offset| Place::Object {
-        key: "p/1".into(),
+        key: p1.clone(),
         offset,
         length: 10,
     };
     assert_eq!((packed.len(), &packed[3].place), (4, &place(30)));
-    let keys = ["p/1", "p/2", "p/3"].map(String::from).to_vec();
+    let keys = [p1, p2, p3].map(String::clone).to_vec();
     assert_eq!(f.ask(q::KnownObjects { keys }).await, [true, true, false]);
 
     // Under half: rewritten into another, then dead, then forgotten.
     assert!(half_empty(f).await.is_empty());
     remove(f, some(&[1, 2])).await;
-    assert_eq!(half_empty(f).await, ["p/1"]);
+    assert_eq!(half_empty(f).await, [p1.as_str()]);
     let forget = |key: &str| c::ForgetObject { key: key.into() };
-    assert!(matches!(f.refused(forget("p/1")).await, Refusal::InUse(_)));
-    let left = contents(f, "p/1").await;
-    assert_eq!(f.run(pack("p/4", &left)).await.moved, 2);
+    assert!(matches!(f.refused(forget(p1)).await, Refusal::InUse(_)));
+    let left = contents(f, p1).await;
+    assert_eq!(f.run(pack(p4, &left)).await.moved, 2);
     assert!(half_empty(f).await.is_empty());
     assert!(dead(f).await.is_empty(), "not before this moment");
     f.clock.advance(Duration::from_secs(1));
     let keys: Vec<String> = dead(f).await.into_iter().map(|object| object.key).collect();
-    assert_eq!(keys, ["p/1", "p/2"]);
+    assert_eq!(keys, [p1.as_str(), p2]);
     f.check("rewriting a pack").await;
-    for key in ["p/1", "p/2", "p/2", "unknown"] {
+    for key in [p1, p2, p2, "unknown"] {
         f.run(forget(key)).await;
     }
     assert!(dead(f).await.is_empty());
     remove(f, all()).await;
     f.clock.advance(Duration::from_secs(1));
-    assert_eq!(dead(f).await[0].key, "p/4");
+    assert_eq!(dead(f).await[0].key, *p4);
     // A dead object is about to be removed: nothing moves into it.
     f.fill_inbox(1).await;
     let again = inline(f).await;
-    let mut late = pack("p/4", &again);
+    let mut late = pack(p4, &again);
     late.length = 20;
     assert!(matches!(f.refused(late).await, Refusal::Invalid(_)));
+}
+
+pub(super) async fn bodies_move_into_young_objects_only(f: &Fixture) {
+    f.fill_inbox(1).await;
+    let bodies = inline(f).await;
+    let fresh = f.pack_key();
+    // The packer slept after it had put the object; the command is new.
+    f.clock.advance(Duration::from_secs(2 * 24 * 3600));
+    let (digits, id) = fresh.split_at(fresh.len() - 32);
+    for key in [&fresh, id, "p/1", &format!("{digits}+{}", &id[1..]), "ünn"] {
+        let refusal = f.refused(pack(key, &bodies)).await;
+        assert_eq!(refusal, Refusal::BodyExpired, "{key}");
+    }
+    assert_eq!(inline(f).await, bodies);
+    assert_eq!(f.run(pack(&f.pack_key(), &bodies)).await.moved, 1);
 }
 
 pub(super) async fn doubtful_bodies_are_refused(f: &Fixture) {

@@ -112,6 +112,11 @@ impl Fixture {
         }
     }
 
+    /// The key of an object whose upload begins now.
+    pub(super) fn pack_key(&self) -> String {
+        format!("pack/{}", BodyId::new(self.clock.now(), &*self.random))
+    }
+
     pub(super) fn delivery(account: AccountId, mailbox: &str) -> c::Delivery {
         c::Delivery {
             account,

@@ -70,7 +70,7 @@ pub(super) async fn any_sequence_of_commands_keeps_the_store_whole<B: Backend>(
         let fixture = Fixture::new(start(clock.clone()).await, clock).await;
         let mut seen = BTreeMap::new();
         for (n, step) in steps.iter().enumerate() {
-            apply(&fixture, n, step).await;
+            apply(&fixture, step).await;
             fixture.check(&format!("step {n} of {steps:?}")).await;
             ascends(&fixture, &mut seen).await;
         }
@@ -90,7 +90,7 @@ async fn ascends(f: &Fixture, seen: &mut BTreeMap<MailboxId, (u32, u64)>) {
 }
 
 /// Refusals are as good as successes here: only what is left behind counts.
-async fn apply(f: &Fixture, n: usize, step: &Step) {
+async fn apply(f: &Fixture, step: &Step) {
     let account = f.ann;
     let id = async |name: usize| f.find(NAMES[name]).await.map(|mailbox| mailbox.id);
     let name = |name: usize| NAMES[name].to_owned();
@@ -196,7 +196,7 @@ async fn apply(f: &Fixture, n: usize, step: &Step) {
                 limit,
                 max_bytes: 1000,
             });
-            relocate(f, n, page.await.items).await;
+            relocate(f, page.await.items).await;
         }
         Step::Repack => {
             let page = f
@@ -212,7 +212,7 @@ async fn apply(f: &Fixture, n: usize, step: &Step) {
                     after: None,
                     limit: 100,
                 });
-                relocate(f, n, page.await.items).await;
+                relocate(f, page.await.items).await;
             }
         }
         Step::Purge(limit) => {
@@ -242,7 +242,7 @@ async fn apply(f: &Fixture, n: usize, step: &Step) {
     }
 }
 
-async fn relocate(f: &Fixture, n: usize, bodies: Vec<crate::BodyView>) {
+async fn relocate(f: &Fixture, bodies: Vec<crate::BodyView>) {
     let mut length = 0;
     let mut moves = Vec::new();
     for body in bodies {
@@ -254,6 +254,6 @@ async fn relocate(f: &Fixture, n: usize, bodies: Vec<crate::BodyView>) {
         });
         length += body.size;
     }
-    let key = format!("pack/{n}");
+    let key = f.pack_key();
     let _ = f.try_run(c::Relocate { key, length, moves }).await;
 }
