@@ -42,6 +42,9 @@ const BYTES: usize = 4 * 1024 * 1024;
 /// Rows are read in pieces of this many, so that an answer that ends early has
 /// not read far ahead.
 const PIECE: usize = 500;
+/// Summaries are read so many at a time: a sender chooses how long one is, up
+/// to some 400 KiB.
+const SUMMARIES: usize = 16;
 /// An answer ends when it has looked at this many rows.
 const LOOKED_AT: usize = 50_000;
 /// What a message occupies beside its bytes.
@@ -65,18 +68,18 @@ pub(super) async fn answer<R: Read>(read: &R, query: Messages) -> kv::Result<Mes
         let last = found.last().map(|(uid, _)| *uid);
         let changed = |row: &row::Message| row.mod_seq > query.changed_since.0;
         let found: Vec<_> = found.into_iter().filter(|(_, row)| changed(row)).collect();
-        let summaries = match query.detail {
-            Detail::Summary => summaries(read, &found).await?,
-            _ => Vec::new(),
-        };
-        let mut summaries = summaries.into_iter();
-        for (uid, row) in found {
-            let summary = summaries.next().flatten().unwrap_or_default();
+        let mut summaries = Vec::new().into_iter();
+        for (place, (uid, row)) in found.iter().enumerate() {
             if bytes >= BYTES {
-                page.next = Some(uid);
+                page.next = Some(*uid);
                 return Ok(page);
             }
-            let message = view(uid, row, summary, query.detail)?;
+            if query.detail == Detail::Summary && place % SUMMARIES == 0 {
+                let end = found.len().min(place + SUMMARIES);
+                summaries = self::summaries(read, &found[place..end]).await?.into_iter();
+            }
+            let summary = summaries.next().flatten().unwrap_or_default();
+            let message = view(*uid, row, summary, query.detail)?;
             bytes += OVERHEAD + message.prefix.len() + message.summary.len();
             page.messages.push(message);
         }
@@ -123,7 +126,7 @@ async fn summaries<R: Read>(
 /// A message's row as queries show it.
 pub(super) fn view(
     uid: Uid,
-    row: row::Message,
+    row: &row::Message,
     summary: Bytes,
     detail: Detail,
 ) -> kv::Result<MessageView> {
@@ -143,7 +146,7 @@ pub(super) fn view(
         message.zone = i16::try_from(row.zone).unwrap_or(0);
         message.size = row.size;
         message.body = row.body_id()?;
-        message.prefix = row.prefix;
+        message.prefix = row.prefix.clone();
     }
     Ok(message)
 }
@@ -158,6 +161,9 @@ pub(super) async fn flags_of<R: Read>(
     let found = uids::existing(read, account, mailbox, uids).await?;
     found
         .into_iter()
-        .map(|(uid, row)| view(uid, row, Bytes::new(), Detail::Flags))
+        .map(|(uid, row)| view(uid, &row, Bytes::new(), Detail::Flags))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;
