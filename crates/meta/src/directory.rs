@@ -151,6 +151,13 @@ pub(crate) fn closed(account: &row::Account, now: Millis) -> bool {
     account.state() == AccountState::Removing || account.expired(now)
 }
 
+/// Whether the account's sessions may go on: it exists and nobody has suspended
+/// or removed it since they began.
+pub(crate) async fn in_use(read: &impl Read, id: AccountId) -> kv::Result<bool> {
+    let account = row::get::<row::Account>(read, &key::account(id)).await?;
+    Ok(account.is_some_and(|account| account.state() == AccountState::Active))
+}
+
 /// The range of a page over all keys with `prefix`: one more than `limit`, so
 /// that [`finish`] can tell whether there is another page.
 pub(crate) fn page(prefix: &[u8], after: Option<&Cursor>, limit: u32, most: u32) -> Range {

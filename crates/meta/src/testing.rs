@@ -100,6 +100,7 @@ pub async fn suite<B: Backend>(start: impl AsyncFn(Arc<dyn Clock>) -> Arc<B>) {
         accounts::new_accounts_get_the_default_mailboxes,
         accounts::an_account_sends_as_what_leads_to_it,
         accounts::only_accounts_log_in,
+        accounts::a_suspended_account_goes_on_with_nothing,
         lists::aliases_come_change_and_go,
         lists::bad_aliases_are_refused,
         lists::groups_come_change_and_go,

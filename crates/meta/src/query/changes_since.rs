@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::messages;
 use crate::mailbox::Mailbox;
 use crate::view::MessageView;
-use crate::{key, row};
+use crate::{directory, key, row};
 
 /// What happened in a mailbox after a moment: from the change log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub struct ChangesSince {
 /// A page of changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangePage {
-    /// The mailbox is gone.
+    /// The mailbox is gone, or its account is suspended or removed.
     pub gone: bool,
     /// The log no longer reaches back to `since`: read the mailbox anew.
     pub truncated: bool,
@@ -52,7 +52,10 @@ enum Entry {
 }
 
 pub(super) async fn answer<R: Read>(read: &R, query: ChangesSince) -> kv::Result<ChangePage> {
-    let found = Mailbox::by_id(read, query.account, query.mailbox).await?;
+    let found = match directory::in_use(read, query.account).await? {
+        true => Mailbox::by_id(read, query.account, query.mailbox).await?,
+        false => None,
+    };
     let mut page = ChangePage {
         gone: found.is_none(),
         truncated: false,

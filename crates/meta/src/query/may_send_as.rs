@@ -1,7 +1,7 @@
 //! Whether an account may use a sender address.
 
 use postrider_kv::{self as kv, Range, Read};
-use postrider_types::{AccountId, Address};
+use postrider_types::{AccountId, Address, Millis};
 use serde::{Deserialize, Serialize};
 
 use crate::directory::{self, MAX_GROUP_MEMBERS};
@@ -11,19 +11,27 @@ use crate::{key, row};
 
 /// Whether an account may use `sender` as its sender: its own address (with any
 /// plus detail), or an alias or group of which a target, without its plus
-/// detail, is the account's address. Never for an account that is being removed.
+/// detail, is the account's address. Never for an account that is closed, even if
+/// its session began before.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MaySendAs {
     /// The account.
     pub account: AccountId,
     /// The sender's address.
     pub sender: Address,
+    /// The moment, for expiry dates.
+    pub now: Millis,
 }
 
 pub(super) async fn answer<R: Read>(read: &R, query: MaySendAs) -> kv::Result<bool> {
-    let MaySendAs { account, sender } = query;
+    let MaySendAs {
+        account,
+        sender,
+        now,
+    } = query;
     let own = row::get::<row::Account>(read, &key::account(account)).await?;
-    let Some(own) = own.filter(|own| own.state() != AccountState::Removing) else {
+    let Some(own) = own.filter(|own| own.state() == AccountState::Active && !own.expired(now))
+    else {
         return Ok(false);
     };
     let own = directory::stored_address(&own.address)?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postrider_types::{AccountId, Clock, Millis};
+use postrider_types::{AccountId, Clock, Millis, ModSeq};
 
 use super::{Fixture, add_account, add_domain, address, set_alias, set_group};
 use crate::command::{self as c, Change};
@@ -247,7 +247,13 @@ pub(super) async fn new_accounts_get_the_default_mailboxes(f: &Fixture) {
 
 async fn may_send_as(f: &Fixture, account: AccountId, sender: &str) -> bool {
     let sender = address(sender);
-    f.ask(q::MaySendAs { account, sender }).await
+    let now = f.clock.now();
+    f.ask(q::MaySendAs {
+        account,
+        sender,
+        now,
+    })
+    .await
 }
 
 pub(super) async fn an_account_sends_as_what_leads_to_it(f: &Fixture) {
@@ -296,4 +302,38 @@ pub(super) async fn only_accounts_log_in(f: &Fixture) {
     for none in ["alias", "ann+x", "none"] {
         assert_eq!(login(f, &format!("{none}@example.test")).await, None);
     }
+}
+
+pub(super) async fn a_suspended_account_goes_on_with_nothing(f: &Fixture) {
+    let set = |state, expires| c::SetAccount {
+        address: Fixture::address("ann"),
+        verifier: Change::Keep,
+        quota: Change::Keep,
+        expires: Change::Set(expires),
+        state: Change::Set(state),
+    };
+    let inbox = async || {
+        let name = "INBOX".to_owned();
+        f.ask(q::MailboxByName {
+            account: f.ann,
+            name,
+        })
+        .await
+    };
+    let mailbox = inbox().await.expect("there").id;
+    let changes = q::ChangesSince {
+        account: f.ann,
+        mailbox,
+        since: ModSeq(0),
+        limit: 10,
+    };
+    f.run(set(AccountState::Suspended, None)).await;
+    assert!(!may_send_as(f, f.ann, "ann@example.test").await);
+    assert_eq!(inbox().await, None);
+    assert!(f.ask(changes.clone()).await.gone);
+    f.run(set(AccountState::Active, Some(f.clock.now()))).await;
+    assert!(!may_send_as(f, f.ann, "ann@example.test").await);
+    f.run(set(AccountState::Active, None)).await;
+    assert!(may_send_as(f, f.ann, "ann@example.test").await);
+    assert!(!f.ask(changes).await.gone);
 }

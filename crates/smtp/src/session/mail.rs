@@ -93,6 +93,7 @@ impl Session<'_> {
         let question = query::MaySendAs {
             account: login.account,
             sender,
+            now: self.server.handles.meta.clock().now(),
         };
         match self.server.handles.meta.ask(question, ReadAt::Latest).await {
             Ok((true, _)) => None,
