@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -54,6 +54,22 @@ pub(crate) fn make(dir: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make the folder {}", dir.display()))
 }
 
+/// Makes a folder for mail, which only its owner may enter. One that is there
+/// already is left as it is: if others may enter it, the log says so.
+pub(crate) fn make_private(dir: &Path) -> anyhow::Result<()> {
+    make(dir)?;
+    let found = fs::metadata(dir).with_context(|| format!("cannot look at {}", dir.display()))?;
+    let mode = found.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        tracing::warn!(
+            folder = %dir.display(),
+            mode = format!("{mode:o}"),
+            "other users of this machine may enter a folder with mail: chmod 700 it"
+        );
+    }
+    Ok(())
+}
+
 /// The administration token in `file`; a fresh one is made where there is none.
 pub(crate) fn token(file: &Path) -> anyhow::Result<String> {
     match fs::read_to_string(file) {
@@ -94,7 +110,6 @@ pub(crate) fn replace(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_folder_belongs_to_one_process() {

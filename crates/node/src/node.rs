@@ -78,6 +78,15 @@ impl Node {
     /// Starts a node and returns once it serves. What fails cheaply (the
     /// folder's lock, certificates, ports) is tried before the store is opened.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
+        Self::start_after(settings, async |_: &Client| Ok(())).await
+    }
+
+    /// The same, but does `first` with the metadata before anybody is served: a
+    /// client that comes early shall not be told that nobody is here.
+    pub async fn start_after(
+        settings: Settings,
+        first: impl AsyncFnOnce(&Client) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
         telemetry::recorder();
         let lock = dir::lock(&settings.data_dir)?;
         let token: Arc<str> = dir::token(&settings.token_file())?.into();
@@ -89,6 +98,11 @@ impl Node {
             listeners: addresses(&settings, &listeners),
         };
 
+        // By the stores themselves they would be made as the umask says.
+        dir::make_private(&settings.metadata().dir)?;
+        if let Some(folder) = &settings.blob.folder {
+            dir::make_private(folder)?;
+        }
         let blobs = Store::open(&settings.blob)?;
         // Alone: there is nobody to talk to yet, so there are no certificates for it.
         let channels = Channels::new(postrider_rpc::Tls::Off, Timeouts::default());
@@ -102,7 +116,9 @@ impl Node {
         let health = Arc::new(Health::new(meta.clone(), blobs, drain.clone()));
         let ready = async {
             until_available(&health).await?;
-            ownership::settle(&bodies, &settings.data_dir).await
+            let verified = ownership::settle(&bodies, &settings.data_dir).await?;
+            first(&meta).await?;
+            anyhow::Ok(verified)
         };
         let verified = match ready.await {
             Ok(verified) => verified,

@@ -132,3 +132,26 @@ fn write(file: &Path, text: &str) {
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(file, text).unwrap();
 }
+
+#[tokio::test]
+async fn nobody_else_may_enter_the_folders_with_mail() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let dir = tempfile::tempdir().unwrap();
+    // As a container's volume: it is there already, and open to all.
+    let data = dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::set_permissions(&data, PermissionsExt::from_mode(0o755)).unwrap();
+    let mut settings = settings(&dir);
+    let elsewhere = dir.path().join("elsewhere/bodies");
+    settings.blob.folder = Some(elsewhere.clone());
+    starts(settings).await;
+    for folder in [data.join("meta"), elsewhere] {
+        assert_eq!(mode(&folder), 0o700, "{}", folder.display());
+    }
+    for entry in std::fs::read_dir(&data).unwrap() {
+        let path = entry.unwrap().path();
+        let public = path.ends_with("cert.pem") || path.ends_with("admin.url");
+        assert!(public || mode(&path) & 0o077 == 0, "{}", path.display());
+    }
+}

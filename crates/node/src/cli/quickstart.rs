@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use postrider_meta::Client;
 
 use super::output::{self, Output};
 use super::serve;
@@ -41,16 +42,23 @@ impl Quickstart {
         let offset = (!self.free_ports).then_some(self.port_offset);
         let settings = quickstart_settings(&dir, offset)?;
         logs::start(&settings.log)?;
-        let node = Node::start(settings).await.map_err(|error| {
+        let mut fresh = false;
+        let first = async |meta: &Client| {
+            fresh = seed(meta, &dir).await?;
+            anyhow::Ok(())
+        };
+        let node = Node::start_after(settings, first).await.map_err(|error| {
             let taken = error.downcast_ref::<postrider_net::Error>();
             if !matches!(taken, Some(postrider_net::Error::Bind { .. })) {
                 return error;
             }
             let error = output::describe(&error);
-            let other = "postrider quickstart --port-offset 10000 --dir ANOTHER_FOLDER";
+            let other = self.port_offset.saturating_add(10_000);
+            let other = format!(
+                "postrider quickstart --port-offset {other} --dir ANOTHER_FOLDER, or --free-ports"
+            );
             anyhow::anyhow!("{error}.\nTo run beside it: {other}")
         })?;
-        let fresh = seed(node.meta(), &dir).await?;
         if let Some(file) = &self.ready_file {
             serve::write_ready(&node, file)?;
         }

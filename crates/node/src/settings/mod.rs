@@ -142,6 +142,12 @@ impl Settings {
             problems.extend(listener.problem(self.tls.is_some()));
         }
         let metadata = self.meta.check().map_err(|e| format!("meta: {e}"));
+        let mut taken = std::collections::HashSet::new();
+        for address in self.listener.iter().flat_map(|listener| &listener.listen) {
+            if address.port() != 0 && !taken.insert(address) {
+                problems.push(format!("two listeners share {address}: give each its own"));
+            }
+        }
         let owners = [
             self.smtp.check(),
             self.pop3.check(),
