@@ -16,9 +16,11 @@ mod envelope;
 mod mime;
 mod part;
 mod scan;
+mod selector;
 mod summary;
 
 pub use envelope::{Address, Envelope};
 pub use part::{Disposition, Param, Part};
 pub use scan::{MAX_DEPTH, MAX_HEADER, MAX_PART_HEADER, MAX_PARTS, Summarizer};
+pub use selector::FieldSelector;
 pub use summary::{Error, KeptHeader, SentDate, Summary, Thread};

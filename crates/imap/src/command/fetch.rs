@@ -13,8 +13,10 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::{End, Fail, Reply};
-use crate::fetch::content::{self, Content, content, cut};
-use crate::fetch::{Batch, Body, EnvelopeShape, Message, PartShape, Plan, Settings, Source};
+use crate::fetch::content::{self, Content, clamp, content, cut, slice};
+use crate::fetch::{
+    Batch, Body, EnvelopeShape, LongFields, Message, PartShape, Plan, Settings, Source,
+};
 use crate::output::Output;
 use crate::selected::{Selected, ranges};
 use crate::session::Session;
@@ -232,7 +234,22 @@ async fn write_bytes(
     match content(item, message) {
         Content::Nothing => out.fetch_nil(item),
         Content::Fields(source, names, not) => {
-            let block = header_block(index, &Content::Fields(source, names, not), message);
+            let wanted = Content::Fields(source, names, not);
+            if let Some(header) = content::needed_body(&wanted, message)
+                && header.end - header.start > content::MAX_HEADER
+            {
+                let first = header_block(index, &wanted, message).unwrap_or_default();
+                let fields = LongFields {
+                    item,
+                    source,
+                    names,
+                    not,
+                    header,
+                    first,
+                };
+                return fields.tell(out, message).await;
+            }
+            let block = header_block(index, &wanted, message);
             scratch.clear();
             content::select_fields(source, names, not, message, block.as_ref(), scratch);
             let partial = match item {
@@ -339,14 +356,4 @@ async fn stream(
     }
     out.pass(&piece).await?;
     Ok(())
-}
-
-/// The bytes of `range`, cut at the end.
-fn slice<'a>(bytes: &'a [u8], range: &Range<u64>) -> &'a [u8] {
-    bytes.get(clamp(range, bytes.len())).unwrap_or_default()
-}
-
-fn clamp(range: &Range<u64>, length: usize) -> Range<usize> {
-    let cut = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(length);
-    cut(range.start)..cut(range.end).max(cut(range.start))
 }

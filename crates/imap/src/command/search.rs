@@ -4,13 +4,16 @@
 
 use std::collections::BTreeMap;
 
-use postrider_message::{Part, Summary};
+use bytes::Bytes;
+use postrider_body::{Error, Reader};
+use postrider_message::{FieldSelector, Part, Summary};
 use postrider_meta::{Detail, MessageView, UidRanges, query};
 use postrider_proto::imap::response::ExtendedSearch;
 use postrider_proto::imap::{Search, SearchReturn, Tag};
 use postrider_types::{ModSeq, Uid};
 
 use crate::error::{Fail, Reply};
+use crate::fetch::Pieces;
 use crate::fetch::content::MAX_HEADER;
 use crate::search::{Kind, Known, Program, scan};
 use crate::selected::ranges;
@@ -229,8 +232,7 @@ async fn look_at_bodies(
         let header = if summary.header_complete() {
             None
         } else {
-            let length = summary.header_length.min(MAX_HEADER);
-            Some(reader.read(0..length).await?)
+            Some(read_header(&reader, summary.header_length, &program.fields).await?)
         };
         let texts = if program.texts.is_empty() {
             None
@@ -253,6 +255,32 @@ async fn look_at_bodies(
         tokio::task::yield_now().await;
     }
     Ok(())
+}
+
+/// Reads a header of `length` bytes; of one that is too long to be held its start,
+/// and behind it the `fields` from wherever they are, as far as they may be held.
+async fn read_header(reader: &Reader, length: u64, fields: &[String]) -> Result<Bytes, Error> {
+    let start = reader.read(0..length.min(MAX_HEADER)).await?;
+    if length <= MAX_HEADER || fields.is_empty() {
+        return Ok(start);
+    }
+    let mut held = Vec::from(start);
+    // The start may end within a line; an empty line would end the header.
+    if held.last().is_some_and(|b| *b != b'\n') {
+        held.extend_from_slice(b"\r\n");
+    }
+    let most = held.len().saturating_mul(2);
+    let mut hold = |bytes: &[u8]| {
+        let room = most.saturating_sub(held.len()).min(bytes.len());
+        held.extend_from_slice(bytes.get(..room).unwrap_or_default());
+    };
+    let mut selector = FieldSelector::new(fields, false);
+    let mut pieces = Pieces::new(reader, 0..length, Bytes::new());
+    while let Some(piece) = pieces.next().await? {
+        selector.push(&piece, &mut hold);
+    }
+    selector.finish(&mut hold);
+    Ok(held.into())
 }
 
 fn tell(session: &mut Session, search: &Search, program: &Program, tag: &Tag, found: &Found) {

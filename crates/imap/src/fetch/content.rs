@@ -12,8 +12,8 @@ use postrider_proto::imap::{FetchItem, Partial, Section, SectionText};
 
 use super::source::Message;
 
-/// The longest header that is read for a selection of fields that the summary
-/// does not keep; fields beyond are not seen.
+/// The longest header that is held for a selection of fields that the summary
+/// does not keep; a longer one is streamed.
 pub(crate) const MAX_HEADER: u64 = postrider_message::MAX_HEADER as u64;
 
 /// What an item names.
@@ -135,12 +135,9 @@ pub(crate) fn needed_body(content: &Content<'_>, message: &Message) -> Option<Ra
                 }
             });
             let length = summary.map_or(0, |s| s.header_length);
-            (!covers).then(|| 0..length.min(MAX_HEADER))
+            (!covers).then_some(0..length)
         }
-        Content::Fields(FieldSource::Part(start, end), ..) => {
-            let end = (*end).min(start.saturating_add(MAX_HEADER));
-            (end > *start).then_some(*start..end)
-        }
+        Content::Fields(FieldSource::Part(start, end), ..) => (end > start).then_some(*start..*end),
     }
 }
 
@@ -163,15 +160,37 @@ pub(crate) fn select_fields(
     block: Option<&Bytes>,
     out: &mut Vec<u8>,
 ) {
-    if source == FieldSource::Message && !message.view.prefix.is_empty() {
-        header::select(&message.view.prefix, names, not, out);
-        // The empty line comes once, at the end.
-        out.truncate(out.len().saturating_sub(2));
-    }
+    select_prefix(source, names, not, message, out);
     let kept = message.summary.as_ref().map(|s| &s.header);
     let block = match source {
         FieldSource::Message => block.or(kept),
         FieldSource::Part(..) => block,
     };
     header::select(block.map_or(&[][..], |b| b), names, not, out);
+}
+
+/// Appends the selected fields of the message's prefix, without the empty line,
+/// which comes once, at the end.
+pub(crate) fn select_prefix(
+    source: FieldSource,
+    names: &[String],
+    not: bool,
+    message: &Message,
+    out: &mut Vec<u8>,
+) {
+    if source == FieldSource::Message && !message.view.prefix.is_empty() {
+        header::select(&message.view.prefix, names, not, out);
+        out.truncate(out.len().saturating_sub(2));
+    }
+}
+
+/// The bytes of `range`, cut at the end.
+pub(crate) fn slice<'a>(bytes: &'a [u8], range: &Range<u64>) -> &'a [u8] {
+    bytes.get(clamp(range, bytes.len())).unwrap_or_default()
+}
+
+/// `range` within `length`.
+pub(crate) fn clamp(range: &Range<u64>, length: usize) -> Range<usize> {
+    let cut = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(length);
+    cut(range.start)..cut(range.end).max(cut(range.start))
 }

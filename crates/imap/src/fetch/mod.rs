@@ -3,9 +3,11 @@
 //! bytes of a section ([`content`]).
 
 pub(crate) mod content;
+mod fields;
 mod shape;
 mod source;
 
+pub(crate) use fields::{LongFields, Pieces};
 pub(crate) use shape::{EnvelopeShape, PartShape};
 pub(crate) use source::{Batch, Body, Message, PIECE, Settings, Source};
 

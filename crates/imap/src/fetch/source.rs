@@ -13,7 +13,7 @@ use postrider_meta::{Client, Detail, MessageView, ReadAt, Token, UidRanges, quer
 use postrider_types::{AccountId, BodyId, MailboxId};
 
 use super::Plan;
-use super::content::{self, Content};
+use super::content::{self, Content, MAX_HEADER};
 use crate::error::Fail;
 
 /// Bodies up to this size are read whole.
@@ -175,11 +175,12 @@ impl Source {
         Ok(())
     }
 
-    /// The bytes of the body that an item needs.
+    /// The bytes of the body that an item needs, and how many of them are read
+    /// before the item is told.
     fn needed(
         &self,
         message: &Message,
-    ) -> impl Iterator<Item = (usize, std::ops::Range<u64>, bool)> {
+    ) -> impl Iterator<Item = (usize, std::ops::Range<u64>, u64)> {
         let items = self.from.plan.items.iter().enumerate();
         items.filter_map(|(index, item)| {
             if !super::tells_bytes(item) {
@@ -187,18 +188,16 @@ impl Source {
             }
             let content = content::content(item, message);
             let range = content::needed_body(&content, message)?;
-            Some((index, range, matches!(content, Content::Fields(..))))
+            let length = range.end - range.start;
+            let whole = matches!(content, Content::Fields(..)) && length <= MAX_HEADER;
+            Some((index, range, if whole { length } else { length.min(PIECE) }))
         })
     }
 
     /// About how many bytes the message's body will hold in memory.
     fn weight(&self, message: &Message) -> u64 {
         let size = message.body_size();
-        let pieces = self.needed(message).map(|(_, range, fields)| {
-            let length = range.end - range.start;
-            if fields { length } else { length.min(PIECE) }
-        });
-        let pieces: u64 = pieces.sum();
+        let pieces: u64 = self.needed(message).map(|(_, _, first)| first).sum();
         if pieces > 0 && size <= SMALL {
             size
         } else {
@@ -288,12 +287,8 @@ impl Source {
         let mut first: Vec<(usize, Bytes)> = Vec::new();
         let mut read = HashMap::new();
         let needed: Vec<_> = self.needed(&message).collect();
-        for (index, range, fields) in needed {
-            let end = if fields {
-                range.end
-            } else {
-                range.end.min(range.start.saturating_add(PIECE))
-            };
+        for (index, range, length) in needed {
+            let end = range.start.saturating_add(length);
             // A hundred items may want the same header.
             let piece = match read.entry((range.start, end)) {
                 Entry::Occupied(known) => Bytes::clone(known.get()),

@@ -29,6 +29,8 @@ pub(crate) struct Program {
     root: Node,
     /// What is looked for in bodies; `Node::Body` and `Node::Text` name them.
     pub(crate) texts: Vec<Needle>,
+    /// The header fields that are asked for, in lower case, each once.
+    pub(crate) fields: Vec<String>,
     /// The key asks for MODSEQ: so does the answer (RFC 7162 §3.1.5).
     pub(crate) mod_seq: bool,
 }
@@ -67,7 +69,8 @@ pub(crate) struct Known<'a> {
     /// The whole row.
     pub(crate) row: Option<&'a MessageView>,
     pub(crate) summary: Option<&'a Summary>,
-    /// The body's header, where the summary does not keep all of it.
+    /// The body's header, where the summary does not keep all of it. Of a very long
+    /// one the start and the fields that are asked for.
     pub(crate) header: Option<&'a [u8]>,
     /// What was found in the body.
     pub(crate) hits: Option<&'a TextHits>,
@@ -79,9 +82,12 @@ impl Program {
         let mut program = Self {
             root: Node::All,
             texts: Vec::new(),
+            fields: Vec::new(),
             mod_seq: false,
         };
         program.root = program.node(key, selected)?;
+        program.fields.sort_unstable();
+        program.fields.dedup();
         if program.texts.len() > MOST_TEXTS {
             return Err(Reply::no(
                 Code::Limit,
@@ -92,10 +98,6 @@ impl Program {
     }
 
     fn node(&mut self, key: &SearchKey, selected: &Selected) -> Result<Node, Reply> {
-        let field = |name: &str, value: &str| {
-            let needle = (!value.is_empty()).then(|| Needle::new(value));
-            Node::Header(name.to_owned(), needle)
-        };
         Ok(match key {
             SearchKey::All => Node::All,
             SearchKey::And(keys) => {
@@ -117,12 +119,12 @@ impl Program {
             SearchKey::SentDate(test, date) => Node::SentDate(*test, *date),
             SearchKey::Larger(size) => Node::Larger(*size),
             SearchKey::Smaller(size) => Node::Smaller(*size),
-            SearchKey::From(value) => field("From", value),
-            SearchKey::To(value) => field("To", value),
-            SearchKey::Cc(value) => field("Cc", value),
-            SearchKey::Bcc(value) => field("Bcc", value),
-            SearchKey::Subject(value) => field("Subject", value),
-            SearchKey::Header { name, value } => field(name, value),
+            SearchKey::From(value) => self.field("From", value),
+            SearchKey::To(value) => self.field("To", value),
+            SearchKey::Cc(value) => self.field("Cc", value),
+            SearchKey::Bcc(value) => self.field("Bcc", value),
+            SearchKey::Subject(value) => self.field("Subject", value),
+            SearchKey::Header { name, value } => self.field(name, value),
             SearchKey::Body(value) => self.text(value).map_or(Node::All, Node::Body),
             SearchKey::Text(value) => self.text(value).map_or(Node::All, Node::Text),
             SearchKey::ModSeq(mod_seq) => {
@@ -130,6 +132,12 @@ impl Program {
                 Node::ModSeq(*mod_seq)
             }
         })
+    }
+
+    fn field(&mut self, name: &str, value: &str) -> Node {
+        self.fields.push(name.to_ascii_lowercase());
+        let needle = (!value.is_empty()).then(|| Needle::new(value));
+        Node::Header(name.to_owned(), needle)
     }
 
     /// The number of a text to look for; an empty one is in every message.

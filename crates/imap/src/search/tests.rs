@@ -109,6 +109,7 @@ fn encoded_words_are_found() {
         ..Known::default()
     };
     let program = Program {
+        fields: Vec::new(),
         root: Node::Header("From".into(), Some(Needle::new("JÜRGEN"))),
         texts: Vec::new(),
         mod_seq: false,

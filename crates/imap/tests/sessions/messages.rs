@@ -370,6 +370,54 @@ async fn a_large_message_streams_in_and_out() {
 }
 
 #[tokio::test]
+async fn every_field_of_a_long_header_is_told() {
+    let world = World::new().await;
+    let mut imap = world.inbox().await;
+    let line = |n: usize| format!("X-P: {n:0>1000}\r\n");
+    let many: String = (0..300).map(line).collect();
+    let to: String = (0..12_000)
+        .map(|n| format!(",\r\n r{n:0>6}@example.org"))
+        .collect();
+    let rest = "Subject: late\r\nX-Last: y\r\n";
+    let message = format!("{many}To: first@x{to}\r\n{rest}\r\nbody\r\n");
+    let outer = format!("Content-Type: message/rfc822\r\n\r\n{message}");
+    world.deliver(&message).await;
+    assert!(imap.append("INBOX", &outer).await.starts_with("OK "));
+    let fields = |names: &str, part: &str| format!("BODY.PEEK[{part}HEADER.FIELDS{names}]");
+    let literal = |text: &str| format!("{{{}}}\r\n{text})", text.len());
+    for (number, part, prefix) in [(1, "", PREFIX), (2, "1.", "")] {
+        for (names, want) in [
+            (" (SUBJECT X-Last)", format!("{rest}\r\n")),
+            (
+                " (Return-Path x-last)",
+                format!("{prefix}X-Last: y\r\n\r\n"),
+            ),
+            (" (X-P X-Last)", format!("{many}X-Last: y\r\n\r\n")),
+            (".NOT (TO)", format!("{prefix}{many}{rest}\r\n")),
+            (".NOT (X-P TO)", format!("{prefix}{rest}\r\n")),
+        ] {
+            let told = imap
+                .ok(&format!("FETCH {number} {}", fields(names, part)))
+                .await;
+            assert!(told[0].ends_with(&literal(&want)), "{number} {names}");
+        }
+        let item = fields(" (X-P X-Last)", part);
+        let told = imap
+            .ok(&format!("FETCH {number} {item}<280000.20000>"))
+            .await;
+        let want = format!("{many}X-Last: y\r\n\r\n");
+        assert!(
+            told[0].ends_with(&literal(&want[280_000..300_000])),
+            "{number}"
+        );
+    }
+    let told = imap.ok("FETCH 1 ENVELOPE").await;
+    assert!(told[0].starts_with("* 1 FETCH (ENVELOPE (NIL \"late\" NIL "));
+    assert_eq!(imap.ok("SEARCH SUBJECT late").await, ["* SEARCH 1"]);
+    world.check().await;
+}
+
+#[tokio::test]
 async fn a_body_that_is_away_is_told_before_any_literal() {
     let world = World::with_inline(0).await;
     let mut imap = world.inbox().await;
