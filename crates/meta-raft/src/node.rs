@@ -184,8 +184,17 @@ impl Node {
             state_bytes: core.shared.engine.disk_bytes(),
             queued: self.queue.length(),
             cut_at_start: core.log.cut_at_start(),
-            failure: core.log.failure().or(failure),
+            failure: core.log.failure().or(failure).or_else(|| self.ended_task()),
         }
+    }
+
+    /// A task that has ended though nobody shut the node down: it panicked.
+    fn ended_task(&self) -> Option<String> {
+        let sequencer = self.sequencer.lock();
+        // Taken by a shutdown.
+        let sequencer = sequencer.as_ref()?;
+        let ended = sequencer.is_finished() || self.tasks.iter().any(JoinHandle::is_finished);
+        ended.then(|| "one of its tasks has ended; the log has the panic".to_owned())
     }
 
     /// Checks every invariant of the domain over the present state; empty: all hold.

@@ -2,8 +2,10 @@
 //! old. Each step is one bounded command; the packer and the sweeper of bodies
 //! pace themselves.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use postrider_meta::{Client, Error, ReadAt, command, limit, query};
 use postrider_types::CommandId;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +20,25 @@ const PURGE_EVERY: Duration = Duration::from_secs(5);
 const PURGE_STEP: u32 = 500;
 /// Between two trims.
 const TRIM_EVERY: Duration = Duration::from_secs(30);
+
+/// Runs `job` and cancels `broken` if it ends before `stop`: it panicked, and
+/// what it does for all of the node would silently stay undone.
+pub(crate) async fn watched(
+    name: &'static str,
+    job: impl Future<Output = ()>,
+    stop: CancellationToken,
+    broken: CancellationToken,
+) {
+    // The panic hook has logged the cause.
+    let _ = AssertUnwindSafe(job).catch_unwind().await;
+    if !stop.is_cancelled() {
+        tracing::error!(
+            job = name,
+            "a background job has ended: the node must start again"
+        );
+        broken.cancel();
+    }
+}
 
 /// Folds what histograms have collected until `stop`: unscraped, it would grow
 /// without bound.
@@ -103,5 +124,23 @@ impl Pace {
             () = self.stop.cancelled() => false,
             () = tokio::time::sleep(self.pause) => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_that_panics_breaks_the_node_and_one_that_is_stopped_does_not() {
+        let (stop, broken) = (CancellationToken::new(), CancellationToken::new());
+        let stopped = stop.clone();
+        let job = async move { stopped.cancelled().await };
+        stop.cancel();
+        watched("stopped", job, stop, broken.clone()).await;
+        assert!(!broken.is_cancelled());
+        let job = async { panic!("on purpose") };
+        watched("panics", job, CancellationToken::new(), broken.clone()).await;
+        assert!(broken.is_cancelled());
     }
 }

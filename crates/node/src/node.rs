@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use postrider_auth::Authenticator;
 use postrider_blob::Store;
 use postrider_body::{Bodies, Packer, Sweeper};
@@ -60,6 +62,8 @@ pub struct Node {
     drain: Drain,
     sessions: TaskTracker,
     stop: CancellationToken,
+    /// Cancelled when a background job has ended by itself.
+    broken: CancellationToken,
     background: TaskTracker,
     _lock: DirLock,
 }
@@ -152,11 +156,18 @@ impl Node {
             let wrong = wrong_store.clone();
             background.spawn(ownership::watch(bodies.clone(), wrong, stop.clone()));
         }
-        background.spawn(Packer::new(&bodies).run(stop.clone()));
-        background.spawn(Sweeper::new(&bodies).run(stop.clone()));
-        background.spawn(background::fold_metrics(stop.clone()));
-        background.spawn(background::purge(meta.clone(), stop.clone()));
-        background.spawn(background::trim(meta.clone(), stop.clone()));
+        let broken = CancellationToken::new();
+        let watched = |name, job: BoxFuture<'static, ()>| {
+            background.spawn(background::watched(name, job, stop.clone(), broken.clone()));
+        };
+        watched("packer", Packer::new(&bodies).run(stop.clone()).boxed());
+        watched("sweeper", Sweeper::new(&bodies).run(stop.clone()).boxed());
+        watched("metrics", background::fold_metrics(stop.clone()).boxed());
+        watched(
+            "purge",
+            background::purge(meta.clone(), stop.clone()).boxed(),
+        );
+        watched("trim", background::trim(meta.clone(), stop.clone()).boxed());
         let interval = services.settings.certificate_check;
         for tls in &certificates.all {
             background.spawn(tls.clone().watch(interval, drain.clone()));
@@ -171,6 +182,7 @@ impl Node {
             drain,
             sessions: services.sessions,
             stop,
+            broken,
             background,
             _lock: lock,
         })
@@ -187,8 +199,8 @@ impl Node {
     }
 
     /// Returns once the node can no longer work, with the reason: the metadata
-    /// store failed, or the object store is another's. The process should end
-    /// then, and be started again.
+    /// store failed, a background job panicked, or the object store is another's.
+    /// The process should end then, and be started again.
     pub async fn failed(&self) -> String {
         loop {
             if let Some(failure) = self.raft.health().failure {
@@ -196,6 +208,9 @@ impl Node {
             }
             if let Some(wrong) = self.wrong_store.get() {
                 return wrong.clone();
+            }
+            if self.broken.is_cancelled() {
+                return "a background job has ended; the log has the panic".to_owned();
             }
             tokio::time::sleep(FAILURE_CHECK).await;
         }
