@@ -5,7 +5,7 @@
 //! A batch names the term and the state that it was evaluated over; a replica
 //! that meets it in any other drops it. So a verdict that was released is true.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,8 @@ pub(crate) struct Queue {
 pub(crate) struct Limits {
     /// Commands.
     pub(crate) commands: usize,
-    /// Bytes.
+    /// Bytes, of what the commands bring and of what they write. The last command
+    /// may pass it.
     pub(crate) bytes: usize,
 }
 
@@ -154,11 +155,13 @@ pub(crate) async fn run(
     let mut sequencer = Sequencer {
         core,
         clock,
+        bytes: limits.bytes,
         ready: None,
     };
-    let mut held = None;
+    // Taken out of the queue, but not yet executed.
+    let mut held = VecDeque::new();
     loop {
-        let first = match held.take() {
+        let first = match held.pop_front() {
             Some(first) => first,
             None => match queue.0.recv().await {
                 Some(first) => first,
@@ -168,11 +171,11 @@ pub(crate) async fn run(
         let mut bytes = first.bytes;
         let mut group = vec![first];
         while group.len() < limits.commands && bytes < limits.bytes {
-            let Ok(next) = queue.0.try_recv() else {
+            let Some(next) = held.pop_front().or_else(|| queue.0.try_recv().ok()) else {
                 break;
             };
             if bytes + next.bytes > 2 * limits.bytes {
-                held = Some(next);
+                held.push_front(next);
                 break;
             }
             bytes += next.bytes;
@@ -181,7 +184,9 @@ pub(crate) async fn run(
         // Nobody waits for these any more; they come again under the same id.
         group.retain(|waiting| !waiting.reply.is_closed());
         if !group.is_empty() {
-            sequencer.group(group).await;
+            let mut rest = sequencer.group(group).await;
+            rest.append(&mut held);
+            held = rest;
         }
     }
 }
@@ -189,67 +194,86 @@ pub(crate) async fn run(
 struct Sequencer {
     core: Arc<Core>,
     clock: Arc<dyn Clock>,
+    /// A batch is full once its commands have written this much.
+    bytes: usize,
     /// The term in which everything before has been applied here.
     ready: Option<u64>,
 }
 
 /// What evaluating a group came to.
 struct Evaluated {
+    /// Of the commands up to the one that filled the batch.
     verdicts: Vec<Result<Verdict, Error>>,
+    /// The commands after that one: nothing was done about them.
+    rest: Vec<(CommandId, Command)>,
     batch: Option<Batch>,
-    /// The state that it was evaluated over.
+    /// The state that it was evaluated over, then the one that it made.
     token: Token,
 }
 
 impl Sequencer {
-    /// Executes a group and answers everybody in it.
-    async fn group(&mut self, group: Vec<Waiting>) {
+    /// Executes a group, or as much of it as fills a batch, and answers
+    /// everybody in that. Gives back the others.
+    async fn group(&mut self, group: Vec<Waiting>) -> VecDeque<Waiting> {
         let began = Instant::now();
         metrics::histogram!("postrider_meta_batch_commands").record(group.len() as f64);
         let (commands, replies): (Vec<_>, Vec<_>) = group
             .into_iter()
             .map(|waiting| {
-                (
-                    (waiting.id, waiting.command),
-                    (waiting.reply, waiting._room),
-                )
+                let Waiting {
+                    id,
+                    command,
+                    bytes,
+                    reply,
+                    _room,
+                } = waiting;
+                ((id, command), (bytes, reply, _room))
             })
             .unzip();
+        let mut replies = replies.into_iter();
         let outcome = self.execute(commands).await;
         metrics::histogram!("postrider_meta_commit_seconds").record(began.elapsed().as_secs_f64());
         match outcome {
-            Ok((verdicts, token)) => {
-                for ((reply, _), verdict) in replies.into_iter().zip(verdicts) {
+            Ok(executed) => {
+                let token = executed.token;
+                for (verdict, (_, reply, _)) in executed.verdicts.into_iter().zip(&mut replies) {
                     // Who asked may have gone.
                     let _ = reply.send(verdict.map(|verdict| Executed { verdict, token }));
                 }
+                let rest = executed.rest.into_iter().zip(replies);
+                rest.map(|((id, command), (bytes, reply, _room))| Waiting {
+                    id,
+                    command,
+                    bytes,
+                    reply,
+                    _room,
+                })
+                .collect()
             }
             Err(error) => {
                 self.ready = None;
-                for (reply, _) in replies {
+                for (_, reply, _) in replies {
                     let _ = reply.send(Err(error.clone()));
                 }
+                VecDeque::new()
             }
         }
     }
 
-    async fn execute(
-        &mut self,
-        commands: Vec<(CommandId, Command)>,
-    ) -> Result<(Vec<Result<Verdict, Error>>, Token), Error> {
+    async fn execute(&mut self, commands: Vec<(CommandId, Command)>) -> Result<Evaluated, Error> {
         let term = self.lead().await?;
-        let (core, now) = (Arc::clone(&self.core), self.clock.now());
+        let (core, now, bytes) = (Arc::clone(&self.core), self.clock.now(), self.bytes);
         // Reads the disk: not on a thread of the runtime.
-        let evaluated = tokio::task::spawn_blocking(move || {
+        let mut evaluated = tokio::task::spawn_blocking(move || {
             let view = core.shared.engine.view();
-            futures::executor::block_on(evaluate(view, term, now, commands))
+            futures::executor::block_on(evaluate(view, term, now, commands, bytes))
         })
         .await
         .map_err(|error| Error::Failed(format!("evaluation broke off: {error}")))??;
-        let Some(batch) = evaluated.batch else {
+        let Some(batch) = evaluated.batch.take() else {
             // Nothing to replicate. Still the leader, so the state was the latest.
             self.barrier(term).await?;
-            return Ok((evaluated.verdicts, evaluated.token));
+            return Ok(evaluated);
         };
         metrics::histogram!("postrider_meta_batch_bytes").record(batch.bytes().len() as f64);
         let written = self.core.raft.client_write(batch).await;
@@ -258,7 +282,8 @@ impl Sequencer {
             let text = "the leader changed while the command was executed";
             return Err(Error::Unavailable(text.into()));
         }
-        Ok((evaluated.verdicts, Token(written.log_id.index)))
+        evaluated.token = Token(written.log_id.index);
+        Ok(evaluated)
     }
 
     /// The term in which this node leads, once everything of earlier terms is
@@ -292,19 +317,22 @@ impl Sequencer {
     }
 }
 
-/// Evaluates commands one after the other in one transaction over `view`.
+/// Evaluates commands one after the other in one transaction over `view`, until
+/// they have written `bytes`: a small command may write much.
 async fn evaluate(
     view: View,
     term: u64,
     now: postrider_types::Millis,
     commands: Vec<(CommandId, Command)>,
+    bytes: usize,
 ) -> Result<Evaluated, Error> {
     let failed = |error: postrider_kv::Error| Error::Failed(error.to_string());
     let progress = view.place().map_err(failed)?;
     let mut transaction = Buffered::new(view);
     let mut verdicts = Vec::with_capacity(commands.len());
     let mut accounts = BTreeSet::new();
-    for (id, command) in commands {
+    let mut commands = commands.into_iter();
+    for (id, command) in commands.by_ref() {
         let context = Context { now, id };
         // An error is the store's: nothing of this batch can be trusted.
         let evaluated = postrider_meta::evaluate(&mut transaction, &context, command)
@@ -315,12 +343,16 @@ async fn evaluate(
         }
         accounts.extend(evaluated.accounts);
         verdicts.push(evaluated.verdict);
+        if transaction.written() >= bytes {
+            break;
+        }
     }
     let accounts: Vec<AccountId> = accounts.into_iter().collect();
     let ops = transaction.into_ops().await.map_err(failed)?;
     let batch = Batch::encode(term, progress.batch, &accounts, &ops);
     Ok(Evaluated {
         verdicts,
+        rest: commands.collect(),
         batch: (!ops.is_empty()).then_some(batch),
         token: Token(progress.applied),
     })

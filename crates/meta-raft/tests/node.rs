@@ -14,10 +14,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures::StreamExt;
+use postrider_meta::command::Copy;
 use postrider_meta::query::{Mailboxes, Messages};
 use postrider_meta::{Detail, Meta, ReadAt, Refusal, Token, UidRanges};
-use postrider_meta_raft::{Error, Node};
-use postrider_types::{AccountId, CommandId, ModSeq, SystemClock};
+use postrider_meta_raft::{Error, Node, Settings};
+use postrider_types::{AccountId, CommandId, MailboxId, ModSeq, SystemClock};
 use support::{account, channels, client, count, message, settings, start, uid, until};
 use tempfile::TempDir;
 
@@ -252,6 +253,48 @@ async fn watchers_are_told_and_tokens_order_reads() {
     node.shutdown().await.unwrap();
     let late = meta.run(message(alice, 10)).await.unwrap_err();
     assert!(late.to_string().contains("shutting down"), "{late}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_is_bounded_by_what_its_commands_write() {
+    const MESSAGES: u32 = 100;
+    let dir = TempDir::new().unwrap();
+    let node = start(Settings {
+        batch_bytes: 1 << 20,
+        snapshot_bytes: 1 << 30,
+        ..settings(dir.path())
+    })
+    .await;
+    let meta = client(node.clone());
+    let alice = account(&meta).await;
+    let mut mailbox = MailboxId(0);
+    for _ in 0..MESSAGES {
+        let mut accept = message(alice, 10);
+        accept.deliveries[0].prefix = "X-Long: yes\r\n".repeat(600).into();
+        let accepted = meta.run(accept).await.unwrap().0.unwrap();
+        mailbox = accepted.deliveries[0].as_ref().unwrap().mailbox;
+    }
+    // Each is small and writes 800 KB.
+    let copies = (0..30).map(|_| {
+        meta.run(Copy {
+            account: alice,
+            from: mailbox,
+            uids: UidRanges(vec![1..=MESSAGES]),
+            to: "INBOX".into(),
+            remove: false,
+        })
+    });
+    for copied in futures::future::join_all(copies).await {
+        copied.unwrap().0.unwrap();
+    }
+    assert_eq!(count(&meta, alice).await, 31 * MESSAGES);
+    // A batch that is longer than a segment has a segment of its own.
+    for segment in segments(dir.path()) {
+        let length = fs::metadata(&segment).unwrap().len();
+        assert!(length < 5 << 19, "a batch of {length} bytes");
+    }
+    consistent(&node).await;
+    node.shutdown().await.unwrap();
 }
 
 /// Not a test of its own: the process that is killed in the one below.

@@ -13,8 +13,8 @@ pub const NAME_CHARS: usize = 255;
 pub const NAME_LEVELS: usize = 20;
 /// Inferiors that move with a renamed mailbox.
 pub const INFERIORS: usize = 1_000;
-/// Messages that a rename of INBOX moves.
-pub const INBOX_RENAME: u32 = 10_000;
+/// Messages that a rename of INBOX moves: at once, so that nobody sees it half done.
+pub const INBOX_RENAME: u32 = 1_000;
 /// Messages of one [`crate::command::Store`] or [`crate::command::Copy`].
 pub const MESSAGES: usize = 1_000;
 /// Messages of one [`crate::command::Expunge`].

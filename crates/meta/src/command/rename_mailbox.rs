@@ -14,7 +14,7 @@ use crate::{key, limit, name, row};
 
 /// Renames a mailbox with its inferiors; of INBOX it moves the messages
 /// (RFC 9051 §6.3.6). Refused with [`Refusal::Limit`] above 1,000 inferiors, or
-/// 10,000 messages in INBOX. Subscriptions stay with the names.
+/// 1,000 messages in INBOX. Subscriptions stay with the names.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RenameMailbox {
     /// The account.
