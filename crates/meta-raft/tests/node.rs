@@ -1,7 +1,7 @@
 //! One node on disk: what was acknowledged is there after every kind of end.
 
 // The lint's exception for tests does not reach their helpers.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
@@ -11,7 +11,6 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures::StreamExt;
 use postrider_meta::command::Copy;
@@ -297,12 +296,12 @@ async fn a_batch_is_bounded_by_what_its_commands_write() {
     node.shutdown().await.unwrap();
 }
 
-/// Not a test of its own: the process that is killed in the one below.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "started by a_killed_process_loses_nothing"]
-async fn victim() {
-    let dir = PathBuf::from(std::env::var("POSTRIDER_VICTIM").unwrap());
-    let node = start(settings(&dir)).await;
+/// Set in the process that is killed, to its folder.
+const VICTIM: &str = "POSTRIDER_VICTIM";
+
+/// What the process does that is killed: accepts mail without end.
+async fn be_killed(dir: &Path) {
+    let node = start(settings(dir)).await;
     let meta = client(node.clone());
     let alice = AccountId(std::env::var("POSTRIDER_ACCOUNT").unwrap().parse().unwrap());
     let tasks = (0..8).map(|_| {
@@ -322,6 +321,10 @@ async fn victim() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_process_loses_nothing() {
+    // The process that is killed is this test once more.
+    if let Some(dir) = std::env::var_os(VICTIM) {
+        return be_killed(Path::new(&dir)).await;
+    }
     let dir = TempDir::new().unwrap();
     let node = start(settings(dir.path())).await;
     let alice = account(&client(node.clone())).await;
@@ -330,8 +333,8 @@ async fn a_killed_process_loses_nothing() {
     let mut acknowledged: BTreeMap<u32, String> = BTreeMap::new();
     for round in 0..8 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "victim", "--ignored", "--nocapture"])
-            .env("POSTRIDER_VICTIM", dir.path())
+            .args(["--exact", "a_killed_process_loses_nothing", "--nocapture"])
+            .env(VICTIM, dir.path())
             .env("POSTRIDER_ACCOUNT", alice.0.to_string())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -394,47 +397,4 @@ async fn bodies(meta: &postrider_meta::Client, account: AccountId) -> BTreeMap<u
             None => return found,
         }
     }
-}
-
-/// Prints what this build reaches; asserts nothing about speed.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn throughput() {
-    let seconds: f64 = std::env::var("POSTRIDER_BENCH_SECONDS")
-        .ok()
-        .and_then(|seconds| seconds.parse().ok())
-        .unwrap_or(1.0);
-    let dir = match std::env::var("POSTRIDER_BENCH_DIR") {
-        Ok(dir) => TempDir::new_in(dir).unwrap(),
-        Err(_) => TempDir::new().unwrap(),
-    };
-    let defaults = postrider_meta_raft::Settings {
-        dir: dir.path().to_owned(),
-        ..Default::default()
-    };
-    let node = start(defaults).await;
-    let meta = client(node.clone());
-    let alice = account(&meta).await;
-    let began = Instant::now();
-    let tasks = (0..50).map(|_| {
-        let meta = meta.clone();
-        tokio::spawn(async move {
-            let mut done = 0u64;
-            while began.elapsed().as_secs_f64() < seconds {
-                meta.run(message(alice, 4096)).await.unwrap().0.unwrap();
-                done += 1;
-            }
-            done
-        })
-    });
-    let done = futures::future::join_all(tasks.collect::<Vec<_>>()).await;
-    let done: u64 = done.into_iter().map(|done| done.unwrap()).sum();
-    let rate = done as f64 / began.elapsed().as_secs_f64();
-    println!("Accept of 4 KB from 50 tasks: {rate:.0} a second");
-    let began = Instant::now();
-    for _ in 0..2000 {
-        count(&meta, alice).await;
-    }
-    let each = began.elapsed().as_micros() / 2000;
-    println!("linearizable query: {each} us");
-    node.shutdown().await.unwrap();
 }
