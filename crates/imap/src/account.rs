@@ -1,21 +1,30 @@
 //! The account that is logged in, and how commands reach the metadata store in
 //! its name.
 
-use postrider_meta::{Act, Ask, Client, MailboxView, ReadAt, query};
-use postrider_proto::imap::response::Code;
-use postrider_types::AccountId;
+use std::time::Duration;
 
-use crate::error::{Fail, Reply};
+use postrider_meta::{AccountState, Act, Ask, Client, MailboxView, ReadAt, query};
+use postrider_proto::imap::response::Code;
+use postrider_types::{AccountId, Address};
+use tokio::time::Instant;
+
+use crate::error::{End, Fail, Reply};
 use crate::session::Session;
 use crate::table::Look;
 
 /// The most rows in one page of a query.
 const PAGE: u32 = 1_000;
 
+/// A session learns within this time that its account was closed.
+const CLOSED_AFTER: Duration = Duration::from_secs(30);
+
 /// Who is logged in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Account {
     pub(crate) id: AccountId,
+    pub(crate) address: Address,
+    /// When the account was last known to be open.
+    pub(crate) open_at: Instant,
 }
 
 impl Session {
@@ -31,6 +40,36 @@ impl Session {
             Some(account) => Ok(account.id),
             None => Err(Reply::bad("log in first").into()),
         }
+    }
+
+    /// Ends the session of an account that was suspended or removed, or has
+    /// expired, since the login. Asks now and then; while nobody can say, the
+    /// session goes on.
+    pub(crate) async fn check_open(&mut self) -> Result<(), End> {
+        let Some(login) = &self.login else {
+            return Ok(());
+        };
+        if login.open_at.elapsed() < CLOSED_AFTER {
+            return Ok(());
+        }
+        let (id, address) = (login.id, login.address.clone());
+        let Ok(found) = self.ask(query::Account { address }, Look::Own).await else {
+            return Ok(());
+        };
+        let now = self.meta().clock().now();
+        let is_open = found.is_some_and(|view| {
+            view.id == id
+                && view.state == AccountState::Active
+                && view.expires.is_none_or(|end| now < end)
+        });
+        if !is_open {
+            tracing::info!(account = %id, "closing a session of an account that is closed");
+            return Err(End::Bye("this account is closed; ask your administrator"));
+        }
+        if let Some(login) = &mut self.login {
+            login.open_at = Instant::now();
+        }
+        Ok(())
     }
 
     /// Asks from a state that is as fresh as `look` wants.

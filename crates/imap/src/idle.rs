@@ -33,7 +33,9 @@ pub(crate) async fn run(session: &mut Session) -> Result<Reply, Fail> {
     let mut next_notice = (!notice.is_zero()).then(|| Instant::now() + notice);
     loop {
         session.flush().await?;
-        match wait(session, &mut changes, ends, next_notice).await? {
+        let wake = wait(session, &mut changes, ends, next_notice).await?;
+        session.check_open().await?;
+        match wake {
             Wake::Changed => session.tell_changes(Look::Latest, true).await?,
             Wake::NoHints => changes = None,
             Wake::Notice => {

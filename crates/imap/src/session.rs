@@ -269,6 +269,7 @@ impl Session {
     }
 
     async fn command(&mut self, tagged: Tagged) -> Result<(), End> {
+        Box::pin(self.check_open()).await?;
         let rule = table::find(tagged.command.name());
         let (result, mut ran) = match self.refuses(&rule) {
             Some(reply) => (Ok(reply), false),
@@ -287,6 +288,7 @@ impl Session {
     }
 
     async fn append(&mut self, append: Append) -> Result<(), End> {
+        Box::pin(self.check_open()).await?;
         let rule = table::find("APPEND");
         let result = match self.refuses(&rule) {
             Some(reply) => {

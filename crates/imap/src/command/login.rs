@@ -3,6 +3,7 @@
 use postrider_auth::{ClosedReason, Failure};
 use postrider_proto::imap::response::Code;
 use postrider_proto::imap::{Limits, Login};
+use tokio::time::Instant;
 
 use crate::account::Account;
 use crate::capability;
@@ -35,7 +36,11 @@ pub(super) async fn log_in(
     match auth.login(peer, user, password).await {
         Ok(login) => {
             tracing::debug!(account = %login.address, %peer, "IMAP login");
-            session.login = Some(Account { id: login.account });
+            session.login = Some(Account {
+                id: login.account,
+                address: login.address,
+                open_at: Instant::now(),
+            });
             let settings = &session.shared.settings;
             session.reader.set_limits(Limits {
                 command: usize::try_from(settings.max_command_size).unwrap_or(usize::MAX),

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::support::World;
+use crate::support::{PASSWORD, USER, World};
 
 const MESSAGE: &str = "Subject: x\r\n\r\nbody\r\n";
 
@@ -127,6 +127,27 @@ async fn idle_says_that_it_lives_and_ends_after_half_an_hour() {
     }
     assert!(last.starts_with("* BYE "), "{last}");
     imap.closed().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspended_account_loses_its_sessions() {
+    let world = World::with(&[MESSAGE]).await;
+    let (mut waiting, mut idle) = (world.inbox().await, world.inbox().await);
+    idle.start("IDLE").await;
+    assert_eq!(idle.response().await, "+ idling");
+    tokio::time::advance(Duration::from_secs(31)).await;
+    waiting.ok("NOOP").await;
+    world.suspend().await;
+    tokio::time::advance(Duration::from_secs(31)).await;
+    waiting.start("FETCH 1 BODY[]").await;
+    let bye = "* BYE this account is closed; ask your administrator";
+    assert_eq!(waiting.response().await, bye);
+    waiting.closed().await;
+    assert_eq!(idle.response().await, bye);
+    idle.closed().await;
+    let mut late = world.connect().await;
+    let reply = late.reply(&format!("LOGIN {USER} \"{PASSWORD}\"")).await;
+    assert!(reply.starts_with("NO [CONTACTADMIN] "), "{reply}");
 }
 
 #[tokio::test]

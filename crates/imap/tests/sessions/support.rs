@@ -15,8 +15,8 @@ use postrider_imap::{Handles, Server, Settings};
 use postrider_meta::command::{Accept, AddAccount, AddDomain, Delivery, SetAccount};
 use postrider_meta::memory::Memory;
 use postrider_meta::{
-    Answer, Changes, Client, Command, Error, Executed, Meta, Query, QuotaLimit, ReadAt, Token,
-    command,
+    AccountState, Answer, Changes, Client, Command, Error, Executed, Meta, Query, QuotaLimit,
+    ReadAt, Token, command,
 };
 use postrider_net::{Connection, Drain, Service as _};
 use postrider_types::{
@@ -215,6 +215,17 @@ impl World {
         let dedup_before = CommandId::floor(Millis(0));
         let trim = command::Trim { dedup_before };
         assert!(!self.handles.meta.run(trim).await.unwrap().0.unwrap().more);
+    }
+
+    pub(crate) async fn suspend(&self) {
+        let set = SetAccount {
+            address: Address::parse(USER).unwrap(),
+            verifier: command::Change::Keep,
+            quota: command::Change::Keep,
+            expires: command::Change::Keep,
+            state: command::Change::Set(AccountState::Suspended),
+        };
+        self.handles.meta.run(set).await.unwrap().0.unwrap();
     }
 
     pub(crate) async fn set_quota(&self, quota: QuotaLimit) {
