@@ -16,6 +16,8 @@ pub enum Violation {
     BareCr,
     /// A line longer than the limit.
     LongLine,
+    /// A NUL (RFC 5322 §3.5), which no IMAP literal may hold (RFC 3501 §9).
+    Nul,
 }
 
 /// What [`Content::next`] found.
@@ -125,11 +127,11 @@ impl Content {
         (at, Piece::Text(&input[..at]))
     }
 
-    /// Within a line: runs to the next CR or to the end of the input.
+    /// Within a line: runs to the next CR, LF or NUL or to the end of the input.
     fn line(&mut self, input: &[u8], from: usize) -> usize {
         let rest = &input[from..];
         self.state = State::Line;
-        let run = memchr::memchr2(b'\r', b'\n', rest);
+        let run = memchr::memchr3(b'\r', b'\n', 0, rest);
         self.line = self.line.saturating_add(run.unwrap_or(rest.len()));
         if self.line > self.max_line {
             self.note(Violation::LongLine);
@@ -137,10 +139,10 @@ impl Content {
         match run {
             None => input.len(),
             Some(end) => {
-                if rest[end] == b'\r' {
-                    self.state = State::Cr;
-                } else {
-                    self.note(Violation::BareLf);
+                match rest[end] {
+                    b'\r' => self.state = State::Cr,
+                    b'\n' => self.note(Violation::BareLf),
+                    _ => self.note(Violation::Nul),
                 }
                 from + end + 1
             }

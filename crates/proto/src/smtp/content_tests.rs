@@ -140,7 +140,7 @@ proptest! {
     }
 
     #[test]
-    fn the_end_is_the_first_crlf_dot_crlf(wire in "[.\r\na]{0,40}", step in 1usize..20) {
+    fn the_end_is_the_first_crlf_dot_crlf(wire in "[.\r\na\0]{0,40}", step in 1usize..20) {
         let wire = wire.into_bytes();
         let mut lined = b"\r\n".to_vec();
         lined.extend_from_slice(&wire);
@@ -149,7 +149,7 @@ proptest! {
         prop_assert_eq!(got.ended_at, expected);
         let bare = |text: &[u8]| {
             let text = String::from_utf8(text.to_vec()).unwrap().replace("\r\n", "");
-            text.contains(['\r', '\n'])
+            text.contains(['\r', '\n', '\0'])
         };
         if let Some(end) = expected {
             prop_assert_eq!(got.violation.is_some(), bare(&wire[..end]));

@@ -186,6 +186,7 @@ fn broken(violation: Violation) -> Reply {
         Violation::LongLine => {
             Reply::new(554, (5, 6, 0), "the message has a line that is too long")
         }
+        Violation::Nul => Reply::new(554, (5, 6, 0), "the message has a NUL"),
     }
 }
 

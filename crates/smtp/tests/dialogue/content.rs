@@ -121,6 +121,23 @@ async fn chunks_of_a_failed_transaction_are_consumed() {
 }
 
 #[tokio::test]
+async fn a_nul_fails_the_message() {
+    let world = World::new().await;
+    let mut client = world.connect(Role::Mx).await;
+    client.say("EHLO client.example.org", "250").await;
+    client.envelope("a@b.example", &["ann@example.test"]).await;
+    client.say("DATA", "354").await;
+    client
+        .say("Subject: x\r\n\r\na\0b\r\n.", "554 5.6.0 the message has a NUL")
+        .await;
+    client.envelope("a@b.example", &["ann@example.test"]).await;
+    client.say("BDAT 5 LAST\r\n\r\n\0", "554 5.6.0").await;
+    client.quit().await;
+    assert!(world.inbox("ann@example.test").await.is_empty());
+    world.check().await;
+}
+
+#[tokio::test]
 async fn sizes_are_limited_declared_or_not() {
     let mut world = World::new().await;
     world.settings.max_message_size = 100_000;
