@@ -16,12 +16,16 @@ pub(crate) async fn run(session: &mut Session<'_>) -> Step {
         Ok(0) => session.ok("bye"),
         Ok(removed) => session.ok(&format!("{removed} messages removed, bye")),
         // RFC 1939 §6: it must not remove any message that was not marked, and
-        // says so when it could not remove those that were.
+        // says so when it could not remove those that were. Where no answer came
+        // they may be removed yet.
         Err(reason) => {
-            warn!(reason, "messages marked for deletion were not removed");
+            warn!(
+                reason,
+                "messages marked for deletion may not have been removed"
+            );
             session.err(
                 ErrorCode::SysTemp,
-                "the messages marked for deletion were not removed",
+                "the messages marked for deletion may not have been removed",
             );
         }
     }
