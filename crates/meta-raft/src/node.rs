@@ -3,7 +3,7 @@
 //! the leader; queries are answered here.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use tokio::time::{timeout, timeout_at};
 
 use crate::engine::{Engine, View};
 use crate::error::{Error, Result};
-use crate::log::Log;
+use crate::log::{Log, make_dir};
 use crate::machine::{Machine, Shared};
 use crate::network::Network;
 use crate::raft::{LogId, TypeConfig};
@@ -481,7 +481,7 @@ async fn take_snapshots(core: Arc<Core>) {
 
 /// Takes the folder for this process.
 fn lock(dir: &Path) -> Result<File> {
-    fs::create_dir_all(dir).map_err(Error::io("cannot create", dir))?;
+    make_dir(dir)?;
     let path = dir.join("lock");
     let file = File::create(&path).map_err(Error::io("cannot create", &path))?;
     file.try_lock().map_err(|error| Error::Folder {

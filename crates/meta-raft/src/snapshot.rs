@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{Progress, View};
 use crate::error::{Error, Result};
-use crate::log::sync_dir;
+use crate::log::{make_dir, sync_dir};
 use crate::raft::{LogId, SnapshotMeta, StoredMembership, term};
 
 const MAGIC: &[u8; 8] = b"PRsnap01";
@@ -128,7 +128,7 @@ pub(crate) struct Snapshots {
 impl Snapshots {
     /// Opens the folder; removes what was not finished.
     pub(crate) fn open(dir: &Path) -> Result<Self> {
-        fs::create_dir_all(dir).map_err(Error::io("cannot create", dir))?;
+        make_dir(dir)?;
         let mut names = Vec::new();
         for item in fs::read_dir(dir).map_err(Error::io("cannot list", dir))? {
             let path = item.map_err(Error::io("cannot list", dir))?.path();

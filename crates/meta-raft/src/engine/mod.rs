@@ -109,7 +109,7 @@ impl Engine {
     /// Opens the state in `root`, or begins an empty one. A damaged or
     /// incomplete state is dropped.
     pub(crate) fn open(root: &Path, bounds: Bounds) -> Result<Self> {
-        fs::create_dir_all(root).map_err(Error::io("cannot create", root))?;
+        crate::log::make_dir(root)?;
         let mut numbers = generations(root)?;
         let marker = root.join(DISTRUSTED);
         if marker.exists() {

@@ -27,7 +27,7 @@ use openraft::storage::IOFlushed;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{oneshot, watch};
 
-pub(crate) use self::segment::sync_dir;
+pub(crate) use self::segment::{make_dir, sync_dir};
 
 use self::record::{Facts, HEADER, Header, Kind, Mark, Record, SEGMENT_HEADER, SegmentHeader};
 use self::recover::Location;
@@ -135,7 +135,7 @@ impl Log {
         if draft.exists() {
             fs::remove_dir_all(&draft).map_err(Error::io("cannot remove", &draft))?;
         }
-        fs::create_dir_all(&draft).map_err(Error::io("cannot create", &draft))?;
+        segment::make_dir(&draft)?;
         let header = SegmentHeader {
             seed: rand::random(),
             node,

@@ -106,6 +106,7 @@ pub(super) fn recover(dir: &Path, node: u64) -> Result<Recovered> {
         }
     }
     scan.check_start(&segments[0])?;
+    segment::remove_spare(dir)?;
     Ok(Recovered {
         offset: end.0,
         cut: end.1,

@@ -24,28 +24,33 @@ pub(super) fn spare_path(dir: &Path) -> PathBuf {
     dir.join("spare.tmp")
 }
 
-/// The sequence numbers of all segments, ascending. Removes unfinished files.
+/// The sequence numbers of all segments, ascending.
 pub(super) fn list(dir: &Path) -> Result<Vec<u64>> {
     let mut sequences = Vec::new();
     for item in fs::read_dir(dir).map_err(Error::io("cannot list", dir))? {
         let item = item.map_err(Error::io("cannot list", dir))?;
         let path = item.path();
-        let extension = path.extension().and_then(|e| e.to_str());
         let stem = path.file_stem().and_then(|e| e.to_str()).unwrap_or("");
-        match extension {
-            Some("tmp") => {
-                fs::remove_file(&path).map_err(Error::io("cannot remove", &path))?;
-            }
-            Some("log") => {
-                if let Ok(sequence) = stem.parse() {
-                    sequences.push(sequence);
-                }
-            }
-            _ => {}
+        if path.extension().is_some_and(|e| e == "log")
+            && let Ok(sequence) = stem.parse()
+        {
+            sequences.push(sequence);
         }
     }
     sequences.sort_unstable();
     Ok(sequences)
+}
+
+/// Removes the segment that was being made ready. Only once the log was read:
+/// after a power failure it may be one whose new name was lost.
+pub(super) fn remove_spare(dir: &Path) -> Result<()> {
+    let path = spare_path(dir);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io("cannot remove", &path)(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Makes a file of `size` zero bytes, on disk: writing into it later changes
@@ -69,6 +74,20 @@ pub(super) fn allocate(path: &Path, size: u64) -> Result<File> {
     }
     file.sync_all().map_err(Error::io("cannot sync", path))?;
     Ok(file)
+}
+
+/// Makes a folder, with those above it that are missing, and their names durable.
+pub(crate) fn make_dir(dir: &Path) -> Result<()> {
+    let missing = dir.ancestors().take_while(|dir| !dir.exists());
+    let missing: Vec<&Path> = missing.filter(|dir| *dir != Path::new("")).collect();
+    fs::create_dir_all(dir).map_err(Error::io("cannot create", dir))?;
+    for made in missing {
+        match made.parent() {
+            Some(parent) if parent != Path::new("") => sync_dir(parent)?,
+            _ => sync_dir(Path::new("."))?,
+        }
+    }
+    Ok(())
 }
 
 /// Makes the names in a folder durable.

@@ -301,6 +301,24 @@ async fn a_missing_file_is_found_and_named() {
 }
 
 #[tokio::test]
+async fn a_segment_whose_name_was_lost_is_kept() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("log");
+    let entries = filled(&path, &mut rng(8)).await;
+    // What a power failure leaves that came before the new name was durable.
+    let newest = files(&path).pop().unwrap();
+    let spare = segment::spare_path(&path);
+    fs::rename(&newest, &spare).unwrap();
+    for _ in 0..2 {
+        assert!(check(&path, &entries, "without its newest segment").await);
+        assert!(spare.exists());
+    }
+    fs::rename(&spare, &newest).unwrap();
+    fs::write(&spare, b"half made").unwrap();
+    assert!(!check(&path, &entries, "with its newest segment").await);
+}
+
+#[tokio::test]
 async fn the_records_themselves_prove_what_was_durable() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("log");

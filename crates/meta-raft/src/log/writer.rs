@@ -77,6 +77,8 @@ impl Writer {
             .file
             .sync_data()
             .map_err(|error| Error::io("cannot sync the log in", &writer.shared.dir)(error))?;
+        // Nor its name, if the process was killed right after it had renamed the file.
+        segment::sync_dir(&writer.shared.dir)?;
         writer
             .write_mark()
             .and_then(|()| writer.mark.sync_data())
