@@ -174,9 +174,13 @@ impl Header {
     }
 
     /// The header ends here: adds what is missing, an empty line if `separate`
-    /// (where something is added and none was there), and what was held back.
+    /// (there was none) and it is needed, and what was held back.
     fn end(&mut self, separate: bool, out: &mut Vec<u8>) {
         self.state = State::Body;
+        // A text without any header would go on the trace fields that are put
+        // before it. A line of a mailbox file stands before a header, not a text.
+        let is_mbox = [&b"From "[..], b">From "].contains(&&self.held[..]);
+        let mut empty_line = separate && self.fields == 0 && !is_mbox;
         if let Some(missing) = self.missing.take() {
             // RFC 6409 §8.2, §8.3
             if !self.has_date {
@@ -185,9 +189,10 @@ impl Header {
             if !self.has_message_id {
                 out.extend_from_slice(missing.message_id.as_bytes());
             }
-            if separate && !(self.has_date && self.has_message_id) {
-                out.extend_from_slice(b"\r\n");
-            }
+            empty_line |= separate && !(self.has_date && self.has_message_id);
+        }
+        if empty_line {
+            out.extend_from_slice(b"\r\n");
         }
         out.append(&mut self.held);
     }
@@ -229,15 +234,21 @@ mod tests {
     fn nothing_changes_where_nothing_is_added() {
         for text in [
             "Subject: x\r\n y\r\n\r\nbody\r\n",
-            "no header\r\n",
+            "A: 1\r\nno field\r\n",
+            ">From ann Mon 12:30:00\r\nSubject: x\r\n\r\n",
             "\r\nbody",
             "",
             "From ann Mon 12:30:00\r\nSubject: x\r\n\r\n",
-            "Subject",
             "a:b",
-            " x\r\n",
         ] {
             assert_eq!(pass(text, false).0, text);
+        }
+    }
+
+    #[test]
+    fn a_text_without_a_header_becomes_the_body() {
+        for text in ["hello there\r\n", "Subject\r\n", "Subject", " x\r\n"] {
+            assert_eq!(pass(text, false).0, format!("\r\n{text}"));
         }
     }
 
@@ -301,7 +312,8 @@ mod tests {
                 let added = "Date: D\r\nMessage-ID: M\r\n";
                 let separated = format!("{added}\r\n");
                 let kept = [out.replacen(added, "", 1), out.replacen(&separated, "", 1)];
-                proptest::prop_assert!(kept.contains(&text), "{text:?} became {out:?}");
+                let is_kept = kept.iter().any(|k| *k == text || k.strip_prefix("\r\n") == Some(&text));
+                proptest::prop_assert!(is_kept, "{text:?} became {out:?}");
                 proptest::prop_assert_eq!(out.contains(added), add);
             }
         }
@@ -312,7 +324,7 @@ mod tests {
         let mut header = Header::new(None);
         let mut out = Vec::new();
         header.push(&vec![b'x'; 100_000], &mut out);
-        assert_eq!(out.len(), 100_000);
+        assert_eq!(out.len(), 2 + 100_000);
         let mut header = Header::new(None);
         header.push(b"Delivered-To:", &mut out);
         header.push(&vec![b'x'; 100_000], &mut out);

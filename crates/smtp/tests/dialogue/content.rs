@@ -121,6 +121,20 @@ async fn chunks_of_a_failed_transaction_are_consumed() {
 }
 
 #[tokio::test]
+async fn a_text_without_a_header_is_the_body() {
+    let world = World::new().await;
+    let mut client = world.connect(Role::Mx).await;
+    client.say("EHLO client.example.org", "250").await;
+    client.envelope("a@b.example", &["ann@example.test"]).await;
+    client.say("DATA", "354").await;
+    client.say("hello there\r\n.", "250").await;
+    client.quit().await;
+    let inbox = world.inbox("ann@example.test").await;
+    assert_eq!(inbox[0].body, b"\r\nhello there\r\n");
+    world.check().await;
+}
+
+#[tokio::test]
 async fn a_nul_fails_the_message() {
     let world = World::new().await;
     let mut client = world.connect(Role::Mx).await;
@@ -128,7 +142,10 @@ async fn a_nul_fails_the_message() {
     client.envelope("a@b.example", &["ann@example.test"]).await;
     client.say("DATA", "354").await;
     client
-        .say("Subject: x\r\n\r\na\0b\r\n.", "554 5.6.0 the message has a NUL")
+        .say(
+            "Subject: x\r\n\r\na\0b\r\n.",
+            "554 5.6.0 the message has a NUL",
+        )
         .await;
     client.envelope("a@b.example", &["ann@example.test"]).await;
     client.say("BDAT 5 LAST\r\n\r\n\0", "554 5.6.0").await;
