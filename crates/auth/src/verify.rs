@@ -69,6 +69,7 @@ struct Inner {
     settings: Settings,
     throttle: Throttle,
     checks: Semaphore,
+    memory: Arc<password::Memory>,
     /// Successes by keyed hash of login, password and verifier.
     cache: Mutex<HashMap<[u8; 32], Instant>>,
     cache_key: [u8; 32],
@@ -99,6 +100,7 @@ impl Authenticator {
             throttle: Throttle::new(&settings),
             settings,
             checks: Semaphore::new(checks),
+            memory: Arc::default(),
             cache: Mutex::default(),
             cache_key,
             decoy,
@@ -236,7 +238,8 @@ impl Inner {
         view: Option<&LoginView>,
     ) -> Result<bool, Failure> {
         let verifier = self.verifier(view).to_owned();
-        let checked = tokio::task::spawn_blocking(move || password::check(&password, &verifier));
+        let memory = Arc::clone(&self.memory);
+        let checked = tokio::task::spawn_blocking(move || memory.check(&password, &verifier));
         match checked.await {
             Ok(Some(right)) => {
                 // No password fits the decoy, but never trust that alone.
