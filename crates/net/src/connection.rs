@@ -30,6 +30,7 @@ pub struct Connection {
     stream: Stream,
     peer: SocketAddr,
     local: SocketAddr,
+    proxied: bool,
 }
 
 #[derive(Debug)]
@@ -64,7 +65,13 @@ impl Connection {
             stream: Stream::Plain(socket),
             peer: plain_v4(peer),
             local: plain_v4(local),
+            proxied: false,
         }
+    }
+
+    /// Notes that a proxy forwards it, whatever addresses that tells of.
+    pub(crate) fn set_proxied(&mut self) {
+        self.proxied = true;
     }
 
     /// Takes the addresses that a PROXY header told.
@@ -85,7 +92,7 @@ impl Connection {
 
     /// Whether client and server are on this machine and not behind a proxy.
     pub fn is_loopback(&self) -> bool {
-        self.peer.ip().is_loopback() && self.local.ip().is_loopback()
+        !self.proxied && self.peer.ip().is_loopback() && self.local.ip().is_loopback()
     }
 
     /// Whether the connection is encrypted.

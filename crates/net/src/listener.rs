@@ -252,6 +252,7 @@ fn prepare(stream: &TcpStream, settings: &ListenerSettings) -> io::Result<()> {
 /// Reads the PROXY header, then serves the connection that it tells of.
 async fn after_proxy<S: Service>(shared: &Shared<S>, mut connection: Connection) {
     let proxy = connection.peer();
+    connection.set_proxied();
     let header = tokio::time::timeout(PROXY_HEADER_TIMEOUT, read_header(&mut connection));
     match header.await {
         Ok(Ok(header)) => {

@@ -31,6 +31,11 @@ impl Service for Echo {
                     if &line[..] == b"hang\r\n" {
                         std::future::pending::<()>().await;
                     }
+                    if &line[..] == b"near\r\n" {
+                        let near = format!("{}\r\n", connection.is_loopback());
+                        connection.send(near.as_bytes(), LONG).await.unwrap();
+                        continue;
+                    }
                     if connection.send(&line, LONG).await.is_err() {
                         return;
                     }
@@ -162,6 +167,31 @@ async fn a_proxy_header_counts_from_named_networks_only() {
     client.write_all(header).await.unwrap();
     assert!(read_line(&mut client).await.starts_with("hello 127.0.0.1:"));
     assert!(read_line(&mut client).await.starts_with("PROXY TCP4"));
+}
+
+#[tokio::test]
+async fn what_a_proxy_forwards_is_never_taken_for_local() {
+    let server = start(
+        |s| s.proxy_from = vec!["127.0.0.0/8".parse().unwrap()],
+        None,
+        SOON,
+    );
+    for header in [
+        "PROXY UNKNOWN\r\n",
+        "PROXY TCP4 127.0.0.1 127.0.0.1 4711 25\r\n",
+        "PROXY TCP4 203.0.113.7 198.51.100.2 4711 25\r\n",
+    ] {
+        let mut client = TcpStream::connect(server.address).await.unwrap();
+        let text = format!("{header}near\r\n");
+        client.write_all(text.as_bytes()).await.unwrap();
+        assert!(read_line(&mut client).await.starts_with("hello"));
+        assert_eq!(read_line(&mut client).await, "false\r\n", "{header}");
+    }
+    let server = start(|_| {}, None, SOON);
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    client.write_all(b"near\r\n").await.unwrap();
+    assert!(read_line(&mut client).await.starts_with("hello"));
+    assert_eq!(read_line(&mut client).await, "true\r\n");
 }
 
 #[tokio::test]
