@@ -18,32 +18,36 @@ pub enum AddressError {
     BadDomain,
 }
 
-/// A domain name in lower case, without a final dot; ASCII or UTF-8 (U-labels
-/// stay as written).
+/// A domain name in ASCII and lower case, without a final dot. Of an
+/// internationalized name it is the form that DNS knows (RFC 5891 A-labels), so
+/// that `münchen.example` and `xn--mnchen-3ya.example` are one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DomainName(Box<str>);
 
 impl DomainName {
-    /// Checks and lower-cases `name`.
+    /// Checks `name` and brings it into its one form.
     pub fn parse(name: &str) -> Result<Self, AddressError> {
         // RFC 1035 §2.3.4: 255 octets, labels of 63.
         let label = |l: &str| {
+            let known = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
             !l.is_empty()
                 && l.len() <= 63
                 && !l.starts_with('-')
                 && !l.ends_with('-')
-                && l.chars().all(|c| {
-                    c.is_ascii_alphanumeric()
-                        || c == '-'
-                        || c == '_'
-                        || (!c.is_ascii() && c.is_alphanumeric())
-                })
+                && l.bytes().all(known)
         };
-        if name.len() > 255 || !name.split('.').all(label) {
+        if name.len() > 255 {
             return Err(AddressError::BadDomain);
         }
-        Ok(Self(name.to_lowercase().into()))
+        let ascii = match name.is_ascii() {
+            true => name.to_ascii_lowercase(),
+            false => idna::domain_to_ascii(name).map_err(|_| AddressError::BadDomain)?,
+        };
+        if ascii.len() > 255 || !ascii.split('.').all(label) {
+            return Err(AddressError::BadDomain);
+        }
+        Ok(Self(ascii.into()))
     }
 
     /// The name.
@@ -136,6 +140,17 @@ mod tests {
         for bad in ["a@", "a@x..org", "a@-x.org", "a@x y", "a@.org"] {
             assert_eq!(Address::parse(bad), Err(AddressError::BadDomain), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_internationalized_domain_has_one_form() {
+        let unicode = DomainName::parse("MÜNCHEN.example").unwrap();
+        assert_eq!(unicode.as_str(), "xn--mnchen-3ya.example");
+        assert_eq!(DomainName::parse("XN--mnchen-3YA.example"), Ok(unicode));
+        assert_eq!(
+            DomainName::parse("ü..example"),
+            Err(AddressError::BadDomain)
+        );
     }
 
     #[test]

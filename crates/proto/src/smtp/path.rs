@@ -57,6 +57,8 @@ impl fmt::Display for Host {
 pub struct Mailbox {
     local: Box<str>,
     host: Host,
+    /// As it was written: its domain is kept in ASCII always.
+    ascii: bool,
 }
 
 impl Mailbox {
@@ -67,6 +69,7 @@ impl Mailbox {
         Ok(Self {
             local: local.into(),
             host: parse_host(host)?,
+            ascii: text.is_ascii(),
         })
     }
 
@@ -89,13 +92,9 @@ impl Mailbox {
         }
     }
 
-    /// Whether it is plain ASCII: needs no SMTPUTF8 (RFC 6531).
+    /// Whether it was written in plain ASCII: needs no SMTPUTF8 (RFC 6531).
     pub fn is_ascii(&self) -> bool {
-        let host = match &self.host {
-            Host::Domain(name) => name.as_str().is_ascii(),
-            Host::Literal(_) => true,
-        };
-        host && self.local.is_ascii()
+        self.ascii
     }
 }
 

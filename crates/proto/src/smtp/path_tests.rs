@@ -19,7 +19,10 @@ fn plain_paths() {
     );
     assert_eq!(forward("<ann@example.org.>"), Ok("ann@example.org".into()));
     assert_eq!(forward("<PostMaster>"), Ok("postmaster".into()));
-    assert_eq!(forward("<üñ@exämple.org>"), Ok("üñ@exämple.org".into()));
+    assert_eq!(
+        forward("<üñ@exämple.org>"),
+        Ok("üñ@xn--exmple-cua.org".into())
+    );
     assert_eq!(
         forward_path("<a@b> NOTIFY=NEVER").unwrap().1,
         " NOTIFY=NEVER"
@@ -117,7 +120,8 @@ proptest! {
         } else {
             Host::Domain(DomainName::parse("mail.example.org").unwrap())
         };
-        let mailbox = Mailbox { local: local.into(), host };
+        let ascii = local.is_ascii();
+        let mailbox = Mailbox { local: local.into(), host, ascii };
         let text = format!("<{mailbox}>");
         let read = forward_path(&text);
         prop_assert_eq!(read, Ok((ForwardPath::Mailbox(mailbox), "")));
