@@ -58,7 +58,10 @@ pub struct Listed {
 pub struct Store {
     pub(crate) backend: Backend,
     pub(crate) part_size: usize,
+    /// What uploads share, but for the reserve.
     pub(crate) upload_memory: Arc<Semaphore>,
+    /// The memory of one part, for one upload at a time.
+    pub(crate) upload_reserve: Arc<Semaphore>,
     /// How long a writer waits for upload memory.
     pub(crate) memory_wait: Duration,
     health: Arc<Health>,
@@ -127,10 +130,11 @@ impl Store {
             backend,
             part_size: usize::try_from(settings.part_size).unwrap_or(8 << 20),
             upload_memory: Arc::new(Semaphore::new(
-                usize::try_from(settings.upload_memory)
+                usize::try_from(settings.upload_memory.saturating_sub(settings.part_size))
                     .unwrap_or(Semaphore::MAX_PERMITS)
                     .min(Semaphore::MAX_PERMITS),
             )),
+            upload_reserve: Arc::new(Semaphore::new(1)),
             memory_wait: settings.deadline,
             health,
             patience,

@@ -27,6 +27,8 @@ pub struct Upload {
     length: usize,
     /// What of the upload memory the buffered bytes hold.
     memory: Option<OwnedSemaphorePermit>,
+    /// The reserve, if the rest of this part is taken from it.
+    reserve: Option<OwnedSemaphorePermit>,
     parts: Option<Parts>,
     written: u64,
 }
@@ -52,6 +54,7 @@ impl Upload {
             buffered: Vec::new(),
             length: 0,
             memory: None,
+            reserve: None,
             parts: None,
             written: 0,
         }
@@ -95,13 +98,28 @@ impl Upload {
         Ok(self.written)
     }
 
-    /// Waits for upload memory.
+    /// Waits for upload memory. Uploads hold some while they wait for more, so one of
+    /// them may always fill its part from the reserve, and gives back all it has.
     async fn claim(&mut self, length: usize) -> Result<(), Error> {
+        if self.reserve.is_some() {
+            return Ok(());
+        }
         let wanted = u32::try_from(length).expect("a piece is not larger than a part");
         let memory: Arc<Semaphore> = self.store.upload_memory.clone();
-        let permit = match timeout(self.store.memory_wait, memory.acquire_many_owned(wanted)).await
-        {
-            Ok(Ok(permit)) => permit,
+        let reserve: Arc<Semaphore> = self.store.upload_reserve.clone();
+        let any = async {
+            tokio::select! {
+                biased;
+                permit = memory.acquire_many_owned(wanted) => permit.map(|permit| (permit, false)),
+                permit = reserve.acquire_owned() => permit.map(|permit| (permit, true)),
+            }
+        };
+        let permit = match timeout(self.store.memory_wait, any).await {
+            Ok(Ok((permit, false))) => permit,
+            Ok(Ok((permit, true))) => {
+                self.reserve = Some(permit);
+                return Ok(());
+            }
             Ok(Err(_)) | Err(_) => {
                 return Err(Error::Unavailable(
                     "too many large uploads at once; blob.upload_memory bounds them".into(),
@@ -145,6 +163,7 @@ impl Upload {
         self.store.written.increment(length);
         self.length = 0;
         self.memory = None;
+        self.reserve = None;
         Ok(())
     }
 

@@ -313,6 +313,38 @@ async fn upload_memory_is_bounded_and_comes_back() {
 }
 
 #[tokio::test]
+async fn uploads_in_lockstep_do_not_wait_for_each_others_memory() {
+    let faults = Faults::default();
+    let store = Faults::store(
+        &faults,
+        &Settings {
+            part_size: 5 << 20,
+            upload_memory: 15 << 20,
+            deadline: Duration::from_secs(5),
+            ..Faults::settings()
+        },
+    );
+    // Each has a part of a part when the memory is used up.
+    let all = bytes(6 << 20);
+    let step = tokio::sync::Barrier::new(8);
+    let one = async |n: usize| {
+        let mut upload = store.upload(&format!("a/{n}"))?;
+        upload.write(all.slice(..2 << 19)).await?;
+        step.wait().await;
+        for start in (2 << 19..all.len()).step_by(64 << 10) {
+            let end = (start + (64 << 10)).min(all.len());
+            upload.write(all.slice(start..end)).await?;
+            tokio::task::yield_now().await;
+        }
+        upload.finish().await
+    };
+    for written in futures::future::join_all((0..8).map(one)).await {
+        assert_eq!(written.unwrap(), all.len() as u64);
+    }
+    assert_eq!(faults.keys().await.len(), 8);
+}
+
+#[tokio::test]
 async fn a_listing_tells_keys_sizes_and_errors() {
     let faults = Faults::default();
     let store = faults.store(&Faults::settings());
