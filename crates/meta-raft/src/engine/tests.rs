@@ -1,3 +1,5 @@
+//! The state engine: the suite, damage, rebuilding, hashing.
+
 use postrider_kv::testing;
 use tempfile::TempDir;
 

@@ -1,3 +1,5 @@
+//! The Raft log: the suite of openraft, cuts, flips, torn tails, missing files.
+
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
