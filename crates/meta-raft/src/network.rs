@@ -167,6 +167,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
             head: Some(proto::SnapshotHead {
                 vote: Some(convert::vote_out(&vote)),
                 length: snapshot.snapshot.bytes(),
+                object: String::new(),
             }),
             data: Bytes::new(),
         };

@@ -24,6 +24,12 @@ macro_rules! number_id {
 }
 
 number_id!(
+    /// A node of the cluster. Allocated from a counter in the metadata, from 1,
+    /// never reused: not even by the same machine with a new disk.
+    NodeId,
+    u64
+);
+number_id!(
     /// A local domain. Allocated from a counter, never reused.
     DomainId,
     u64

@@ -6,10 +6,12 @@ mod clock;
 mod flag;
 pub mod human;
 mod id;
+mod role;
 mod status;
 
 pub use address::{Address, AddressError, DomainName};
 pub use clock::{Clock, Millis, Random, SystemClock};
 pub use flag::{Flag, FlagError, Flags, Keyword};
-pub use id::{AccountId, BodyId, CommandId, DomainId, MailboxId, ModSeq, Uid, UidValidity};
+pub use id::{AccountId, BodyId, CommandId, DomainId, MailboxId, ModSeq, NodeId, Uid, UidValidity};
+pub use role::{Role, RoleError};
 pub use status::EnhancedStatus;

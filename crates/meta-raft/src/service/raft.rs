@@ -1,58 +1,23 @@
-//! What this node answers to the other members and to frontends over gRPC.
-//! Commands are executed by the leader alone; queries by any member.
+//! The service of the members of the Raft group to each other.
 
 use std::io::Write;
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 
 use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt, stream};
+use futures::{FutureExt, StreamExt};
 use openraft::storage::Snapshot;
-use postrider_meta::{Meta as _, ReadAt, Token};
-use postrider_rpc::proto::meta_server::{Meta, MetaServer};
-use postrider_rpc::proto::raft_server::{Raft, RaftServer};
-use postrider_rpc::tonic::service::Routes;
+use postrider_rpc::proto::raft_server::Raft;
 use postrider_rpc::tonic::{Request, Response, Status, Streaming};
-use postrider_rpc::{Failure, MAX_MESSAGE, proto};
-use postrider_types::{AccountId, CommandId};
+use postrider_rpc::{Failure, proto};
 use tokio::task::spawn_blocking;
 
+use super::{Reply, present, stopped};
 use crate::convert;
 use crate::node::Node;
-use crate::payload;
 use crate::snapshot::Stored;
 
-type Reply<T> = Result<Response<T>, Status>;
-
-/// The services of a node.
-pub(crate) fn routes(node: &Arc<Node>) -> Routes {
-    let raft = RaftServer::new(RaftService {
-        node: Arc::downgrade(node),
-    });
-    let meta = MetaServer::new(MetaService {
-        node: Arc::downgrade(node),
-    });
-    Routes::new(
-        raft.max_decoding_message_size(MAX_MESSAGE)
-            .max_encoding_message_size(MAX_MESSAGE),
-    )
-    .add_service(
-        meta.max_decoding_message_size(MAX_MESSAGE)
-            .max_encoding_message_size(MAX_MESSAGE),
-    )
-}
-
-/// The node, unless it has ended: connections do not keep it alive.
-fn present(node: &Weak<Node>) -> Result<Arc<Node>, Status> {
-    let ended = || Failure::Unavailable("the metadata node is shutting down".into());
-    Ok(node.upgrade().ok_or_else(ended)?)
-}
-
-struct RaftService {
-    node: Weak<Node>,
-}
-
-fn stopped(error: impl std::fmt::Display) -> Status {
-    Failure::Unavailable(error.to_string()).into()
+pub(super) struct RaftService {
+    pub(super) node: Weak<Node>,
 }
 
 #[postrider_rpc::tonic::async_trait]
@@ -169,80 +134,4 @@ async fn receive(
         return Err(failed(std::io::ErrorKind::UnexpectedEof.into()));
     }
     Stored::open(path)
-}
-
-struct MetaService {
-    node: Weak<Node>,
-}
-
-impl MetaService {
-    /// Refuses where another node leads.
-    async fn leading(&self) -> Result<(), Status> {
-        let node = present(&self.node)?;
-        let core = node.core();
-        core.wait_for_leader().await;
-        match core.raft.as_leader() {
-            Ok(_) => Ok(()),
-            Err(_) => Err(Failure::NotLeader(core.leader_address()).into()),
-        }
-    }
-}
-
-#[postrider_rpc::tonic::async_trait]
-impl Meta for MetaService {
-    type WatchStream = BoxStream<'static, Result<proto::Hint, Status>>;
-
-    async fn execute(&self, request: Request<proto::ExecuteRequest>) -> Reply<proto::ExecuteReply> {
-        self.leading().await?;
-        let request = request.into_inner();
-        let id: [u8; 16] = request
-            .id
-            .as_ref()
-            .try_into()
-            .map_err(|_| Status::invalid_argument("a command id has 16 bytes"))?;
-        let command = payload::decode(&request.command)?;
-        let executed = present(&self.node)?
-            .execute_here(CommandId::from_bytes(id), command)
-            .await
-            .map_err(payload::failure)?;
-        Ok(Response::new(proto::ExecuteReply {
-            verdict: payload::encode(&executed.verdict)?,
-            token: executed.token.0,
-        }))
-    }
-
-    async fn query(&self, request: Request<proto::QueryRequest>) -> Reply<proto::QueryReply> {
-        let request = request.into_inner();
-        let query = payload::decode(&request.query)?;
-        let at = match request.at_least {
-            Some(index) => ReadAt::AtLeast(Token(index)),
-            None => ReadAt::Latest,
-        };
-        let answered = present(&self.node)?.query(query, at).await;
-        let (answer, token) = answered.map_err(payload::failure)?;
-        Ok(Response::new(proto::QueryReply {
-            answer: payload::encode(&answer)?,
-            token: token.0,
-        }))
-    }
-
-    async fn watch(&self, request: Request<proto::WatchRequest>) -> Reply<Self::WatchStream> {
-        let node = present(&self.node)?;
-        let hints = node.watch(AccountId(request.into_inner().account));
-        let hints = hints.take_until(node.ended().boxed());
-        let hints = hints.map(|()| Ok(proto::Hint {}));
-        Ok(Response::new(stream::StreamExt::boxed(hints)))
-    }
-
-    async fn read_index(
-        &self,
-        _: Request<proto::ReadIndexRequest>,
-    ) -> Reply<proto::ReadIndexReply> {
-        self.leading().await?;
-        let index = present(&self.node)?
-            .own_read_index()
-            .await
-            .map_err(payload::failure)?;
-        Ok(Response::new(proto::ReadIndexReply { index }))
-    }
 }
