@@ -2,6 +2,7 @@
 //! other and waits for each 250, which a server may give only after the message
 //! is durable.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -24,8 +25,9 @@ pub(crate) async fn run(protocol: Protocol, plan: &Delivery) -> anyhow::Result<F
     let next = Arc::new(AtomicU64::new(0));
     let started = Instant::now();
     let mut tasks = Vec::new();
-    for _ in 0..plan.connections {
-        tasks.push(tokio::spawn(deliver(protocol, plan.clone(), next.clone())));
+    for address in plan.address.iter().cycle().take(plan.connections) {
+        let delivering = deliver(protocol, *address, plan.clone(), next.clone());
+        tasks.push(tokio::spawn(delivering));
     }
     let mut latencies = Histogram::<u64>::new(3)?;
     for task in tasks {
@@ -45,11 +47,12 @@ pub(crate) async fn run(protocol: Protocol, plan: &Delivery) -> anyhow::Result<F
 /// One connection's share.
 async fn deliver(
     protocol: Protocol,
+    address: SocketAddr,
     plan: Delivery,
     next: Arc<AtomicU64>,
 ) -> anyhow::Result<Histogram<u64>> {
     let mut latencies = Histogram::<u64>::new(3)?;
-    let mut connection = Connection::open(plan.address, 4096).await?;
+    let mut connection = Connection::open(address, 4096).await?;
     connection.reply(b'2').await?;
     let hello = match protocol {
         Protocol::Smtp => b"EHLO bench.test\r\n",

@@ -3,6 +3,7 @@
 //! the same code. It owns scenarios and figures; it knows nothing of Postrider
 //! except how to start one (`server.rs`).
 
+mod cluster;
 mod delivery;
 mod idle;
 mod imap;
@@ -39,6 +40,19 @@ enum Scenario {
         postrider: PathBuf,
         /// Where its data goes: a folder on the disk to be measured.
         #[arg(long, default_value = "target/mailbench")]
+        dir: PathBuf,
+        /// Messages in each scenario.
+        #[arg(long, default_value_t = 20_000)]
+        messages: u64,
+    },
+    /// Start three nodes and a frontend on this machine, deliver through all three,
+    /// and fetch from a node with metadata and from the frontend.
+    Cluster {
+        /// The script that starts them.
+        #[arg(long, default_value = "deploy/local-cluster")]
+        script: PathBuf,
+        /// Where its data goes: a folder on the disk to be measured.
+        #[arg(long, default_value = "target/mailbench-cluster")]
         dir: PathBuf,
         /// Messages in each scenario.
         #[arg(long, default_value_t = 20_000)]
@@ -83,9 +97,9 @@ enum Scenario {
 /// Where and what to deliver.
 #[derive(Args, Clone)]
 struct Delivery {
-    /// The server.
-    #[arg(long, default_value = "127.0.0.1:2525")]
-    address: SocketAddr,
+    /// The server; several, with commas between: connections go round.
+    #[arg(long, default_value = "127.0.0.1:2525", value_delimiter = ',')]
+    address: Vec<SocketAddr>,
     /// Recipients; `{}` stands for 1 to --mailboxes.
     #[arg(long, default_value = "bench{}@example.test")]
     recipient: String,
@@ -126,6 +140,11 @@ async fn main() -> anyhow::Result<()> {
             dir,
             messages,
         } => all(&postrider, &dir, messages).await?,
+        Scenario::Cluster {
+            script,
+            dir,
+            messages,
+        } => cluster::run(&script, &dir, messages).await?,
         Scenario::Smtp(plan) => vec![delivery::run(delivery::Protocol::Smtp, &plan).await?],
         Scenario::Lmtp(plan) => vec![delivery::run(delivery::Protocol::Lmtp, &plan).await?],
         Scenario::Headers(mailbox) => vec![imap::fetch(&mailbox, imap::HEADERS).await?],
@@ -169,7 +188,7 @@ async fn all(
     };
     let plan = |address: &str, recipient: &str| -> anyhow::Result<Delivery> {
         Ok(Delivery {
-            address: address.parse()?,
+            address: vec![address.parse()?],
             recipient: recipient.to_owned(),
             mailboxes: 50,
             connections: 50,

@@ -55,6 +55,12 @@ impl Figure {
         }
     }
 
+    /// The same figure, measured at `place`.
+    pub(crate) fn at(mut self, place: &str) -> Self {
+        self.scenario = format!("{}, {place}", self.scenario);
+        self
+    }
+
     /// An amount of memory.
     pub(crate) fn memory(scenario: impl Into<String>, kib: u64) -> Self {
         Self {
