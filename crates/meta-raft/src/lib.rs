@@ -5,6 +5,7 @@
 //! itself is the domain's; this crate orders, replicates, stores and answers.
 
 mod batch;
+mod blocking;
 mod convert;
 mod engine;
 mod error;

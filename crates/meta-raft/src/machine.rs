@@ -14,8 +14,8 @@ use postrider_kv::Op;
 use postrider_meta::Watchers;
 use postrider_types::AccountId;
 use tokio::sync::{Notify, watch};
-use tokio::task::spawn_blocking;
 
+use crate::blocking;
 use crate::engine::{Engine, Progress, View};
 use crate::log::Log;
 use crate::raft::{
@@ -176,7 +176,7 @@ impl Machine {
         let (shared, progress) = (Arc::clone(&self.shared), self.progress.clone());
         let (ops, changed) = (group.ops, group.members_changed);
         let write = move || shared.engine.write(ops, &progress, changed);
-        spawn_blocking(write)
+        blocking::run(write)
             .await
             .map_err(io::Error::other)?
             .map_err(io::Error::other)?;
@@ -252,7 +252,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
             shared.growth.written(stored.bytes());
             Ok(progress)
         };
-        self.progress = spawn_blocking(install)
+        self.progress = blocking::run(install)
             .await
             .map_err(io::Error::other)?
             .map_err(io::Error::other)?;
@@ -283,7 +283,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     async fn build_snapshot(&mut self) -> Result<SnapshotOf, io::Error> {
         let began = std::time::Instant::now();
         let (view, shared) = (self.view.clone(), Arc::clone(&self.shared));
-        let stored = spawn_blocking(move || shared.snapshots.write(&view))
+        let stored = blocking::run(move || shared.snapshots.write(&view))
             .await
             .map_err(io::Error::other)?
             .map_err(io::Error::other)?;

@@ -211,7 +211,7 @@ fn parts(stored: Stored) -> impl Stream<Item = proto::SnapshotPart> + Send {
             return None;
         }
         let file = std::sync::Arc::clone(stored.file());
-        let read = tokio::task::spawn_blocking(move || {
+        let read = crate::blocking::run(move || {
             let mut data = vec![0; length];
             file.read_exact_at(&mut data, offset).map(|()| data)
         });

@@ -20,9 +20,10 @@ use postrider_rpc::Channels;
 use postrider_types::{AccountId, Clock, CommandId};
 use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 use tokio::time::{timeout, timeout_at};
 
+use crate::blocking;
 use crate::engine::{Engine, View};
 use crate::error::{Error, Result};
 use crate::log::{Log, make_dir};
@@ -117,7 +118,7 @@ impl Node {
         let dir = settings.dir.clone();
         let lock = lock(&dir)?;
         let opening = settings.clone();
-        let (log, shared) = spawn_blocking(move || open(&opening))
+        let (log, shared) = blocking::run(move || open(&opening))
             .await
             .map_err(|error| Error::Raft(error.to_string()))??;
         let shared = Arc::new(shared);
@@ -282,7 +283,7 @@ impl Node {
             core.log.close();
             core.shared.engine.persist()
         };
-        spawn_blocking(close)
+        blocking::run(close)
             .await
             .map_err(|error| Error::Raft(error.to_string()))?
     }
@@ -299,7 +300,7 @@ impl Node {
             let _permit = permit;
             read(shared.engine.view())
         };
-        let done = spawn_blocking(work).await;
+        let done = blocking::run(work).await;
         done.map_err(|error| MetaError::Failed(format!("reading broke off: {error}")))?
     }
 

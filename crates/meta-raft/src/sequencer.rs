@@ -264,7 +264,7 @@ impl Sequencer {
         let term = self.lead().await?;
         let (core, now, bytes) = (Arc::clone(&self.core), self.clock.now(), self.bytes);
         // Reads the disk: not on a thread of the runtime.
-        let mut evaluated = tokio::task::spawn_blocking(move || {
+        let mut evaluated = crate::blocking::run(move || {
             let view = core.shared.engine.view();
             futures::executor::block_on(evaluate(view, term, now, commands, bytes))
         })

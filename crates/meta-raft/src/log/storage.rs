@@ -50,7 +50,7 @@ impl Log {
                 Some(Some(entry)) => entry,
                 Some(None) => {
                     let log = self.clone();
-                    let read = tokio::task::spawn_blocking(move || log.entry(index));
+                    let read = crate::blocking::run(move || log.entry(index));
                     match read.await.map_err(io::Error::other)?? {
                         Some(entry) => entry,
                         None => break,

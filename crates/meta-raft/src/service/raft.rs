@@ -9,9 +9,9 @@ use openraft::storage::Snapshot;
 use postrider_rpc::proto::raft_server::Raft;
 use postrider_rpc::tonic::{Request, Response, Status, Streaming};
 use postrider_rpc::{Failure, proto};
-use tokio::task::spawn_blocking;
 
 use super::{Reply, present, stopped};
+use crate::blocking;
 use crate::convert;
 use crate::node::Node;
 use crate::snapshot::Stored;
@@ -82,7 +82,7 @@ impl Raft for RaftService {
             Err(error) => Err(Failure::Unavailable(error.to_string()).into()),
         };
         // Gone if it was installed; else it is of no use.
-        let _ = tokio::fs::remove_file(&path).await;
+        let _ = blocking::run(move || std::fs::remove_file(path)).await;
         let reply = installed?;
         Ok(Response::new(proto::SnapshotReply {
             vote: Some(convert::vote_out(&reply.vote)),
@@ -126,7 +126,7 @@ async fn receive(
             .checked_sub(size)
             .ok_or_else(|| failed(std::io::Error::other("more bytes than announced")))?;
         let mut open = file.take().expect("it is put back below");
-        let written = spawn_blocking(move || open.write_all(&part.data).map(|()| open)).await;
+        let written = blocking::run(move || open.write_all(&part.data).map(|()| open)).await;
         let written = written.map_err(std::io::Error::other).map_err(failed)?;
         file = Some(written.map_err(failed)?);
     }
