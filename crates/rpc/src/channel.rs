@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tonic::transport::{Channel, Endpoint, Server};
 
+use crate::connector::Connector;
 use crate::tls::{Error, Tls};
 
 /// How long to wait for the other side.
@@ -32,6 +33,8 @@ impl Default for Timeouts {
 pub struct Channels {
     tls: Tls,
     timeouts: Timeouts,
+    /// None: TCP.
+    connector: Option<Connector>,
     open: Arc<Mutex<HashMap<String, Channel>>>,
 }
 
@@ -41,7 +44,17 @@ impl Channels {
         Self {
             tls,
             timeouts,
+            connector: None,
             open: Arc::default(),
+        }
+    }
+
+    /// The same over connections of another kind, none of which is open yet.
+    pub fn over(self, connector: Connector) -> Self {
+        Self {
+            connector: Some(connector),
+            open: Arc::default(),
+            ..self
         }
     }
 
@@ -70,7 +83,10 @@ impl Channels {
         if let Some(client) = client {
             endpoint = endpoint.tls_config(client).map_err(setup)?;
         }
-        let channel = endpoint.connect_lazy();
+        let channel = match &self.connector {
+            Some(connector) => endpoint.connect_with_connector_lazy(connector.clone()),
+            None => endpoint.connect_lazy(),
+        };
         open.insert(address.to_owned(), channel.clone());
         Ok(channel)
     }

@@ -3,6 +3,7 @@
 //! back. Knows no command, no query and no Raft: payloads are bytes here.
 
 mod channel;
+mod connector;
 mod failure;
 mod tls;
 
@@ -13,6 +14,7 @@ pub mod proto {
 }
 
 pub use channel::{Channels, Timeouts, server};
+pub use connector::{Connecting, Connector, Transport};
 pub use failure::Failure;
 pub use tls::{Error, Identity, Tls};
 pub use tonic;
