@@ -4,6 +4,7 @@
 //! the whole node and checks what spans sections. Reading is in `load`, the
 //! environment in `overlay`, hints on typos in `suggest`.
 
+mod cluster;
 mod listener;
 mod load;
 mod overlay;
@@ -13,9 +14,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use postrider_net::{Network, TlsSettings};
-use postrider_types::human;
+use postrider_types::{Role, human};
 use serde::Deserialize;
 
+pub use cluster::Cluster;
+pub(crate) use cluster::{host, is_name};
 pub use listener::{Listener, Protocol};
 pub use load::{LoadError, load};
 
@@ -25,6 +28,10 @@ pub use load::{LoadError, load};
 pub struct Settings {
     /// Where the node keeps its metadata, lock and tokens. One process per folder.
     pub data_dir: PathBuf,
+    /// What this node of a cluster does: both by default.
+    pub roles: Vec<Role>,
+    /// How the nodes of a cluster reach each other. None: this node stands alone.
+    pub cluster: Option<Cluster>,
     /// How long sessions may take to end when the node stops.
     #[serde(with = "human::duration")]
     pub drain_timeout: Duration,
@@ -59,6 +66,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             data_dir: "/var/lib/postrider".into(),
+            roles: Role::ALL.to_vec(),
+            cluster: None,
             drain_timeout: Duration::from_secs(30),
             log: Log::default(),
             tls: None,
@@ -138,12 +147,18 @@ impl Settings {
                     .into(),
             );
         }
+        // A node of a cluster has a certificate of its own.
+        let has_tls = self.tls.is_some() || self.cluster.is_some();
         for listener in &self.listener {
-            problems.extend(listener.problem(self.tls.is_some()));
+            problems.extend(listener.problem(has_tls));
         }
+        problems.extend(self.cluster.as_ref().and_then(Cluster::problem));
+        problems.extend(self.roles_problem());
         let metadata = self.meta.check().map_err(|e| format!("meta: {e}"));
         let mut taken = std::collections::HashSet::new();
-        for address in self.listener.iter().flat_map(|listener| &listener.listen) {
+        let between = self.cluster.iter().flat_map(|cluster| &cluster.listen);
+        let of_listeners = self.listener.iter().flat_map(|listener| &listener.listen);
+        for address in of_listeners.chain(between) {
             if address.port() != 0 && !taken.insert(address) {
                 problems.push(format!("two listeners share {address}: give each its own"));
             }
@@ -171,6 +186,32 @@ impl Settings {
             ));
         }
         problems
+    }
+
+    /// Whether this node does what `role` says.
+    pub fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    fn roles_problem(&self) -> Option<String> {
+        if self.roles.is_empty() {
+            return Some("roles is empty: write [\"meta\"], [\"frontend\"] or both".into());
+        }
+        if self.cluster.is_none() && !Role::ALL.iter().all(|role| self.has(*role)) {
+            return Some(
+                "a node that stands alone does everything: remove roles, or add [cluster]".into(),
+            );
+        }
+        let mail = |listener: &&Listener| listener.protocol != Protocol::Http;
+        let mail = self.listener.iter().find(mail);
+        if let Some(listener) = mail.filter(|_| !self.has(Role::Frontend)) {
+            return Some(format!(
+                "roles has no \"frontend\", so this node serves no mail: remove the {} listener, \
+                 or add the role",
+                listener.protocol
+            ));
+        }
+        None
     }
 
     /// The metadata's section with its folder under the data folder.

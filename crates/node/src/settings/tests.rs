@@ -105,3 +105,23 @@ fn problems_name_the_listener_and_the_way_out() {
         "{problems}"
     );
 }
+
+#[test]
+fn roles_and_the_cluster_section_fit_together() {
+    let problems = |text: &str| read(text, &[]).unwrap().problems().join("\n");
+    assert!(problems("roles = [\"frontend\"]").contains("remove roles, or add [cluster]"));
+    assert!(problems("roles = []").contains("roles is empty"));
+    assert!(problems("[cluster]").contains("cluster.address is missing"));
+    let odd = problems("[cluster]\naddress = \"mail1\"");
+    assert!(odd.contains("write HOST:PORT"), "{odd}");
+    let text = "roles = [\"meta\"]\n[cluster]\naddress = \"a:7425\"\n\
+                [[listener]]\nprotocol = \"imap\"\nlisten = [\"127.0.0.1:0\"]";
+    let mail = problems(text);
+    assert!(mail.contains("remove the imap listener"), "{mail}");
+    // The node's own certificate serves where none is set.
+    let text = "[cluster]\naddress = \"a:7425\"\n\
+                [[listener]]\nprotocol = \"imaps\"\nlisten = [\"127.0.0.1:0\"]";
+    assert!(!problems(text).contains("certificate"));
+    let error = read("roles = [\"voter\"]", &[]).unwrap_err();
+    assert!(error.contains("`voter`"), "{error}");
+}
