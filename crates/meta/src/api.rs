@@ -9,8 +9,8 @@ use postrider_types::{AccountId, Clock, CommandId, DomainId, MailboxId, Millis, 
 use serde::{Deserialize, Serialize};
 
 use crate::view::{
-    AccountView, AliasView, BodyView, DefaultMailbox, DomainView, GroupView, LoginView,
-    MailboxView, ObjectView, Page, QuotaView,
+    AccountView, AliasView, Authority, BodyView, ClusterView, DefaultMailbox, DomainView,
+    GroupView, LeaseView, LoginView, MailboxView, NodeView, ObjectView, Page, QuotaView,
 };
 use crate::{command as c, query as q};
 
@@ -264,6 +264,14 @@ sum! {
     c::Trim => c::Trimmed,
     // The object store
     c::NameStore => (),
+    // The cluster
+    c::FoundCluster => (),
+    c::IssueToken => (),
+    c::AddNode => c::Admission,
+    c::AnnounceNode => (),
+    c::RemoveNode => (),
+    c::TakeLeases => Vec<LeaseView>,
+    c::ReleaseLeases => (),
 }
 
 sum! {
@@ -301,4 +309,9 @@ sum! {
     q::Unfinished => q::Backlog,
     // The object store
     q::StoreId => Option<String>,
+    // The cluster
+    q::Cluster => Option<ClusterView>,
+    q::Authority => Option<Authority>,
+    q::Nodes => Vec<NodeView>,
+    q::Leases => Vec<LeaseView>,
 }

@@ -22,6 +22,10 @@
 //! | `g p` object key, offset | [`row::Content`](crate::row::Content): a live body in the object |
 //! | `g x` moment, object key | nothing: objects without a live body, by the moment they died |
 //! | `g S` | [`row::StoreName`](crate::row::StoreName): the object store that belongs to the metadata |
+//! | `g C` | [`row::Cluster`](crate::row::Cluster): the cluster, its authority, the last node id given out |
+//! | `g c` node id | [`row::Node`](crate::row::Node): kept for ever, so that a removed node stays refused |
+//! | `g T` BLAKE3 of a secret | [`row::Token`](crate::row::Token): a join token |
+//! | `g l` name | [`row::Lease`](crate::row::Lease) |
 //! | `g h` object key | nothing: objects with something, but under half, live |
 //! | `g q` account, mailbox or 0 | nothing: to be purged |
 //! | `g w` moment, account, mailbox, MODSEQ | nothing: removals by their moment, for trimming |
@@ -42,7 +46,8 @@
 
 use postrider_kv::key::{Key, Parts};
 use postrider_types::{
-    AccountId, Address, BodyId, CommandId, DomainId, DomainName, MailboxId, Millis, ModSeq, Uid,
+    AccountId, Address, BodyId, CommandId, DomainId, DomainName, MailboxId, Millis, ModSeq, NodeId,
+    Uid,
 };
 
 fn global(tag: u8) -> Key {
@@ -271,6 +276,51 @@ pub(crate) fn half_empty(object: &str) -> Vec<u8> {
 /// The id of the object store.
 pub(crate) fn store_name() -> Vec<u8> {
     global(b'S').build()
+}
+
+// The cluster.
+
+pub(crate) fn cluster() -> Vec<u8> {
+    global(b'C').build()
+}
+
+/// All nodes by id, removed ones too.
+pub(crate) fn nodes() -> Vec<u8> {
+    global(b'c').build()
+}
+
+pub(crate) fn node(id: NodeId) -> Vec<u8> {
+    global(b'c').u64(id.0).build()
+}
+
+/// The id in a key of [`node`].
+pub(crate) fn node_of(key: &[u8]) -> Option<NodeId> {
+    Parts::of(key.get(2..)?).u64().map(NodeId)
+}
+
+/// All join tokens.
+pub(crate) fn tokens() -> Vec<u8> {
+    global(b'T').build()
+}
+
+pub(crate) fn token(hash: &[u8; 32]) -> Vec<u8> {
+    let (halves, _) = hash.as_chunks::<16>();
+    let key = halves.iter().fold(global(b'T'), |key, half| key.id(half));
+    key.build()
+}
+
+/// All leases by name.
+pub(crate) fn leases() -> Vec<u8> {
+    global(b'l').build()
+}
+
+pub(crate) fn lease(name: &str) -> Vec<u8> {
+    global(b'l').str(name).build()
+}
+
+/// The name in a key of [`lease`].
+pub(crate) fn lease_of(key: &[u8]) -> Option<String> {
+    Parts::of(key.get(2..)?).str()
 }
 
 // Background work.

@@ -16,6 +16,7 @@ pub mod testing;
 mod account;
 mod api;
 mod body;
+mod cluster;
 mod consistency;
 mod directory;
 mod evaluate;
@@ -36,4 +37,4 @@ pub use api::{
 pub use consistency::check_consistency;
 pub use evaluate::{Evaluated, evaluate};
 pub use view::*;
-pub use watch::Watchers;
+pub use watch::{Group, Watchers};

@@ -43,3 +43,19 @@ pub const LOG_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long after a body began to arrive an object may still be committed with
 /// it. The sweep removes unknown objects only long after that.
 pub const UPLOAD_AGE: Duration = Duration::from_secs(6 * 3600);
+/// Nodes of a cluster that are not removed.
+pub const NODES: usize = 1_000;
+/// Bytes of a node's name, address or version.
+pub const NODE_TEXT: usize = 255;
+/// Join tokens that wait to be used.
+pub const TOKENS: usize = 100;
+/// How long a join token may be good.
+pub const TOKEN_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How often a join token may be used.
+pub const TOKEN_USES: u32 = 1_000;
+/// Leases at a time.
+pub const LEASES: usize = 100;
+/// Bytes of a lease's name.
+pub const LEASE_NAME: usize = 64;
+/// The longest lease.
+pub const LEASE_TTL: Duration = Duration::from_secs(3600);

@@ -10,6 +10,10 @@ use postrider_types::{
 };
 use serde::{Deserialize, Serialize};
 
+mod cluster;
+
+pub use cluster::{Authority, ClusterView, LeaseView, NewNode, NodeView};
+
 /// One page of an answer. To go on, ask again after `next`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page<T> {

@@ -11,6 +11,8 @@ use crate::stop::Stop;
 mod accept;
 mod add_account;
 mod add_domain;
+mod add_node;
+mod announce_node;
 mod append;
 mod claim_recent;
 mod copy;
@@ -18,13 +20,17 @@ mod create_mailbox;
 mod delete_mailbox;
 mod expunge;
 mod forget_object;
+mod found_cluster;
+mod issue_token;
 mod name_store;
 mod purge;
+mod release_leases;
 mod relocate;
 mod remove_account;
 mod remove_alias;
 mod remove_domain;
 mod remove_group;
+mod remove_node;
 mod rename_mailbox;
 mod set_account;
 mod set_alias;
@@ -33,11 +39,14 @@ mod set_domain;
 mod set_group;
 mod store;
 mod subscribe;
+mod take_leases;
 mod trim;
 
 pub use accept::{Accept, Accepted, Delivered, Delivery};
 pub use add_account::AddAccount;
 pub use add_domain::AddDomain;
+pub use add_node::{AddNode, Admission};
+pub use announce_node::AnnounceNode;
 pub use append::{Append, AppendMessage, Appended};
 pub use claim_recent::ClaimRecent;
 pub use copy::{Copied, Copy};
@@ -45,13 +54,17 @@ pub use create_mailbox::CreateMailbox;
 pub use delete_mailbox::DeleteMailbox;
 pub use expunge::{Expunge, Expunged};
 pub use forget_object::ForgetObject;
+pub use found_cluster::FoundCluster;
+pub use issue_token::IssueToken;
 pub use name_store::NameStore;
 pub use purge::{Purge, Purged};
+pub use release_leases::ReleaseLeases;
 pub use relocate::{Move, Relocate, Relocated};
 pub use remove_account::RemoveAccount;
 pub use remove_alias::RemoveAlias;
 pub use remove_domain::RemoveDomain;
 pub use remove_group::RemoveGroup;
+pub use remove_node::RemoveNode;
 pub use rename_mailbox::RenameMailbox;
 pub use set_account::SetAccount;
 pub use set_alias::SetAlias;
@@ -60,6 +73,7 @@ pub use set_domain::SetDomain;
 pub use set_group::SetGroup;
 pub use store::{Store, StoreMode, Stored};
 pub use subscribe::Subscribe;
+pub use take_leases::TakeLeases;
 pub use trim::{Trim, Trimmed};
 
 /// A change to an optional field: leave it, or set it.
@@ -129,6 +143,25 @@ pub async fn apply<T: Txn>(
             .await
             .map(Outcome::ForgetObject),
         Command::NameStore(c) => name_store::apply(txn, cx, c).await.map(Outcome::NameStore),
+        Command::AddNode(c) => add_node::apply(txn, cx, c).await.map(Outcome::AddNode),
+        Command::AnnounceNode(c) => announce_node::apply(txn, cx, c)
+            .await
+            .map(Outcome::AnnounceNode),
+        Command::FoundCluster(c) => found_cluster::apply(txn, cx, c)
+            .await
+            .map(Outcome::FoundCluster),
+        Command::IssueToken(c) => issue_token::apply(txn, cx, c)
+            .await
+            .map(Outcome::IssueToken),
+        Command::ReleaseLeases(c) => release_leases::apply(txn, cx, c)
+            .await
+            .map(Outcome::ReleaseLeases),
+        Command::RemoveNode(c) => remove_node::apply(txn, cx, c)
+            .await
+            .map(Outcome::RemoveNode),
+        Command::TakeLeases(c) => take_leases::apply(txn, cx, c)
+            .await
+            .map(Outcome::TakeLeases),
         Command::Trim(c) => trim::apply(txn, cx, c).await.map(Outcome::Trim),
     };
     match outcome {

@@ -8,8 +8,10 @@ use crate::api::{Answer, Query};
 mod account;
 mod accounts;
 mod aliases;
+mod authority;
 mod bodies;
 mod changes_since;
+mod cluster;
 mod dead_objects;
 mod default_mailboxes;
 mod domains;
@@ -17,11 +19,13 @@ mod groups;
 mod inline_bodies;
 mod inline_usage;
 mod known_objects;
+mod leases;
 mod login;
 mod mailbox_by_name;
 mod mailboxes;
 mod may_send_as;
 mod messages;
+mod nodes;
 mod pack_contents;
 mod packs;
 mod page;
@@ -34,8 +38,10 @@ mod unfinished;
 pub use account::Account;
 pub use accounts::Accounts;
 pub use aliases::Aliases;
+pub use authority::Authority;
 pub use bodies::Bodies;
 pub use changes_since::{ChangePage, ChangesSince};
+pub use cluster::Cluster;
 pub use dead_objects::DeadObjects;
 pub use default_mailboxes::DefaultMailboxes;
 pub use domains::Domains;
@@ -43,11 +49,13 @@ pub use groups::Groups;
 pub use inline_bodies::InlineBodies;
 pub use inline_usage::InlineUsage;
 pub use known_objects::KnownObjects;
+pub use leases::Leases;
 pub use login::Login;
 pub use mailbox_by_name::MailboxByName;
 pub use mailboxes::Mailboxes;
 pub use may_send_as::MaySendAs;
 pub use messages::{MessagePage, Messages};
+pub use nodes::Nodes;
 pub use pack_contents::PackContents;
 pub use packs::Packs;
 pub use quota::Quota;
@@ -84,6 +92,10 @@ pub async fn answer<R: Read>(read: &R, query: Query) -> kv::Result<Answer> {
         Query::KnownObjects(q) => Answer::KnownObjects(known_objects::answer(read, q).await?),
         Query::InlineUsage(q) => Answer::InlineUsage(inline_usage::answer(read, q).await?),
         Query::StoreId(q) => Answer::StoreId(store_id::answer(read, q).await?),
+        Query::Authority(q) => Answer::Authority(authority::answer(read, q).await?),
+        Query::Cluster(q) => Answer::Cluster(cluster::answer(read, q).await?),
+        Query::Leases(q) => Answer::Leases(leases::answer(read, q).await?),
+        Query::Nodes(q) => Answer::Nodes(nodes::answer(read, q).await?),
         Query::Unfinished(q) => Answer::Unfinished(unfinished::answer(read, q).await?),
     })
 }

@@ -4,6 +4,7 @@
 
 mod account;
 mod body;
+mod cluster;
 mod directory;
 mod mailbox;
 mod message;
@@ -14,6 +15,7 @@ use prost::Message as Proto;
 
 pub(crate) use account::{Account, Counters, Credentials};
 pub(crate) use body::{Body, Content, Object, StoreName, encoding_code};
+pub(crate) use cluster::{Cluster, Lease, Node, Token, role_words};
 pub(crate) use directory::{
     AccountName, Alias, DefaultMailbox, DefaultMailboxes, Domain, Group, Holder, Name, Number,
 };

@@ -1,0 +1,44 @@
+//! Records what a node says about itself when it starts.
+
+use postrider_kv::Txn;
+use postrider_types::{NodeId, Role};
+use serde::{Deserialize, Serialize};
+
+use crate::api::Context;
+use crate::stop::Stop;
+use crate::{cluster, key, row};
+
+/// Records a node's address, roles and version, which may have changed since it
+/// joined. Refused to a removed or unknown node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AnnounceNode {
+    /// The node.
+    pub id: NodeId,
+    /// HOST:PORT at which the other nodes reach it.
+    pub address: String,
+    /// What it does: at least one role.
+    pub roles: Vec<Role>,
+    /// The version of the program it runs.
+    pub version: String,
+}
+
+pub(super) async fn apply<T: Txn>(
+    txn: &mut T,
+    _cx: &Context,
+    command: AnnounceNode,
+) -> Result<(), Stop> {
+    cluster::check_address(&command.address)?;
+    cluster::check_text("version", &command.version)?;
+    cluster::check_roles(&command.roles)?;
+    let present = cluster::member(txn, command.id).await?;
+    let node = row::Node {
+        address: command.address,
+        roles: row::role_words(&command.roles),
+        version: command.version,
+        ..present.clone()
+    };
+    if node != present {
+        row::put(txn, key::node(command.id), &node);
+    }
+    Ok(())
+}
