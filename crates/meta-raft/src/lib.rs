@@ -17,9 +17,11 @@ mod payload;
 mod raft;
 mod reads;
 mod remote;
+mod runtime;
 mod sequencer;
 mod service;
 mod settings;
+pub mod simulation;
 mod snapshot;
 
 pub use batch::Batch;

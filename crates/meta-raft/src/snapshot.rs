@@ -166,7 +166,7 @@ impl Snapshots {
     /// A fresh path for a snapshot that is being received.
     pub(crate) fn draft(&self) -> PathBuf {
         self.dir
-            .join(format!("received-{:016x}.tmp", rand::random::<u64>()))
+            .join(format!("received-{:016x}.tmp", crate::simulation::random()))
     }
 
     /// Writes `view` as a snapshot, durably. Blocks.
@@ -181,7 +181,7 @@ impl Snapshots {
         };
         let path = self
             .dir
-            .join(format!("built-{:016x}.tmp", rand::random::<u64>()));
+            .join(format!("built-{:016x}.tmp", crate::simulation::random()));
         let file = File::create(&path).map_err(Error::io("cannot create", &path))?;
         let written = write_all(BufWriter::with_capacity(1 << 18, &file), &head, view);
         if let Err(error) = written {

@@ -20,6 +20,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
@@ -54,7 +55,23 @@ pub(crate) struct Log {
 /// Closes the log with its last user.
 struct Handle {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    pen: Pen,
+}
+
+/// Who writes.
+enum Pen {
+    /// A thread of its own.
+    Thread(Mutex<Option<JoinHandle<()>>>),
+    /// Tasks of a runtime that has one thread, and never two at once.
+    Here(Arc<Desk>),
+}
+
+/// A writer that is used in place.
+struct Desk {
+    /// None once the log is closed.
+    writer: Mutex<Option<Writer>>,
+    /// A task will take what is in the queue.
+    called: AtomicBool,
 }
 
 impl Drop for Handle {
@@ -137,7 +154,7 @@ impl Log {
         }
         segment::make_dir(&draft)?;
         let header = SegmentHeader {
-            seed: rand::random(),
+            seed: crate::simulation::random(),
             node,
             sequence: 1,
             base: 0,
@@ -212,14 +229,31 @@ impl Log {
             found.facts,
             found.counter,
         )?;
-        let thread = thread::Builder::new()
-            .name("raft-log".into())
-            .spawn(move || writer.run())
-            .map_err(Error::io("cannot start a thread for", dir))?;
-        let thread = Mutex::new(Some(thread));
+        let pen = if crate::blocking::in_place() {
+            Pen::Here(Arc::new(Desk {
+                writer: Mutex::new(Some(writer)),
+                called: AtomicBool::new(false),
+            }))
+        } else {
+            let thread = thread::Builder::new()
+                .name("raft-log".into())
+                .spawn(move || writer.run())
+                .map_err(Error::io("cannot start a thread for", dir))?;
+            Pen::Thread(Mutex::new(Some(thread)))
+        };
         Ok(Self {
-            handle: Arc::new(Handle { shared, thread }),
+            handle: Arc::new(Handle { shared, pen }),
         })
+    }
+
+    /// Has what waits written.
+    fn wake(&self) {
+        match &self.handle.pen {
+            Pen::Thread(_) => {
+                self.shared().wake.notify_one();
+            }
+            Pen::Here(desk) => desk.call(),
+        }
     }
 
     fn shared(&self) -> &Shared {
@@ -283,10 +317,24 @@ impl Log {
     /// Writes what is waiting and ends the thread. Blocks.
     pub(crate) fn close(&self) {
         self.shared().close();
-        if let Some(thread) = self.handle.thread.lock().take() {
-            // It does not panic; if it did, the log is as after a crash.
-            let _ = thread.join();
+        match &self.handle.pen {
+            Pen::Thread(thread) => {
+                if let Some(thread) = thread.lock().take() {
+                    // It does not panic; if it did, the log is as after a crash.
+                    let _ = thread.join();
+                }
+            }
+            Pen::Here(desk) => {
+                if let Some(writer) = desk.writer.lock().take() {
+                    writer.run();
+                }
+            }
         }
+    }
+
+    /// Makes the log unusable, as a failed write does.
+    pub(crate) fn fail(&self, text: &str) {
+        self.shared().fail(text);
     }
 
     /// The entry at `index`; None if it is not in the log. May read the disk.
@@ -331,6 +379,33 @@ impl Log {
             log_id: id,
             payload,
         }))
+    }
+}
+
+impl Desk {
+    /// Has a task write what waits. A simulated disk takes its time before the
+    /// bytes are durable and again before anybody is told.
+    fn call(self: &Arc<Self>) {
+        if self.called.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let desk = Arc::clone(self);
+        tokio::spawn(async move {
+            loop {
+                if let Some(time) = crate::simulation::disk() {
+                    tokio::time::sleep(time).await;
+                }
+                let written = desk.writer.lock().as_mut().and_then(Writer::write_waiting);
+                let Some(written) = written else {
+                    desk.called.store(false, Ordering::Release);
+                    return;
+                };
+                if let Some(time) = crate::simulation::disk() {
+                    tokio::time::sleep(time).await;
+                }
+                written.tell();
+            }
+        });
     }
 }
 

@@ -29,7 +29,7 @@ impl Log {
             self.shared()
                 .push(&mut state, record, Done::Caller(sender))?;
         }
-        self.shared().wake.notify_one();
+        self.wake();
         receiver
             .await
             .map_err(|_| io::Error::other("the log was closed"))?
@@ -212,7 +212,7 @@ impl RaftLogStorage<TypeConfig> for Log {
                 });
             }
         }
-        self.shared().wake.notify_one();
+        self.wake();
         Ok(())
     }
 

@@ -141,7 +141,7 @@ async fn passes_the_suite_of_openraft() {
     Suite::test_all(Builder).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn everything_survives_a_restart() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("log");
@@ -158,7 +158,7 @@ async fn everything_survives_a_restart() {
     assert!(log.shared().state.lock().cached_bytes <= layout().cache_bytes);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn truncated_entries_stay_gone_and_purged_segments_go() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("log");
@@ -203,7 +203,7 @@ async fn truncated_entries_stay_gone_and_purged_segments_go() {
     assert!(files(&path).len() < before);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_entry_may_be_larger_than_a_segment() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("log");
@@ -222,7 +222,7 @@ async fn an_entry_may_be_larger_than_a_segment() {
     assert_eq!(limited.len(), 1, "answers are bounded by bytes");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_flipped_bit_is_found_or_harmless() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("log");
@@ -252,7 +252,7 @@ async fn a_flipped_bit_is_found_or_harmless() {
     assert!(found > 200, "only {found} of 300 flips were found");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_cut_or_zeroed_file_is_found() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("log");
@@ -281,7 +281,7 @@ async fn a_cut_or_zeroed_file_is_found() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_missing_file_is_found_and_named() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("log");
@@ -302,7 +302,7 @@ async fn a_missing_file_is_found_and_named() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_segment_whose_name_was_lost_is_kept() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("log");
@@ -320,7 +320,7 @@ async fn a_segment_whose_name_was_lost_is_kept() {
     assert!(!check(&path, &entries, "with its newest segment").await);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_records_themselves_prove_what_was_durable() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("log");
@@ -351,7 +351,7 @@ async fn the_records_themselves_prove_what_was_durable() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_torn_tail_is_cut_and_written_over() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("log");
@@ -403,7 +403,7 @@ async fn a_torn_tail_is_cut_and_written_over() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn another_nodes_log_is_refused() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("log");
@@ -415,7 +415,7 @@ async fn another_nodes_log_is_refused() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_mail_that_imitates_a_record_is_no_record() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("log");

@@ -5,9 +5,9 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use super::record::{Facts, HEADER, Kind, Mark, Record, SEGMENT_HEADER, SegmentHe
 use super::recover::{Location, Segment};
 use super::segment;
 use super::{Done, Item, Shared};
+use crate::blocking;
 use crate::error::{Error, Result};
 use crate::raft::LogId;
 
@@ -91,7 +92,7 @@ impl Writer {
         loop {
             let (items, closed) = self.wait();
             if !items.is_empty() {
-                self.group(items);
+                self.group(items).tell();
             }
             if closed {
                 self.idle();
@@ -133,8 +134,23 @@ impl Writer {
         }
     }
 
-    /// Writes a group and tells everybody in it.
-    fn group(&mut self, items: Vec<Item>) {
+    /// Writes what waits, on the caller's thread; None: nothing does.
+    pub(super) fn write_waiting(&mut self) -> Option<Written> {
+        let items = {
+            let mut queue = self.shared.queue.lock();
+            queue.urgent = false;
+            std::mem::take(&mut queue.items)
+        };
+        if items.is_empty() {
+            return None;
+        }
+        let written = self.group(items);
+        self.idle();
+        Some(written)
+    }
+
+    /// Writes a group.
+    fn group(&mut self, items: Vec<Item>) -> Written {
         let began = Instant::now();
         let mut places = Vec::with_capacity(items.len());
         let result = match self.shared.failure() {
@@ -144,23 +160,14 @@ impl Writer {
         metrics::histogram!("postrider_raft_log_sync_seconds")
             .record(began.elapsed().as_secs_f64());
         metrics::histogram!("postrider_raft_log_group_records").record(items.len() as f64);
-        match result {
-            Ok(()) => {
-                self.shared.flushed(&places);
-                self.remove_purged();
-                for item in items {
-                    item.done.tell(Ok(()));
-                }
-            }
-            Err(error) => {
-                // A failed fsync may have dropped the pages: never write on.
-                let text = format!("the Raft log cannot be written: {error}");
-                self.shared.fail(&text);
-                tracing::error!(%error, "the Raft log cannot be written; this node stops");
-                for item in items {
-                    item.done.tell(Err(io::Error::other(text.clone())));
-                }
-            }
+        if result.is_ok() {
+            self.remove_purged();
+        }
+        Written {
+            shared: Arc::clone(&self.shared),
+            items,
+            places,
+            result,
         }
     }
 
@@ -291,6 +298,42 @@ impl Writer {
     }
 }
 
+/// A group that was written, or was not.
+pub(super) struct Written {
+    shared: Arc<Shared>,
+    items: Vec<Item>,
+    places: Vec<(u64, u64, Option<Location>)>,
+    result: io::Result<()>,
+}
+
+impl Written {
+    /// Tells everybody in it.
+    pub(super) fn tell(self) {
+        // It may have failed meanwhile.
+        let failed = self
+            .shared
+            .failure()
+            .map_or(Ok(()), |text| Err(io::Error::other(text)));
+        match self.result.and(failed) {
+            Ok(()) => {
+                self.shared.flushed(&self.places);
+                for item in self.items {
+                    item.done.tell(Ok(()));
+                }
+            }
+            Err(error) => {
+                // A failed fsync may have dropped the pages: never write on.
+                let text = format!("the Raft log cannot be written: {error}");
+                self.shared.fail(&text);
+                tracing::error!(%error, "the Raft log cannot be written; this node stops");
+                for item in self.items {
+                    item.done.tell(Err(io::Error::other(text.clone())));
+                }
+            }
+        }
+    }
+}
+
 impl Done {
     fn tell(self, result: io::Result<()>) {
         match self {
@@ -305,9 +348,9 @@ impl Done {
 }
 
 /// Makes the next segment ready and removes old ones, on a thread of its own:
-/// both take long.
+/// both take long. In place on a runtime of one thread.
 struct Keeper {
-    /// None once it is being dropped.
+    /// None in place, and once it is being dropped.
     sender: Option<Sender<Work>>,
     thread: Option<thread::JoinHandle<()>>,
     spare: Arc<Mutex<Option<fs::File>>>,
@@ -322,21 +365,29 @@ enum Work {
 
 impl Keeper {
     fn start(dir: PathBuf, size: u64) -> Result<Self> {
-        let (sender, receiver) = channel();
-        let spare = Arc::new(Mutex::new(None));
-        let path = segment::spare_path(&dir);
-        let shared = Arc::clone(&spare);
-        let thread = thread::Builder::new()
-            .name("raft-log-keeper".into())
-            .spawn(move || keep(&receiver, &path, size, &shared))
-            .map_err(Error::io("cannot start a thread for", &dir))?;
-        let keeper = Self {
-            sender: Some(sender),
-            thread: Some(thread),
-            spare,
+        let mut keeper = Self {
+            sender: None,
+            thread: None,
+            spare: Arc::default(),
             dir,
             size,
         };
+        if !blocking::in_place() {
+            let (sender, receiver) = channel::<Work>();
+            let path = segment::spare_path(&keeper.dir);
+            let spare = Arc::clone(&keeper.spare);
+            let keep = move || {
+                receiver
+                    .iter()
+                    .for_each(|work| work.run(&path, size, &spare))
+            };
+            let thread = thread::Builder::new()
+                .name("raft-log-keeper".into())
+                .spawn(keep)
+                .map_err(Error::io("cannot start a thread for", &keeper.dir))?;
+            keeper.sender = Some(sender);
+            keeper.thread = Some(thread);
+        }
         keeper.prepare();
         Ok(keeper)
     }
@@ -350,9 +401,10 @@ impl Keeper {
     }
 
     fn send(&self, work: Work) {
-        if let Some(sender) = &self.sender {
+        match &self.sender {
             // The thread ends only when this sender does.
-            let _ = sender.send(work);
+            Some(sender) => drop(sender.send(work)),
+            None => work.run(&segment::spare_path(&self.dir), self.size, &self.spare),
         }
     }
 
@@ -376,15 +428,10 @@ impl Drop for Keeper {
     }
 }
 
-fn keep(
-    receiver: &Receiver<Work>,
-    path: &std::path::Path,
-    size: u64,
-    spare: &Mutex<Option<fs::File>>,
-) {
-    while let Ok(work) = receiver.recv() {
-        match work {
-            Work::Prepare => {
+impl Work {
+    fn run(self, path: &Path, size: u64, spare: &Mutex<Option<fs::File>>) {
+        match self {
+            Self::Prepare => {
                 let mut spare = spare.lock();
                 if spare.is_none() {
                     match segment::allocate(path, size) {
@@ -393,7 +440,7 @@ fn keep(
                     }
                 }
             }
-            Work::Remove(path) => {
+            Self::Remove(path) => {
                 if let Err(error) = fs::remove_file(&path) {
                     tracing::warn!(path = %path.display(), %error, "cannot remove a log segment");
                 }
