@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Why a text is no address or domain name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +21,7 @@ pub enum AddressError {
 /// A domain name in ASCII and lower case, without a final dot. Of an
 /// internationalized name it is the form that DNS knows (RFC 5891 A-labels), so
 /// that `münchen.example` and `xn--mnchen-3ya.example` are one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct DomainName(Box<str>);
 
@@ -64,7 +64,7 @@ impl fmt::Display for DomainName {
 
 /// `local@domain`, both in lower case: local parts are compared without case,
 /// as all common servers do.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
     local: Box<str>,
     domain: DomainName,
@@ -124,9 +124,59 @@ impl fmt::Display for Address {
     }
 }
 
+// Where people write (settings), both are texts that are checked and brought into
+// their one form; the store's encoding holds what was checked before.
+
+impl<'de> Deserialize<'de> for DomainName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let written = from.is_human_readable();
+        let name = Box::<str>::deserialize(from)?;
+        match written {
+            true => Self::parse(&name).map_err(|e| de::Error::custom(format!("`{name}`: {e}"))),
+            false => Ok(Self(name)),
+        }
+    }
+}
+
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match to.is_human_readable() {
+            true => to.collect_str(self),
+            false => (&self.local, &self.domain).serialize(to),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        if from.is_human_readable() {
+            let text = Box::<str>::deserialize(from)?;
+            return Self::parse(&text).map_err(|e| de::Error::custom(format!("`{text}`: {e}")));
+        }
+        let (local, domain) = Deserialize::deserialize(from)?;
+        Ok(Self { local, domain })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_write_them_as_text() {
+        type Text<'a> = de::value::StrDeserializer<'a, de::value::Error>;
+        let text = |text| Text::new(text);
+        let address = Address::deserialize(text("Ann@Example.org")).unwrap();
+        assert_eq!(address, Address::parse("ann@example.org").unwrap());
+        let domain = DomainName::deserialize(text("Example.org")).unwrap();
+        assert_eq!(domain.as_str(), "example.org");
+        let error = Address::deserialize(text("ann")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`ann`: an address looks like name@example.org"
+        );
+        assert!(DomainName::deserialize(text("a b")).is_err());
+    }
 
     #[test]
     fn addresses_are_lower_cased_and_checked() {
