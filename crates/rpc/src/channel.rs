@@ -1,4 +1,4 @@
-//! Connections to other nodes, made when first used and kept, and the server
+//! Connections to other nodes, made when first used and kept, and a server
 //! with the same limits.
 
 use std::collections::HashMap;
@@ -15,7 +15,8 @@ use crate::tls::{Error, Tls};
 pub struct Timeouts {
     /// For a connection.
     pub connect: Duration,
-    /// Between signs of life on an idle connection.
+    /// Between signs of life on a connection, and for the answer to one: after
+    /// twice this a dead peer's calls fail.
     pub keepalive: Duration,
 }
 
@@ -23,7 +24,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(2),
-            keepalive: Duration::from_secs(5),
+            keepalive: Duration::from_secs(2),
         }
     }
 }
@@ -58,6 +59,15 @@ impl Channels {
         }
     }
 
+    /// The same with connections of its own: what is sent over them waits for
+    /// nothing that is sent over these.
+    pub fn apart(&self) -> Self {
+        Self {
+            open: Arc::default(),
+            ..self.clone()
+        }
+    }
+
     /// The connection to `address` (HOST:PORT). Needs no network: it connects
     /// with the first call.
     pub fn get(&self, address: &str) -> Result<Channel, Error> {
@@ -81,6 +91,7 @@ impl Channels {
             .initial_connection_window_size(16 << 20)
             .tcp_nodelay(true);
         if let Some(client) = client {
+            let client = client.timeout(self.timeouts.connect);
             endpoint = endpoint.tls_config(client).map_err(setup)?;
         }
         let channel = match &self.connector {
@@ -92,7 +103,9 @@ impl Channels {
     }
 }
 
-/// A server with this node's TLS and the limits that its clients expect.
+/// A server with this node's TLS and the limits that its clients expect, for
+/// connections of any kind. It takes callers with a certificate alone and asks
+/// no [`crate::Guard`]: nodes use [`crate::serve()`].
 pub fn server(tls: &Tls, timeouts: Timeouts) -> Result<Server, Error> {
     let mut server = Server::builder()
         .tcp_nodelay(true)
@@ -101,7 +114,7 @@ pub fn server(tls: &Tls, timeouts: Timeouts) -> Result<Server, Error> {
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(16 << 20)
         .max_concurrent_streams(4096);
-    if let Some(config) = tls.server() {
+    if let Some(config) = tls.strict_server() {
         server = server.tls_config(config).map_err(|source| Error::Setup {
             target: "this node".into(),
             source,

@@ -17,9 +17,17 @@ pub enum Failure {
     /// The other side does not understand the request: another version.
     #[error("{0}")]
     Unsupported(String),
+    /// The calling node was removed from the cluster, for ever.
+    #[error("this node was removed from the cluster: clear its data folder and join again")]
+    Removed,
+    /// The caller has no certificate of the cluster.
+    #[error("this call needs a certificate of the cluster: join first")]
+    Stranger,
 }
 
 const LEADER: &str = "postrider-leader";
+/// Says that the caller was removed.
+const REMOVED: &str = "postrider-removed";
 
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
@@ -27,6 +35,13 @@ impl From<Failure> for Status {
             Failure::Unavailable(text) => Self::unavailable(text),
             Failure::Failed(text) => Self::internal(text),
             Failure::Unsupported(text) => Self::invalid_argument(text),
+            Failure::Stranger => Self::unauthenticated(failure.to_string()),
+            Failure::Removed => {
+                let mut status = Self::permission_denied(failure.to_string());
+                let yes = tonic::metadata::MetadataValue::from_static("true");
+                status.metadata_mut().insert(REMOVED, yes);
+                status
+            }
             Failure::NotLeader(leader) => {
                 let mut status = Self::failed_precondition("this node is not the leader");
                 if let Some(address) = leader.and_then(|leader| leader.parse().ok()) {
@@ -42,9 +57,9 @@ impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         let text = status.message().to_owned();
         match status.code() {
-            Code::Internal | Code::DataLoss | Code::PermissionDenied | Code::Unauthenticated => {
-                Self::Failed(text)
-            }
+            Code::PermissionDenied if status.metadata().contains_key(REMOVED) => Self::Removed,
+            Code::Unauthenticated => Self::Stranger,
+            Code::Internal | Code::DataLoss | Code::PermissionDenied => Self::Failed(text),
             Code::InvalidArgument | Code::Unimplemented | Code::OutOfRange => {
                 Self::Unsupported(text)
             }
@@ -69,6 +84,8 @@ mod tests {
             Failure::NotLeader(Some("10.0.0.1:7000".into())),
             Failure::NotLeader(None),
             Failure::Unsupported("version 9".into()),
+            Failure::Removed,
+            Failure::Stranger,
         ] {
             assert_eq!(Failure::from(Status::from(failure.clone())), failure);
         }

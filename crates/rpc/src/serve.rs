@@ -1,0 +1,178 @@
+//! The server: accepts connections, finds out who calls, and hands calls that
+//! the guard lets through to the services. Bounds what strangers can cost, and
+//! ends all connections when it ends.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http2::Builder;
+use hyper::service::{Service, service_fn};
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::service::Routes;
+
+use crate::authority::node_of;
+use crate::channel::Timeouts;
+use crate::guard::{Guard, Peer};
+use crate::tls::{Error, Tls};
+
+/// Connections at a time; more wait to be accepted.
+const CONNECTIONS: usize = 4096;
+/// Of these, from strangers; more are closed.
+const STRANGERS: usize = 64;
+/// How long a stranger's connection lives: enough to join.
+const STRANGER_AGE: Duration = Duration::from_secs(60);
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Calls at a time in a node's connection, and in a stranger's.
+const STREAMS: (u32, u32) = (4096, 4);
+/// How long calls have to end when the server does.
+const GRACE: Duration = Duration::from_secs(1);
+/// How long to wait when no connection can be accepted: out of descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What all connections share.
+struct Shared {
+    tls: Option<TlsAcceptor>,
+    timeouts: Timeouts,
+    guard: Guard,
+    routes: TowerToHyperService<Routes>,
+    strangers: Semaphore,
+    stop: CancellationToken,
+}
+
+/// Serves `routes` on `listener` until `shutdown` is ready, and then a moment
+/// more, so that calls can end; when it returns (or is dropped) no connection is
+/// left. `guard` decides who may call what; it is not asked under [`Tls::Off`].
+/// An error comes at once, if the certificates cannot be used.
+pub async fn serve(
+    listener: TcpListener,
+    tls: &Tls,
+    timeouts: Timeouts,
+    guard: Guard,
+    routes: Routes,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let shared = Arc::new(Shared {
+        tls: tls.server()?.map(TlsAcceptor::from),
+        timeouts,
+        guard,
+        routes: TowerToHyperService::new(routes.prepare()),
+        strangers: Semaphore::new(STRANGERS),
+        stop: CancellationToken::new(),
+    });
+    let mut shutdown = pin!(shutdown);
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(shared.clone().connection(stream));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection from another node");
+                    sleep(PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    shared.stop.cancel();
+    let ended = async { while connections.join_next().await.is_some() {} };
+    // What is still open is streams without an end: dropped with the set.
+    let _ = timeout(GRACE, ended).await;
+    connections.shutdown().await;
+    Ok(())
+}
+
+impl Shared {
+    async fn connection(self: Arc<Self>, stream: TcpStream) {
+        // Small messages that wait for each other: Nagle's algorithm delays them.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.tls else {
+            return self.talk(stream, Peer::Unknown).await;
+        };
+        let stream = match timeout(HANDSHAKE, tls.accept(stream)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => return tracing::debug!("a TLS handshake took too long"),
+        };
+        let certificates = stream.get_ref().1.peer_certificates();
+        match certificates.and_then(|chain| node_of(chain.first()?)) {
+            Some(node) => self.talk(stream, Peer::Node(node)).await,
+            None => {
+                let Ok(_permit) = self.strangers.try_acquire() else {
+                    return tracing::debug!("too many connections from strangers");
+                };
+                let _ = timeout(STRANGER_AGE, self.talk(stream, Peer::Stranger)).await;
+            }
+        }
+    }
+
+    /// Answers the calls of one connection until it ends.
+    async fn talk(&self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
+        let (streams, window) = match peer {
+            Peer::Stranger => (STREAMS.1, 1 << 16),
+            Peer::Node(_) | Peer::Unknown => (STREAMS.0, 4 << 20),
+        };
+        let (guard, routes) = (self.guard.clone(), self.routes.clone());
+        let service = service_fn(move |request| {
+            let (guard, routes) = (guard.clone(), routes.clone());
+            async move { Ok::<_, Infallible>(answer(&guard, &routes, peer, request).await) }
+        });
+        let mut http = Builder::new(TokioExecutor::new());
+        http.timer(TokioTimer::new())
+            .keep_alive_interval(self.timeouts.keepalive)
+            .keep_alive_timeout(self.timeouts.keepalive)
+            .initial_stream_window_size(window)
+            .initial_connection_window_size(4 * window)
+            .max_concurrent_streams(streams)
+            .max_header_list_size(16 << 10);
+        let mut connection = pin!(http.serve_connection(TokioIo::new(io), service));
+        tokio::select! {
+            ended = &mut connection => return ended_with(ended),
+            () = self.stop.cancelled() => connection.as_mut().graceful_shutdown(),
+        }
+        ended_with(connection.await);
+    }
+}
+
+fn ended_with(ended: hyper::Result<()>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection from another node broke");
+    }
+}
+
+async fn answer(
+    guard: &Guard,
+    routes: &TowerToHyperService<Routes>,
+    peer: Peer,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let (mut head, body) = request.into_parts();
+    match guard.admit(peer, head.uri.path(), &mut head.extensions) {
+        Ok(_permit) => match routes.call(Request::from_parts(head, body)).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        },
+        Err(failure) => Status::from(failure).into_http(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
