@@ -11,7 +11,7 @@ use postrider_kv::{self as kv, Buffered, Read, Txn};
 use postrider_types::AccountId;
 
 use crate::api::{Command, Context, Error, Outcome, Refusal};
-use crate::{command, key};
+use crate::{command, key, limit};
 
 /// What became of one command.
 #[derive(Clone, Debug)]
@@ -46,6 +46,13 @@ pub async fn evaluate<R: Read>(
             accounts: BTreeSet::new(),
         });
     }
+    if let Some(reason) = untimely(cx) {
+        return Ok(Evaluated {
+            verdict: Err(Error::Failed(reason)),
+            repeated: false,
+            accounts: BTreeSet::new(),
+        });
+    }
     let name = command.name();
     let start = txn.savepoint();
     // The transaction is rolled back after a panic, so no half-made state of it
@@ -71,6 +78,23 @@ pub async fn evaluate<R: Read>(
         verdict: Err(Error::Failed(format!("{name}: {failed}"))),
         repeated: false,
         accounts: BTreeSet::new(),
+    })
+}
+
+/// Why a command without a verdict must not be evaluated: by its age the verdict
+/// may have been forgotten, and it would be applied twice. The id's moment is the
+/// caller's, so this also tells of clocks that differ.
+fn untimely(cx: &Context) -> Option<String> {
+    let made = cx.id.made_at();
+    let (earlier, later) = (made.min(cx.now), made.max(cx.now));
+    let apart = later.since(earlier);
+    (apart > limit::COMMAND_AGE).then(|| {
+        format!(
+            "the command is dated {} s {} by the leader's clock: the clocks of the nodes differ; \
+             have all keep time by NTP",
+            apart.as_secs(),
+            if made < cx.now { "ago" } else { "ahead" },
+        )
     })
 }
 

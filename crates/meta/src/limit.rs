@@ -36,6 +36,10 @@ pub const TRIM: usize = 1_000;
 /// How long a command's verdict is remembered. Nobody may repeat a command
 /// later than this: it would be applied again.
 pub const VERDICTS: Duration = Duration::from_secs(600);
+/// How far the moment in a command's id may lie from the moment of evaluation:
+/// the longest that it may be repeated (half of [`VERDICTS`]) and some difference
+/// between two clocks. Its verdict is never forgotten before.
+pub const COMMAND_AGE: Duration = Duration::from_secs(540);
 /// Removal entries that a mailbox's change log keeps.
 pub const LOG_ENTRIES: u32 = 10_000;
 /// How long the change log keeps a removal.

@@ -217,3 +217,32 @@ async fn a_damaged_verdict_is_not_evaluated_again() {
         assert_eq!(txn.keys_since(start).next(), None);
     }
 }
+
+#[tokio::test]
+async fn a_command_whose_verdict_may_be_forgotten_is_not_evaluated() {
+    let store = Store::new();
+    let mut txn = store.txn(Trouble::None);
+    let dated = |now: Millis| Context {
+        now,
+        id: postrider_types::CommandId::new(store.now, &store.random),
+    };
+    let far = limit::COMMAND_AGE + std::time::Duration::from_millis(1);
+    for now in [store.now.after(far), store.now.before(far)] {
+        let start = txn.savepoint();
+        let failed = evaluate(&mut txn, &dated(now), add_domain("example.test")).await;
+        let failed = failed.unwrap().verdict;
+        assert!(matches!(&failed, Err(Error::Failed(text)) if text.contains("NTP")));
+        assert_eq!(txn.keys_since(start).next(), None);
+    }
+    // Where there is a verdict, it is told however late.
+    let cx = dated(store.now);
+    evaluate(&mut txn, &cx, add_domain("example.test"))
+        .await
+        .unwrap();
+    let late = Context {
+        now: cx.now.after(far),
+        ..cx
+    };
+    let again = evaluate(&mut txn, &late, add_domain("example.test")).await;
+    assert!(again.unwrap().repeated);
+}

@@ -7,7 +7,7 @@ use postrider_types::{Clock, CommandId};
 
 use super::Fixture;
 use crate::command as c;
-use crate::{Command, Refusal};
+use crate::{Command, Error, Refusal};
 
 pub(super) async fn a_command_sent_again_is_applied_once(f: &Fixture) {
     let id = CommandId::new(f.clock.now(), &*f.random);
@@ -64,17 +64,14 @@ pub(super) async fn old_verdicts_are_trimmed(f: &Fixture) {
         dedup_before: CommandId::floor(f.clock.now()),
     };
     while f.run(trim.clone()).await.more {}
-    // The id is free again: what comes under it is evaluated.
+    // The verdict is forgotten: what comes under the id so late is not evaluated,
+    // since it might be for the second time.
     let create = Command::CreateMailbox(c::CreateMailbox {
         account: f.ann,
         name: "Fresh".into(),
         special_use: None,
     });
-    f.backend
-        .execute(id, create)
-        .await
-        .expect("up")
-        .verdict
-        .expect("a free name");
-    assert!(f.find("Fresh").await.is_some());
+    let late = f.backend.execute(id, create).await;
+    assert!(matches!(late, Err(Error::Failed(_))), "{late:?}");
+    assert!(f.find("Fresh").await.is_none());
 }
