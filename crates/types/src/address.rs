@@ -127,6 +127,13 @@ impl fmt::Display for Address {
 // Where people write (settings), both are texts that are checked and brought into
 // their one form; the store's encoding holds what was checked before.
 
+/// An address as the store's encoding has it.
+#[derive(Serialize, Deserialize)]
+struct Stored<L, D> {
+    local: L,
+    domain: D,
+}
+
 impl<'de> Deserialize<'de> for DomainName {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let written = from.is_human_readable();
@@ -142,7 +149,11 @@ impl Serialize for Address {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match to.is_human_readable() {
             true => to.collect_str(self),
-            false => (&self.local, &self.domain).serialize(to),
+            false => Stored {
+                local: &*self.local,
+                domain: &self.domain,
+            }
+            .serialize(to),
         }
     }
 }
@@ -153,7 +164,7 @@ impl<'de> Deserialize<'de> for Address {
             let text = Box::<str>::deserialize(from)?;
             return Self::parse(&text).map_err(|e| de::Error::custom(format!("`{text}`: {e}")));
         }
-        let (local, domain) = Deserialize::deserialize(from)?;
+        let Stored { local, domain } = Deserialize::deserialize(from)?;
         Ok(Self { local, domain })
     }
 }
