@@ -34,7 +34,7 @@ def up(state, arguments):
     store.await_ready(state)
     start_nodes(state, cluster, binary)
     accounts.create(state)
-    await_healthy(cluster, binary)
+    await_whole(cluster, binary)
     if balancer.NAME in missing:
         say("Starting HAProxy")
         balancer.spawn(state)
@@ -92,19 +92,14 @@ def start_nodes(state, cluster, binary):
     nodes.await_ready(cluster, statuses=("ready",))
 
 
-def await_healthy(cluster, binary):
-    """Until the cluster's own status has no complaint. With fewer than three voters
-    it always has one: that none may fail."""
-    if sum(node.roles == nodes.META for node in cluster) < 3:
-        return
-
+def await_whole(cluster, binary):
+    """Until the cluster's own status has no complaint."""
     def look():
-        answer = nodes.cluster_status(cluster, binary)
-        if answer is None:
-            return "no node answers `postrider cluster status`"
-        safe, _, text = answer
-        return None if safe else f"`postrider cluster status` says:\n{text}"
-    wait("the cluster is not whole", 60, look, pause=0.3)
+        return nodes.complaint(nodes.cluster_facts(cluster, binary), len(cluster))
+    try:
+        wait("the cluster is not whole", 60, look, pause=0.2)
+    except Failure as failure:
+        raise Failure(f"{failure}\n{nodes.cluster_status(cluster, binary) or ''}") from None
 
 
 def instructions(state, cluster, with_balancer):
@@ -141,7 +136,7 @@ def instructions(state, cluster, with_balancer):
         f"  {script} down --delete --dir {state.root}"])
 
 
-def status(state, _arguments):
+def status(state, arguments):
     state.require()
     contents, cluster = state.read(), members(state)
     data = {"dir": str(state.root), "ca": str(state.authority), "nodes": []}
@@ -172,12 +167,11 @@ def status(state, _arguments):
         data[name] = {"pid": pid, "ports": listening, "log": str(state.log(name))}
         lines.append(f"{shown:22} {f'pid {pid}' if pid else '-':12} "
                      f"{'runs' if pid else 'stopped'}")
-    if contents.get("binary"):
-        answer = nodes.cluster_status(cluster, contents["binary"])
-        data["cluster"] = answer and answer[1]
-        data["safe"] = bool(answer and answer[0])
-        if answer:
-            lines += ["", answer[2]]
+    binary = contents.get("binary")
+    if arguments.json and binary:
+        data["cluster"] = nodes.cluster_facts(cluster, binary)
+    elif binary and (text := nodes.cluster_status(cluster, binary)):
+        lines += ["", text]
     whole = all(node["ready"] for node in data["nodes"]) and all(
         data[name]["pid"] for name, _, _ in others)
     return Report("\n".join(lines), data, 0 if whole else 1)

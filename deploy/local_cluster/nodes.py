@@ -153,7 +153,8 @@ class Node:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:
             connection.request("GET", "/healthz/ready")
-            return json.loads(connection.getresponse().read())
+            health = json.loads(connection.getresponse().read())
+            return health if "status" in health else None
         except (OSError, ValueError, http.client.HTTPException):
             return None
         finally:
@@ -186,16 +187,43 @@ def await_ready(nodes, statuses=("ready", "degraded"), patience=90):
         raise Failure(f"{failure}{logs}") from None
 
 
-def cluster_status(nodes, binary):
-    """What `postrider cluster status` says by a node that answers: whether a node
-    may fail, the data, the text; None if none answers."""
+def cluster_status(nodes, binary, *options):
+    """What `postrider cluster status` prints by the first node that answers, or None."""
     for node in nodes:
         if processes.running(node.state, node.name) is None:
             continue
-        done = node.attempt(binary, "cluster", "status", "--json", "--dir", node.data)
-        with contextlib.suppress(ValueError):
-            data = json.loads(done.stdout)
-            if "error" not in data:
-                text = node.attempt(binary, "cluster", "status", "--dir", node.data).stdout
-                return done.returncode == 0, data, text.strip()
+        done = node.attempt(binary, "cluster", "status", *options, "--dir", node.data)
+        # 1 with an answer: no node may fail now.
+        if done.stdout and (done.returncode == 0 or not done.stderr):
+            return done.stdout.strip()
     return None
+
+
+def cluster_facts(nodes, binary):
+    """The same as data."""
+    text = cluster_status(nodes, binary, "--json")
+    with contextlib.suppress(ValueError):
+        data = json.loads(text or "null")
+        if data is not None and "error" not in data:
+            return data
+    return None
+
+
+def complaint(facts, count):
+    """Why the cluster of so many nodes is not whole; None if it is."""
+    if facts is None:
+        return "no node answers `postrider cluster status`"
+    if facts["leader"] is None:
+        return "no node leads"
+    if len(facts["nodes"]) < count:
+        return f"only {len(facts['nodes'])} nodes have joined"
+    for node in facts["nodes"]:
+        if node["report"] is None:
+            return f"node {node['node']} does not answer: {node['unreachable']}"
+        if not node["report"]["ready"]:
+            return f"node {node['node']} is not ready: {'; '.join(node['report']['reasons'])}"
+        if "meta" in node["roles"] and not node["voter"]:
+            return f"node {node['node']} has no vote yet"
+    voters = sum(node["voter"] for node in facts["nodes"])
+    # Fewer can never spare one.
+    return facts["verdict"] if voters >= 3 and not facts["safe"] else None
