@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -44,6 +45,14 @@ pub fn begin(seed: u64, disk: Range<Duration>) -> Simulated {
 /// lost, and it writes nothing any more.
 pub fn break_disk(node: &Node) {
     node.core().log.fail("the simulated disk is gone");
+}
+
+/// Tells whether anything of a node is left that uses its folder.
+pub fn remains(node: &Node) -> impl Fn() -> bool + use<> {
+    let core = Arc::downgrade(node.core());
+    let shared = Arc::downgrade(&node.core().shared);
+    let log = node.core().log.remains();
+    move || core.strong_count() > 0 || shared.strong_count() > 0 || log()
 }
 
 /// A random number.

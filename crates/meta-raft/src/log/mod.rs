@@ -332,6 +332,13 @@ impl Log {
         }
     }
 
+    /// Tells whether anybody still has this log open.
+    pub(crate) fn remains(&self) -> impl Fn() -> bool + use<> {
+        let handle = Arc::downgrade(&self.handle);
+        let shared = Arc::downgrade(&self.handle.shared);
+        move || handle.strong_count() > 0 || shared.strong_count() > 0
+    }
+
     /// Makes the log unusable, as a failed write does.
     pub(crate) fn fail(&self, text: &str) {
         self.shared().fail(text);
