@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("net", &["types"]),
     ("auth", &["meta", "net", "types"]),
     ("rpc", &["types"]),
-    ("meta-raft", &["kv", "meta", "rpc", "types"]),
+    ("meta-raft", &["blob", "kv", "meta", "rpc", "types"]),
     (
         "smtp",
         &["auth", "body", "message", "meta", "net", "proto", "types"],

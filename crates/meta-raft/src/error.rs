@@ -55,6 +55,9 @@ pub enum Error {
     /// Raft could not be started or stopped.
     #[error("raft failed: {0}")]
     Raft(String),
+    /// A snapshot could not be brought to the object store or from it.
+    #[error("the archive of snapshots: {0}; it is tried again later")]
+    Archive(String),
     /// A setting is out of its range.
     #[error("setting {name}: {reason}")]
     Setting {

@@ -4,18 +4,24 @@
 //! A [`Node`] is one member and implements [`postrider_meta::Meta`]. Evaluation
 //! itself is the domain's; this crate orders, replicates, stores and answers.
 
+mod archive;
 mod batch;
 mod blocking;
 mod convert;
 mod engine;
 mod error;
+mod forward;
+mod health;
+mod leader;
 mod log;
 mod machine;
+mod membership;
 mod network;
 mod node;
 mod payload;
 mod raft;
 mod reads;
+mod recover;
 mod remote;
 mod runtime;
 mod sequencer;
@@ -24,9 +30,13 @@ mod settings;
 pub mod simulation;
 mod snapshot;
 
+pub use archive::Archive;
 pub use batch::Batch;
 pub use error::{Error, Result};
-pub use node::{Health, Node};
+pub use health::Health;
+pub use leader::Leader;
+pub use membership::{MAX_VOTERS, Member, Members};
+pub use node::Node;
 pub use raft::{Applied, Entry, LogId, StoredMembership, TypeConfig, Vote};
 pub use remote::Remote;
 pub use settings::Settings;

@@ -1,8 +1,11 @@
 //! This node's side of talking Raft to the others: pipelined appends over one
-//! stream per follower, votes, whole snapshots.
+//! stream per follower, votes, whole snapshots. Each request names the node that
+//! it is meant for: an address may have passed to another one.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,13 +20,16 @@ use openraft::raft::{
 };
 use openraft::storage::Snapshot;
 use openraft::{BasicNode, RaftNetworkFactory, RaftNetworkV2};
+use parking_lot::RwLock;
 use postrider_rpc::proto::raft_client::RaftClient;
+use postrider_rpc::tonic::metadata::MetadataValue;
 use postrider_rpc::tonic::transport::Channel;
 use postrider_rpc::tonic::{Request, Status};
 use postrider_rpc::{Channels, Failure, MAX_MESSAGE, proto};
 
+use crate::archive::Archive;
 use crate::convert;
-use crate::raft::{TypeConfig, Vote};
+use crate::raft::{StoredMembership, TypeConfig, Vote};
 use crate::snapshot::Stored;
 
 type SnapshotOf =
@@ -33,60 +39,112 @@ type Rpc<T> = Result<T, RPCError<TypeConfig>>;
 /// Bytes of a part of a snapshot.
 const PART: usize = 1 << 20;
 
+/// Metadata of every request between members: the id of the node it is meant
+/// for.
+pub(crate) const NODE: &str = "postrider-node";
+
+/// Where each member is reached, as the newest membership has it. Raft keeps the
+/// streams to a member that has moved: they find it here.
+#[derive(Clone, Default)]
+pub(crate) struct Addresses(Arc<RwLock<HashMap<u64, String>>>);
+
+impl Addresses {
+    /// Takes over what the membership says.
+    pub(crate) fn learn(&self, members: &StoredMembership) {
+        let mut known = self.0.write();
+        for (id, node) in members.nodes() {
+            if known.get(id) != Some(&node.addr) {
+                known.insert(*id, node.addr.clone());
+            }
+        }
+    }
+
+    fn get(&self, id: u64) -> Option<String> {
+        self.0.read().get(&id).cloned()
+    }
+}
+
 /// Makes clients of other members.
 pub(crate) struct Network {
-    channels: Channels,
+    /// For entries and snapshots.
+    bulk: Channels,
+    /// For what must not wait behind them: heartbeats and votes.
+    urgent: Channels,
+    addresses: Addresses,
+    archive: Option<Archive>,
 }
 
 impl Network {
-    pub(crate) fn new(channels: Channels) -> Self {
-        Self { channels }
+    pub(crate) fn new(channels: &Channels, addresses: Addresses, archive: Option<Archive>) -> Self {
+        Self {
+            archive,
+            bulk: channels.clone(),
+            urgent: channels.apart(),
+            addresses,
+        }
     }
 }
 
 impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Peer;
 
-    async fn new_client(&mut self, _: u64, node: &BasicNode) -> Peer {
-        let client = self.channels.get(&node.addr).map(|channel| {
-            RaftClient::new(channel)
-                .max_decoding_message_size(MAX_MESSAGE)
-                .max_encoding_message_size(MAX_MESSAGE)
-        });
+    async fn new_client(&mut self, id: u64, node: &BasicNode) -> Peer {
+        self.addresses.0.write().insert(id, node.addr.clone());
         Peer {
-            client: client.map_err(|error| error.to_string()),
+            id,
+            bulk: self.bulk.clone(),
+            urgent: self.urgent.clone(),
+            addresses: self.addresses.clone(),
+            archive: self.archive.clone(),
         }
     }
 }
 
 /// Another member.
 pub(crate) struct Peer {
-    client: Result<RaftClient<Channel>, String>,
+    id: u64,
+    bulk: Channels,
+    urgent: Channels,
+    addresses: Addresses,
+    archive: Option<Archive>,
 }
 
 impl Peer {
-    fn client(&self) -> Rpc<RaftClient<Channel>> {
-        let client = self.client.clone();
-        client.map_err(|text| RPCError::Unreachable(Unreachable::from_string(text)))
+    fn client(&self, channels: &Channels) -> Rpc<RaftClient<Channel>> {
+        let unreachable = |text: String| RPCError::Unreachable(Unreachable::from_string(text));
+        let address = self.addresses.get(self.id);
+        let address = address.ok_or_else(|| unreachable("its address is not known".into()))?;
+        let channel = channels.get(&address);
+        let channel = channel.map_err(|error| unreachable(error.to_string()))?;
+        Ok(RaftClient::new(channel)
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE))
     }
-}
 
-/// A request with its deadline.
-fn within<T>(message: T, limit: Duration) -> Request<T> {
-    let mut request = Request::new(message);
-    request.set_timeout(limit);
-    request
+    /// A request to this member and no other.
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        let id = MetadataValue::from(self.id);
+        request.metadata_mut().insert(NODE, id);
+        request
+    }
+
+    /// The same with a deadline.
+    fn within<T>(&self, message: T, limit: Duration) -> Request<T> {
+        let mut request = self.request(message);
+        request.set_timeout(limit);
+        request
+    }
 }
 
 fn lost(status: Status) -> RPCError<TypeConfig> {
     refused(Failure::from(status))
 }
 
+/// Trying at once again does not help after any of them: an unreachable member
+/// is tried after a pause.
 fn refused(failure: Failure) -> RPCError<TypeConfig> {
-    match failure {
-        Failure::Unavailable(text) => RPCError::Unreachable(Unreachable::from_string(text)),
-        other => RPCError::Network(NetworkError::from_string(other)),
-    }
+    RPCError::Unreachable(Unreachable::from_string(failure))
 }
 
 impl RaftNetworkV2<TypeConfig> for Peer {
@@ -100,8 +158,9 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         let last = request.entries.last().map(|entry| entry.log_id);
         let last = last.or(request.prev_log_id);
         let message = convert::append_out(request).map_err(refused)?;
-        let one = within(stream::iter([message]), option.hard_ttl());
-        let mut replies = self.client()?.append(one).await.map_err(lost)?.into_inner();
+        let one = self.within(stream::iter([message]), option.hard_ttl());
+        let mut client = self.client(&self.bulk)?;
+        let mut replies = client.append(one).await.map_err(lost)?.into_inner();
         let reply = replies.message().await.map_err(lost)?;
         let gone = || refused(Failure::Unavailable("the stream ended early".into()));
         let result = convert::appended_in(reply.ok_or_else(gone)?).map_err(refused)?;
@@ -121,12 +180,17 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
     {
         let call = async move {
+            // A heartbeat is a stream of one; the pipeline's length is not known.
+            let heartbeat = input.size_hint() == (1, Some(1));
+            let channels = if heartbeat { &self.urgent } else { &self.bulk };
+            let mut client = self.client(channels)?;
             // What cannot be encoded ends the stream; the follower sees no gap.
             let requests = input
                 .map(convert::append_out)
                 .take_while(|encoded| std::future::ready(encoded.is_ok()))
                 .filter_map(|encoded| std::future::ready(encoded.ok()));
-            let replies = self.client()?.append(requests).await.map_err(lost)?;
+            let requests = self.request(requests);
+            let replies = client.append(requests).await.map_err(lost)?;
             let replies = replies.into_inner().map(|reply| {
                 let reply = reply.map_err(lost)?;
                 convert::appended_in(reply).map_err(refused)
@@ -141,8 +205,9 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         request: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Rpc<VoteResponse<TypeConfig>> {
-        let request = within(convert::ballot_out(&request), option.hard_ttl());
-        let reply = self.client()?.vote(request).await.map_err(lost)?;
+        let request = self.within(convert::ballot_out(&request), option.hard_ttl());
+        let mut client = self.client(&self.urgent)?;
+        let reply = client.vote(request).await.map_err(lost)?;
         convert::voted_in(reply.into_inner()).map_err(refused)
     }
 
@@ -151,8 +216,9 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         request: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Rpc<VoteResponse<TypeConfig>> {
-        let request = within(convert::ballot_out(&request), option.hard_ttl());
-        let reply = self.client()?.pre_vote(request).await.map_err(lost)?;
+        let request = self.within(convert::ballot_out(&request), option.hard_ttl());
+        let mut client = self.client(&self.urgent)?;
+        let reply = client.pre_vote(request).await.map_err(lost)?;
         convert::voted_in(reply.into_inner()).map_err(refused)
     }
 
@@ -163,25 +229,28 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let head = proto::SnapshotPart {
-            head: Some(proto::SnapshotHead {
-                vote: Some(convert::vote_out(&vote)),
-                length: snapshot.snapshot.bytes(),
-                object: String::new(),
-            }),
-            data: Bytes::new(),
+        let deliver = async {
+            // One from the object store costs this node nothing. It may hold more
+            // than the one to send, never less: Raft counts on that.
+            if let Some(object) = self.archived(&snapshot).await {
+                let head = head(&vote, 0, &object);
+                match self.send(stream::iter([head])).await {
+                    Err(RPCError::Unreachable(error)) => {
+                        tracing::info!(node = self.id, %error, "sends a snapshot itself");
+                    }
+                    sent => return sent,
+                }
+            }
+            let head = head(&vote, snapshot.snapshot.bytes(), "");
+            let parts = parts(snapshot.snapshot.clone());
+            self.send(stream::iter([head]).chain(parts)).await
         };
-        let parts = stream::iter([head]).chain(parts(snapshot.snapshot));
-        let mut client = self.client()?;
         // As long as it moves: a dead peer is noticed by the connection.
-        let call = client.snapshot(parts);
-        let reply = tokio::select! {
-            reply = call => reply.map_err(lost)?,
-            closed = cancel => return Err(StreamingError::Closed(closed)),
-        };
         let _ = option;
-        let vote = convert::vote_in(reply.into_inner().vote).map_err(refused)?;
-        Ok(SnapshotResponse::new(vote))
+        tokio::select! {
+            sent = deliver => Ok(sent?),
+            closed = cancel => Err(StreamingError::Closed(closed)),
+        }
     }
 
     async fn transfer_leader(
@@ -189,12 +258,9 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         request: TransferLeaderRequest<TypeConfig>,
         option: RPCOption,
     ) -> Rpc<TransferLeaderResponse<TypeConfig>> {
-        let message = within(convert::transfer_out(&request), option.hard_ttl());
-        let reply = self
-            .client()?
-            .transfer_leader(message)
-            .await
-            .map_err(lost)?;
+        let message = self.within(convert::transfer_out(&request), option.hard_ttl());
+        let mut client = self.client(&self.urgent)?;
+        let reply = client.transfer_leader(message).await.map_err(lost)?;
         let refused = reply.into_inner().refused;
         if refused.is_empty() {
             return Ok(Ok(()));
@@ -203,14 +269,51 @@ impl RaftNetworkV2<TypeConfig> for Peer {
     }
 }
 
+impl Peer {
+    /// The object that holds at least what a snapshot does, if there is one.
+    async fn archived(&self, snapshot: &SnapshotOf) -> Option<String> {
+        match self.archive.as_ref()?.newest().await {
+            Ok(newest) => newest
+                .filter(|newest| Some(newest.id) >= snapshot.meta.last_log_id)
+                .map(|newest| newest.key),
+            Err(error) => {
+                tracing::info!(%error, "sends a snapshot itself");
+                None
+            }
+        }
+    }
+
+    /// Sends a snapshot, and waits until it is installed.
+    async fn send(
+        &self,
+        parts: impl Stream<Item = proto::SnapshotPart> + Send + 'static,
+    ) -> Rpc<SnapshotResponse<TypeConfig>> {
+        let mut client = self.client(&self.bulk)?;
+        let reply = client.snapshot(self.request(parts)).await.map_err(lost)?;
+        let vote = convert::vote_in(reply.into_inner().vote).map_err(refused)?;
+        Ok(SnapshotResponse::new(vote))
+    }
+}
+
+fn head(vote: &Vote, length: u64, object: &str) -> proto::SnapshotPart {
+    proto::SnapshotPart {
+        head: Some(proto::SnapshotHead {
+            vote: Some(convert::vote_out(vote)),
+            length,
+            object: object.to_owned(),
+        }),
+        data: Bytes::new(),
+    }
+}
+
 /// The bytes of a snapshot, part by part.
-fn parts(stored: Stored) -> impl Stream<Item = proto::SnapshotPart> + Send {
+fn parts(stored: Stored) -> impl Stream<Item = proto::SnapshotPart> + Send + use<> {
     stream::unfold((stored, 0), |(stored, offset)| async move {
         let length = (stored.bytes() - offset).min(PART as u64) as usize;
         if length == 0 {
             return None;
         }
-        let file = std::sync::Arc::clone(stored.file());
+        let file = Arc::clone(stored.file());
         let read = crate::blocking::run(move || {
             let mut data = vec![0; length];
             file.read_exact_at(&mut data, offset).map(|()| data)

@@ -1,14 +1,16 @@
 //! Linearizable reads: an index such that a state that has applied it includes
 //! all that anybody was told before. Reads that wait at the same time share one
-//! round (ReadIndex, Raft §6.4).
+//! round (ReadIndex, Raft §6.4); during an election they wait.
 
 use std::sync::Arc;
 
 use openraft::raft::ReadPolicy;
 use postrider_meta::Error;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
-use crate::node::Core;
+use crate::forward;
+use crate::leader::Core;
 
 type Reply = oneshot::Sender<Result<u64, Error>>;
 
@@ -38,22 +40,13 @@ impl Reads {
 async fn serve(core: Arc<Core>, mut receiver: mpsc::UnboundedReceiver<Reply>) {
     let mut waiting = Vec::new();
     while receiver.recv_many(&mut waiting, 4096).await > 0 {
-        let index = round(&core).await;
+        let deadline = Instant::now() + core.timeout;
+        let index = forward::read_index(&core, deadline, || own_index(&core)).await;
         for reply in waiting.drain(..) {
             // Who asked may have gone.
             let _ = reply.send(index.clone());
         }
     }
-}
-
-async fn round(core: &Core) -> Result<u64, Error> {
-    core.wait_for_leader().await;
-    if core.raft.as_leader().is_err()
-        && let Some(leader) = core.leader_client()
-    {
-        return leader.read_index().await;
-    }
-    own_index(core).await
 }
 
 /// The read index, as leader.

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use openraft::raft::ReadPolicy;
 use parking_lot::Mutex;
@@ -22,7 +22,7 @@ use tokio::time::timeout_at;
 
 use crate::batch::Batch;
 use crate::engine::View;
-use crate::node::Core;
+use crate::leader::Core;
 
 type Verdict = Result<Outcome, Refusal>;
 
@@ -33,7 +33,6 @@ pub(crate) struct Queue {
     /// In KiB.
     room: Arc<Semaphore>,
     room_total: u32,
-    timeout: Duration,
 }
 
 /// Bounds of a batch.
@@ -56,14 +55,13 @@ struct Waiting {
 
 impl Queue {
     /// A queue for so many commands and bytes, and its other end.
-    pub(crate) fn new(commands: usize, bytes: usize, timeout: Duration) -> (Self, Receiver) {
+    pub(crate) fn new(commands: usize, bytes: usize) -> (Self, Receiver) {
         let (sender, receiver) = mpsc::channel(commands);
         let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).max(1);
         let queue = Self {
             sender: Mutex::new(Some(sender)),
             room: Arc::new(Semaphore::new(kib as usize)),
             room_total: kib,
-            timeout,
         };
         (queue, Receiver(receiver))
     }
@@ -82,10 +80,14 @@ impl Queue {
         self.sender.lock().take();
     }
 
-    /// Executes a command, or gives up at the time limit: then it may still be
+    /// Executes a command, or gives up at `deadline`: then it may still be
     /// executed later.
-    pub(crate) async fn execute(&self, id: CommandId, command: Command) -> Result<Executed, Error> {
-        let deadline = tokio::time::Instant::now() + self.timeout;
+    pub(crate) async fn execute(
+        &self,
+        id: CommandId,
+        command: Command,
+        deadline: tokio::time::Instant,
+    ) -> Result<Executed, Error> {
         let stopped = || Error::Unavailable("the metadata node is shutting down".into());
         let late = |what: &str| Error::Unavailable(format!("{what} in time"));
         let bytes = weight(&command);
@@ -276,7 +278,15 @@ impl Sequencer {
             return Ok(evaluated);
         };
         metrics::histogram!("postrider_meta_batch_bytes").record(batch.bytes().len() as f64);
-        let written = self.core.raft.client_write(batch).await;
+        let written = tokio::select! {
+            written = self.core.raft.client_write(batch) => written,
+            // It may yet be committed. Whoever asked comes again under the same
+            // id, and a batch that follows here is over the state without it.
+            () = self.core.cut_off() => {
+                let text = "no majority of the voters answers";
+                return Err(Error::Unavailable(text.into()));
+            }
+        };
         let written = written.map_err(|error| Error::Unavailable(error.to_string()))?;
         if !written.data.accepted {
             let text = "the leader changed while the command was executed";

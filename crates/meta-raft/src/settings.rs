@@ -30,8 +30,8 @@ pub struct Settings {
     /// unavailable.
     #[serde(with = "human::duration")]
     pub timeout: Duration,
-    /// Without a sign of the leader for this long (and up to twice as long) a
-    /// member stands for election, at least 100 ms.
+    /// Without a sign of the leader for this long (and up to a third longer) a
+    /// member stands for election; at least 150 ms.
     #[serde(with = "human::duration")]
     pub election_timeout: Duration,
     /// Answer reads on the leader without asking a majority each time. Relies
@@ -77,7 +77,7 @@ impl Default for Settings {
             address: String::new(),
             bootstrap: true,
             timeout: Duration::from_secs(10),
-            election_timeout: Duration::from_secs(1),
+            election_timeout: Duration::from_millis(900),
             lease_reads: false,
             queue_commands: 4096,
             queue_bytes: 64 << 20,
@@ -107,8 +107,8 @@ impl Settings {
             ),
             (
                 "election_timeout",
-                self.election_timeout >= Duration::from_millis(100),
-                "must be at least 100ms",
+                self.election_timeout >= Duration::from_millis(150),
+                "must be at least 150ms",
             ),
             (
                 "queue_commands",
@@ -179,17 +179,25 @@ impl Settings {
     }
 
     pub(crate) fn raft(&self) -> Result<openraft::Config> {
-        let election = u64::try_from(self.election_timeout.as_millis()).unwrap_or(u64::MAX / 2);
+        // A member waits out the leader's lease, which is as long as the longest
+        // timeout, and then its own timeout: from half a lease to a whole one.
+        let silence = u64::try_from(self.election_timeout.as_millis()).unwrap_or(u64::MAX / 4);
+        let lease = silence * 2 / 3;
         let config = openraft::Config {
             cluster_name: "postrider".into(),
-            heartbeat_interval: (election / 5).max(20),
-            election_timeout_min: election,
-            election_timeout_max: election.saturating_mul(2),
+            heartbeat_interval: (lease / 5).max(20),
+            election_timeout_min: lease / 2,
+            election_timeout_max: lease,
+            // A leader without a majority falls silent, so that those who still
+            // hear it can elect another.
+            quorum_loss_probe_interval: Some(2 * lease),
             install_snapshot_timeout: 60_000,
             // The node triggers snapshots itself, by bytes.
             snapshot_policy: openraft::SnapshotPolicy::Never,
             max_in_snapshot_log_to_keep: self.keep_entries,
             enable_pre_vote: Some(true),
+            // Whoever was away for a while asks the others first.
+            enable_leader_restore: Some(false),
             ..openraft::Config::default()
         };
         config

@@ -46,7 +46,7 @@ impl Member {
 
     async fn run(dir: TempDir, settings: Settings, listener: TcpListener, tls: Tls) -> Self {
         let channels = postrider_rpc::Channels::new(tls.clone(), Timeouts::default());
-        let node = Node::start(settings.clone(), Arc::new(SystemClock), channels)
+        let node = Node::start(settings.clone(), Arc::new(SystemClock), channels, None)
             .await
             .unwrap();
         let router = server(&tls, Timeouts::default())

@@ -179,7 +179,7 @@ fn damage(dir: &Path) {
 }
 
 async fn refused(dir: &Path) -> String {
-    let started = Node::start(settings(dir), Arc::new(SystemClock), channels()).await;
+    let started = Node::start(settings(dir), Arc::new(SystemClock), channels(), None).await;
     match started {
         Err(error @ Error::Damaged { .. }) => error.to_string(),
         Err(other) => panic!("{other}"),
@@ -222,7 +222,13 @@ async fn a_log_that_lost_something_is_refused() {
 async fn one_process_per_folder() {
     let dir = TempDir::new().unwrap();
     let node = start(settings(dir.path())).await;
-    let second = Node::start(settings(dir.path()), Arc::new(SystemClock), channels()).await;
+    let second = Node::start(
+        settings(dir.path()),
+        Arc::new(SystemClock),
+        channels(),
+        None,
+    )
+    .await;
     let error = second.err().unwrap().to_string();
     assert!(error.contains("another process"), "{error}");
     node.shutdown().await.unwrap();

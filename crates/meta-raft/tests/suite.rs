@@ -61,7 +61,7 @@ impl Backend for Subject {
 
 async fn subject(clock: Arc<dyn Clock>, remote: bool) -> Arc<Subject> {
     let dir = TempDir::new().unwrap();
-    let node = Node::start(settings(dir.path()), clock, channels())
+    let node = Node::start(settings(dir.path()), clock, channels(), None)
         .await
         .unwrap();
     let mut subject = Subject {

@@ -1,10 +1,12 @@
 //! What this node answers to other nodes over gRPC. One file per service.
 
+mod membership;
 mod meta;
 mod raft;
 
 use std::sync::{Arc, Weak};
 
+use postrider_rpc::proto::membership_server::MembershipServer;
 use postrider_rpc::proto::meta_server::MetaServer;
 use postrider_rpc::proto::raft_server::RaftServer;
 use postrider_rpc::tonic::service::Routes;
@@ -12,6 +14,7 @@ use postrider_rpc::tonic::{Response, Status};
 use postrider_rpc::{Failure, MAX_MESSAGE};
 
 use crate::node::Node;
+use membership::MembershipService;
 use meta::MetaService;
 use raft::RaftService;
 
@@ -25,6 +28,9 @@ pub(crate) fn routes(node: &Arc<Node>) -> Routes {
     let meta = MetaServer::new(MetaService {
         node: Arc::downgrade(node),
     });
+    let membership = MembershipServer::new(MembershipService {
+        node: Arc::downgrade(node),
+    });
     Routes::new(
         raft.max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE),
@@ -33,6 +39,7 @@ pub(crate) fn routes(node: &Arc<Node>) -> Routes {
         meta.max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE),
     )
+    .add_service(membership)
 }
 
 /// The node, unless it has ended: connections do not keep it alive.

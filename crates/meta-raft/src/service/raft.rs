@@ -1,7 +1,9 @@
-//! The service of the members of the Raft group to each other.
+//! The service of the members of the Raft group to each other. Does only what is
+//! meant for this node: what is sent to a node that was reached at this address
+//! before must not count as answered by it.
 
 use std::io::Write;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
@@ -13,11 +15,31 @@ use postrider_rpc::{Failure, proto};
 use super::{Reply, present, stopped};
 use crate::blocking;
 use crate::convert;
+use crate::leader::Core;
+use crate::network::NODE;
 use crate::node::Node;
 use crate::snapshot::Stored;
 
 pub(super) struct RaftService {
     pub(super) node: Weak<Node>,
+}
+
+impl RaftService {
+    /// The node, if the request is meant for it.
+    fn meant<T>(&self, request: &Request<T>) -> Result<Arc<Node>, Status> {
+        let node = present(&self.node)?;
+        let me = node.core().node_id;
+        let meant = request.metadata().get(NODE);
+        let meant = meant.and_then(|id| id.to_str().ok()?.parse::<u64>().ok());
+        if meant == Some(me) {
+            return Ok(node);
+        }
+        let meant = meant.map_or_else(|| "no node".to_owned(), |id| format!("node {id}"));
+        Err(Failure::Failed(format!(
+            "this is node {me}; the request is meant for {meant}"
+        ))
+        .into())
+    }
 }
 
 #[postrider_rpc::tonic::async_trait]
@@ -28,13 +50,13 @@ impl Raft for RaftService {
         &self,
         request: Request<Streaming<proto::AppendRequest>>,
     ) -> Reply<Self::AppendStream> {
+        let node = self.meant(&request)?;
         // What is broken or unreadable ends the stream; the leader begins anew.
         let requests = request
             .into_inner()
             .map(|request| convert::append_in(request.map_err(Failure::from)?))
             .take_while(|request| std::future::ready(request.is_ok()))
             .filter_map(|request| std::future::ready(request.ok()));
-        let node = present(&self.node)?;
         let replies = node.core().raft.stream_append(requests.boxed());
         let replies = replies.take_until(node.ended().boxed());
         let replies = replies.map(|reply| reply.map(convert::appended_out).map_err(stopped));
@@ -42,19 +64,16 @@ impl Raft for RaftService {
     }
 
     async fn vote(&self, request: Request<proto::VoteRequest>) -> Reply<proto::VoteReply> {
+        let node = self.meant(&request)?;
         let ballot = convert::ballot_in(request.into_inner())?;
-        let reply = present(&self.node)?
-            .core()
-            .raft
-            .vote(ballot)
-            .await
-            .map_err(stopped)?;
+        let reply = node.core().raft.vote(ballot).await.map_err(stopped)?;
         Ok(Response::new(convert::voted_out(&reply)))
     }
 
     async fn pre_vote(&self, request: Request<proto::VoteRequest>) -> Reply<proto::VoteReply> {
+        let node = self.meant(&request)?;
         let ballot = convert::ballot_in(request.into_inner())?;
-        let reply = present(&self.node)?.core().raft.pre_vote(ballot).await;
+        let reply = node.core().raft.pre_vote(ballot).await;
         Ok(Response::new(convert::voted_out(&reply.map_err(stopped)?)))
     }
 
@@ -62,14 +81,18 @@ impl Raft for RaftService {
         &self,
         request: Request<Streaming<proto::SnapshotPart>>,
     ) -> Reply<proto::SnapshotReply> {
+        let node = self.meant(&request)?;
         let mut parts = request.into_inner();
         let head = parts.message().await?.and_then(|part| part.head);
         let head = head.ok_or_else(|| Status::invalid_argument("a snapshot without a head"))?;
         let vote = convert::vote_in(head.vote)?;
-        let node = present(&self.node)?;
         let core = node.core();
         let path = core.shared.snapshots.draft();
-        let received = receive(&mut parts, &path, head.length).await;
+        let received = if head.object.is_empty() {
+            receive(&mut parts, &path, head.length).await
+        } else {
+            fetch(core, &head.object, &path).await
+        };
         let installed = match received {
             Ok(stored) => {
                 let snapshot = Snapshot {
@@ -93,18 +116,24 @@ impl Raft for RaftService {
         &self,
         request: Request<proto::TransferLeaderRequest>,
     ) -> Reply<proto::TransferLeaderReply> {
+        let node = self.meant(&request)?;
         let request = convert::transfer_in(request.into_inner())?;
-        let reply = present(&self.node)?
-            .core()
-            .raft
-            .handle_transfer_leader(request)
-            .await;
+        let reply = node.core().raft.handle_transfer_leader(request).await;
         let refused = match reply.map_err(stopped)? {
             Ok(()) => String::new(),
             Err(error) => error.to_string(),
         };
         Ok(Response::new(proto::TransferLeaderReply { refused }))
     }
+}
+
+/// Takes a snapshot from the archive into a file of its own.
+async fn fetch(core: &Core, object: &str, path: &std::path::Path) -> crate::Result<Stored> {
+    let archive = core.archive.as_ref();
+    let none = || crate::Error::Archive("this node has no object store".into());
+    let archive = archive.ok_or_else(none)?;
+    let found = archive.find(object).await?;
+    archive.fetch(&found, path).await
 }
 
 /// Takes a snapshot into a file of its own.

@@ -40,7 +40,7 @@ pub(crate) fn channels() -> Channels {
 }
 
 pub(crate) async fn start(settings: Settings) -> Arc<Node> {
-    Node::start(settings, Arc::new(SystemClock), channels())
+    Node::start(settings, Arc::new(SystemClock), channels(), None)
         .await
         .unwrap()
 }

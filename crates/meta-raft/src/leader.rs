@@ -1,0 +1,292 @@
+//! What the parts of a node share: the Raft handle, log and state, and who
+//! leads. Knows nothing of commands and queries.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{BasicNode, Instant as _, Raft};
+use parking_lot::Mutex;
+use postrider_meta::Error as MetaError;
+use postrider_rpc::Channels;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::archive::Archive;
+use crate::error::{Error, Result};
+use crate::log::Log;
+use crate::machine::{Machine, Shared};
+use crate::network::Addresses;
+use crate::raft::{StoredMembership, TypeConfig};
+use crate::settings::Settings;
+
+/// The first pause before something is tried again where no change of the
+/// leadership wakes it; it doubles up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LAST_PAUSE: Duration = Duration::from_millis(160);
+/// A hand-over that takes longer has failed; then there is an election.
+const HAND_OVER: Duration = Duration::from_secs(2);
+
+/// Who leads, as far as a node knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Leader {
+    /// Nobody, or nobody that is known here.
+    #[default]
+    Unknown,
+    /// The node itself.
+    Me {
+        /// In this term.
+        term: u64,
+    },
+    /// Another node. It may be gone: that shows only after an election.
+    Other {
+        /// Its id.
+        node: u64,
+        /// HOST:PORT at which it is reached.
+        address: String,
+        /// In this term.
+        term: u64,
+    },
+}
+
+/// What the parts of a node share.
+pub(crate) struct Core {
+    pub(crate) raft: Raft<TypeConfig, Machine>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) log: Log,
+    pub(crate) lease_reads: bool,
+    pub(crate) timeout: Duration,
+    pub(crate) node_id: u64,
+    pub(crate) channels: Channels,
+    pub(crate) addresses: Addresses,
+    pub(crate) archive: Option<Archive>,
+    pub(crate) leader: watch::Sender<Leader>,
+    /// True once the node is ending: nothing is tried again then, and streams
+    /// to others end.
+    pub(crate) closing: watch::Sender<bool>,
+    /// Without an answer of a majority for this long, a leader is cut off.
+    pub(crate) patience: Duration,
+    /// One change of the membership at a time.
+    pub(crate) changing: tokio::sync::Mutex<()>,
+    /// Since when this node leads, if it does.
+    pub(crate) led_since: Mutex<Option<Instant>>,
+    /// The term in which this node, leading alone, has applied all that was
+    /// committed in earlier ones.
+    pub(crate) settled: Mutex<Option<u64>>,
+}
+
+impl Core {
+    /// Begins a cluster of one where the folder is new, and stands for election
+    /// at once where there is nobody else.
+    pub(crate) async fn begin(&self, settings: &Settings) -> Result<()> {
+        let fatal = |error: &dyn std::fmt::Display| Error::Raft(error.to_string());
+        let begun = self.raft.is_initialized().await;
+        if settings.bootstrap && !begun.map_err(|error| fatal(&error))? {
+            let alone = BTreeMap::from([(self.node_id, BasicNode::new(&settings.address))]);
+            self.raft
+                .initialize(alone)
+                .await
+                .map_err(|error| fatal(&error))?;
+            return Ok(());
+        }
+        if self.membership().voter_ids().eq([self.node_id]) {
+            let asked = self.raft.trigger().elect(false).await;
+            asked.map_err(|error| fatal(&error))?;
+        }
+        Ok(())
+    }
+
+    /// The members as they are in effect.
+    pub(crate) fn membership(&self) -> Arc<StoredMembership> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        Arc::clone(&metrics.membership_config)
+    }
+
+    /// The term in which this node leads and is the only voter. Then its state
+    /// is the latest: nobody else can commit, and whoever is told of a write is
+    /// told after it was applied here. A second voter needs this node's vote to
+    /// lead, which it gets only after it has shown up among the voters here.
+    pub(crate) fn leads_alone(&self) -> Option<u64> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let vote = &metrics.vote;
+        let alone = vote.committed
+            && vote.leader_id.voted_for == self.node_id
+            && metrics.running_state.is_ok()
+            && metrics.membership_config.voter_ids().eq([self.node_id]);
+        alone.then_some(vote.leader_id.term)
+    }
+
+    /// Keeps [`Self::leader`] and the addresses of the members as Raft has them.
+    pub(crate) async fn follow(self: Arc<Self>) {
+        let mut metrics = self.raft.server_metrics();
+        loop {
+            let (leader, members) = {
+                let metrics = metrics.borrow_watched();
+                let vote = &metrics.vote;
+                let mine = vote.committed && vote.leader_id.voted_for == self.node_id;
+                let members = Arc::clone(&metrics.membership_config);
+                let term = vote.leader_id.term;
+                // Its own leadership counts once the vote for it is durable.
+                let leader = match metrics.current_leader {
+                    Some(id) if id == self.node_id => mine.then_some(Leader::Me { term }),
+                    Some(node) => members.get_node(&node).map(|found| Leader::Other {
+                        node,
+                        address: found.addr.clone(),
+                        term,
+                    }),
+                    None => None,
+                };
+                (leader.unwrap_or_default(), members)
+            };
+            self.addresses.learn(&members);
+            if *self.leader.borrow() != leader {
+                let leads = matches!(leader, Leader::Me { .. });
+                *self.led_since.lock() = leads.then(Instant::now);
+                self.leader.send_replace(leader);
+            }
+            if metrics.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until a leader is known, for at most the time of a command.
+    pub(crate) async fn wait_for_leader(&self) {
+        let mut leader = self.leader.subscribe();
+        let known = leader.wait_for(|leader| *leader != Leader::Unknown);
+        // Without one the caller finds out for itself.
+        let _ = timeout(self.timeout, known).await;
+    }
+
+    /// The leader's address, unless it is this node.
+    pub(crate) fn leader_address(&self) -> Option<String> {
+        match &*self.leader.borrow() {
+            Leader::Other { address, .. } if !address.is_empty() => Some(address.clone()),
+            _ => None,
+        }
+    }
+
+    /// Is ready once this node leads but no majority has answered it for a
+    /// while: what it has proposed may never be committed.
+    pub(crate) async fn cut_off(&self) {
+        let began = Instant::now();
+        loop {
+            let silence = {
+                let metrics = self.raft.metrics();
+                let metrics = metrics.borrow_watched();
+                let waited = began.elapsed();
+                match metrics.last_quorum_acked {
+                    _ if metrics.membership_config.voter_ids().eq([self.node_id]) => Duration::ZERO,
+                    Some(at) => at.into_inner().elapsed().min(waited),
+                    None => waited,
+                }
+            };
+            if silence >= self.patience {
+                return;
+            }
+            sleep(self.patience.saturating_sub(silence)).await;
+        }
+    }
+
+    /// Gives the leadership to another voter, if there is one that keeps up.
+    /// Whether this node leads no more.
+    pub(crate) async fn hand_over(&self, to: Option<u64>) -> bool {
+        let Some(target) = to.or_else(|| self.successor()) else {
+            return !matches!(*self.leader.borrow(), Leader::Me { .. });
+        };
+        let mut leader = self.leader.subscribe();
+        if let Err(error) = self.raft.trigger().transfer_leader(target).await {
+            tracing::warn!(%error, "the leadership could not be handed over");
+            return false;
+        }
+        let moved = leader.wait_for(|leader| matches!(leader, Leader::Other { .. }));
+        let moved = timeout(HAND_OVER, moved).await;
+        if !matches!(moved, Ok(Ok(_))) {
+            tracing::warn!(target, "the leadership was not taken over in time");
+            return false;
+        }
+        true
+    }
+
+    /// The voter that is to lead after this node: it answers, and has the most.
+    fn successor(&self) -> Option<u64> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        if metrics.current_leader != Some(self.node_id) {
+            return None;
+        }
+        let progress = metrics.replication.as_ref()?;
+        let answered = metrics.heartbeat.as_ref()?;
+        let voters = metrics.membership_config.voter_ids();
+        let others = voters.filter(|id| *id != self.node_id);
+        others.max_by_key(|id| {
+            let heard = answered.get(id).copied().flatten();
+            let heard = heard.map(|at| at.into_inner().elapsed() < self.patience);
+            let matched = progress.get(id).copied().flatten();
+            (heard.unwrap_or(false), matched)
+        })
+    }
+
+    /// Says that the node is ending.
+    pub(crate) fn check_open(&self) -> Result<(), MetaError> {
+        match *self.closing.borrow() {
+            true => Err(MetaError::Unavailable(
+                "the metadata node is shutting down".into(),
+            )),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Waits between tries: until the leadership changes, or a little longer each
+/// time.
+pub(crate) struct Pauses {
+    leader: watch::Receiver<Leader>,
+    closing: watch::Receiver<bool>,
+    next: Duration,
+    deadline: Instant,
+}
+
+impl Pauses {
+    /// For tries that end at `deadline`.
+    pub(crate) fn new(core: &Core, deadline: Instant) -> Self {
+        Self {
+            leader: core.leader.subscribe(),
+            closing: core.closing.subscribe(),
+            next: FIRST_PAUSE,
+            deadline,
+        }
+    }
+
+    /// Who leads now. A change after this ends the next pause.
+    pub(crate) fn leader(&mut self) -> Leader {
+        self.leader.borrow_and_update().clone()
+    }
+
+    /// Waits. False once the time is up.
+    pub(crate) async fn pause(&mut self) -> bool {
+        let known = *self.leader.borrow() != Leader::Unknown;
+        // Without a leader nothing can be done before there is one.
+        let until = match known {
+            true => self.deadline.min(Instant::now() + self.next),
+            false => self.deadline,
+        };
+        self.next = (2 * self.next).min(LAST_PAUSE);
+        tokio::select! {
+            // Errors mean that the node is ending: the caller sees that.
+            _ = timeout_at(until, self.leader.changed()) => {}
+            _ = self.closing.wait_for(|closing| *closing) => {}
+        }
+        Instant::now() < self.deadline
+    }
+
+    /// Is ready when another leads than at the last look.
+    pub(crate) async fn changed(&mut self) {
+        if self.leader.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
