@@ -15,7 +15,6 @@ def members(state):
 
 def up(state, arguments):
     begun = time.monotonic()
-    state.create()
     cluster = plan(state, arguments.nodes, arguments.frontends)
     binary = nodes.program(state, arguments.binary)
     if arguments.lb:
@@ -59,6 +58,7 @@ def plan(state, count, frontends):
         raise Failure(f"{state.root} holds {known.count(nodes.META)} nodes and "
                       f"{known.count(nodes.FRONTEND)} frontends; only more can be added after the "
                       "last number: `down --delete` first, or use another --dir")
+    state.create()
     with state.change() as contents:
         contents["nodes"] = [{"node": n, "roles": roles} for n, roles in enumerate(asked, 1)]
     return members(state)
