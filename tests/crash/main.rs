@@ -1,32 +1,29 @@
 //! SIGKILL at random moments under load: what was acknowledged is there, once.
 //!
 //! Each client works on a mailbox of its own until its connection breaks and
-//! notes what it was told: `deliver` sends by SMTP and sets keywords, `carry`
-//! appends, moves and expunges by IMAP, `drain` empties a maildrop by POP3. After
-//! each kill the node starts again on the same folder; at the end each client
-//! compares its mailbox with its notes. Log segments and snapshots are small, so
-//! that kills also hit the writing of snapshots and the purging of the log.
+//! notes what it was told. After each kill the node starts again on the same
+//! folder; at the end the mailboxes are compared with the notes. Log segments and
+//! snapshots are small, so that kills also hit the writing of snapshots and the
+//! purging of the log.
 
 #![allow(
     clippy::print_stdout,
-    clippy::unwrap_used,
     reason = "a test tells what it did, and one that cannot go on shall panic"
 )]
-
-mod carry;
-mod deliver;
-mod drain;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use postrider_tests::{Imap, Node};
+use postrider_tests::Node;
+use postrider_tests::load::{Carry, Deliver, Drain, Pace, compare_quota};
 use rand::Rng as _;
 use tokio::task::JoinSet;
 
-const PASSWORD: &str = "postrider";
 const KILLS: usize = 40;
 const SENDERS: usize = 6;
+const ALICE: &str = "alice@example.test";
+const BOB: &str = "bob@example.test";
+const CAROL: &str = "carol@example.test";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_over_forty_kills() -> anyhow::Result<()> {
@@ -38,19 +35,30 @@ async fn nothing_acknowledged_is_lost_over_forty_kills() -> anyhow::Result<()> {
         ],
     )
     .await?;
-    node.account(drain::USER).await?;
-    let delivered = Arc::new(deliver::Told::default());
-    let carried = Arc::new(carry::Told::default());
-    let drained = Arc::new(drain::Told::default());
+    node.account(CAROL).await?;
+    for user in [ALICE, BOB, CAROL] {
+        let limits = ["--quota", "100GiB", "--quota-messages", "1000000"];
+        node.cli(&[&["account", "set", user], &limits[..]].concat())
+            .await?;
+    }
+    let pace = Arc::new(Pace::default());
+    let delivered = Arc::new(Deliver::new(ALICE, pace.clone()));
+    let carried = Arc::new(Carry::new(BOB, pace.clone()));
+    let drained = Arc::new(Drain::new(CAROL, pace));
     for _ in 0..KILLS {
         let mut clients = JoinSet::new();
         for _ in 0..SENDERS {
-            clients.spawn(deliver::send(node.addresses().clone(), delivered.clone()));
+            let (told, at) = (delivered.clone(), node.addresses().clone());
+            clients.spawn(async move { told.send(&at, usize::MAX).await });
         }
-        clients.spawn(deliver::flag(node.addresses().clone(), delivered.clone()));
-        clients.spawn(carry::work(node.addresses().clone(), carried.clone()));
-        clients.spawn(drain::fill(node.addresses().clone(), drained.clone()));
-        clients.spawn(drain::empty(node.addresses().clone(), drained.clone()));
+        let (told, at) = (delivered.clone(), node.addresses().clone());
+        clients.spawn(async move { told.flag(&at, usize::MAX, (0, 1)).await });
+        let (told, at) = (carried.clone(), node.addresses().clone());
+        clients.spawn(async move { told.work(&at, usize::MAX).await });
+        let (told, at) = (drained.clone(), node.addresses().clone());
+        clients.spawn(async move { told.fill(&at, usize::MAX).await });
+        let (told, at) = (drained.clone(), node.addresses().clone());
+        clients.spawn(async move { told.empty(&at, usize::MAX).await });
         let moment = rand::rng().random_range(20..600);
         tokio::time::sleep(Duration::from_millis(moment)).await;
         node.kill().await?;
@@ -58,41 +66,19 @@ async fn nothing_acknowledged_is_lost_over_forty_kills() -> anyhow::Result<()> {
         while clients.join_next().await.is_some() {}
         node.start_again().await?;
     }
-    delivered.compare(&node).await?;
-    carried.compare(&node).await?;
-    drained.compare(&node).await?;
+    delivered.compare(node.addresses()).await?;
+    carried.compare(node.addresses()).await?;
+    drained.compare(node.addresses()).await?;
+    for user in [ALICE, BOB, CAROL] {
+        compare_quota(node.addresses(), user).await?;
+    }
+    for acknowledged in [
+        delivered.acknowledged(),
+        carried.acknowledged(),
+        drained.acknowledged(),
+    ] {
+        assert!(acknowledged > KILLS, "the load was too small");
+    }
     println!("{KILLS} kills: {delivered}; {carried}; {drained}");
     node.finish().await
-}
-
-/// Every message of a mailbox as the untagged FETCH lines tell it.
-async fn messages(node: &Node, user: &str, mailbox: &str) -> anyhow::Result<Vec<String>> {
-    let mut imap = Imap::login(node.addresses().imap, user, PASSWORD).await?;
-    imap.run(&format!("SELECT {mailbox}")).await?.ok()?;
-    let all = imap
-        .run("UID FETCH 1:* (UID FLAGS BODY.PEEK[])")
-        .await?
-        .ok()?;
-    Ok(all.untagged)
-}
-
-/// A numbered message with `lines` lines that name it.
-fn message(number: u64, lines: usize) -> String {
-    let body = format!("line of {number}\r\n").repeat(lines);
-    format!("From: s@outside.test\r\nSubject: number {number}\r\n\r\n{body}")
-}
-
-/// The number of the message in a FETCH line.
-fn number(line: &str) -> u64 {
-    number_after(line, "Subject: number ")
-}
-
-/// The number behind the first `label`.
-fn number_after(text: &str, label: &str) -> u64 {
-    let rest = text
-        .split_once(label)
-        .unwrap_or_else(|| panic!("no {label:?} in {text:.300}"))
-        .1;
-    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().unwrap()
 }

@@ -67,7 +67,8 @@ impl Imap {
         Self::greeted(Wire::connect(address).await?.start_tls(authority).await?).await
     }
 
-    async fn greeted(wire: Wire) -> anyhow::Result<Self> {
+    /// Over a connection whose greeting was not read yet.
+    pub async fn greeted(wire: Wire) -> anyhow::Result<Self> {
         let mut client = Self { wire, tag: 0 };
         let greeting = client.response().await?;
         ensure!(greeting.starts_with("* OK"), "{greeting}");

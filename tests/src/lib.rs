@@ -1,14 +1,21 @@
-//! What the end-to-end tests share: a node as a process of its own, and clients
-//! that speak to it over the wire. No assertions, no knowledge of crates inside.
+//! What the end-to-end tests share: nodes and clusters as processes of their own,
+//! clients that speak to them over the wire, and loads that know what they were
+//! told. No knowledge of crates inside.
 
+mod cluster;
 mod imap;
+pub mod load;
 mod node;
 mod pop3;
+mod ports;
+mod process;
 mod smtp;
 mod wire;
 
+pub use cluster::{Cluster, Member, Plan, Roles};
 pub use imap::Imap;
-pub use node::{Addresses, Node};
+pub use node::Node;
 pub use pop3::Pop3;
+pub use process::{Addresses, Process};
 pub use smtp::{Reply, Smtp};
 pub use wire::Wire;

@@ -1,13 +1,13 @@
 //! A client's half of a connection: lines, exact byte counts, plain or TLS.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// How long a test waits for any one answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,7 +23,17 @@ pub struct Wire {
 impl Wire {
     /// Connects in the clear.
     pub async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address).await.context("connecting")?;
+        Self::over(TcpStream::connect(address).await.context("connecting")?)
+    }
+
+    /// Connects in the clear from an address of this machine.
+    pub async fn connect_from(source: IpAddr, address: SocketAddr) -> anyhow::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(source, 0))?;
+        Self::over(socket.connect(address).await.context("connecting")?)
+    }
+
+    fn over(stream: TcpStream) -> anyhow::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self {
             stream: BufReader::new(Box::new(stream)),

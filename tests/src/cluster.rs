@@ -1,0 +1,418 @@
+//! A cluster under test: real processes with one store of bodies, which are
+//! killed, started again, removed and joined.
+
+use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::ports::Ports;
+use crate::process::{Addresses, PATIENCE, Process, blob};
+
+/// What mail listeners speak, as the settings name them.
+const MAIL: [&str; 8] = [
+    "smtp",
+    "submission",
+    "submissions",
+    "lmtp",
+    "imap",
+    "imaps",
+    "pop3",
+    "pop3s",
+];
+/// Between two looks at something that comes by itself.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What a node is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Roles {
+    /// Metadata and mail.
+    Both,
+    /// Metadata alone.
+    Meta,
+    /// Mail alone.
+    Frontend,
+}
+
+impl Roles {
+    fn setting(self) -> &'static str {
+        match self {
+            Self::Both => r#"["meta", "frontend"]"#,
+            Self::Meta => r#"["meta"]"#,
+            Self::Frontend => r#"["frontend"]"#,
+        }
+    }
+
+    /// Whether such a node has a copy of the metadata.
+    pub fn is_meta(self) -> bool {
+        self != Self::Frontend
+    }
+}
+
+/// One node of a cluster.
+pub struct Member {
+    process: Process,
+    id: u64,
+    roles: Roles,
+    removed: bool,
+    configured: Addresses,
+    _ports: Ports,
+}
+
+impl Deref for Member {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl DerefMut for Member {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+impl Member {
+    /// Its number within the cluster.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Where it listens if its roles let it, running or not.
+    pub fn configured(&self) -> &Addresses {
+        &self.configured
+    }
+
+    /// What it says of itself within the cluster.
+    pub async fn cluster(&self) -> anyhow::Result<Value> {
+        self.api("/v1/cluster").await
+    }
+
+    /// The index of the last entry that its state has, and a digest of the state.
+    pub async fn hash(&self) -> anyhow::Result<(u64, String)> {
+        let answer = self.api("/v1/cluster/hash").await?;
+        let applied = answer["applied"].as_u64();
+        let hash = answer["hash"].as_str();
+        let both = applied.zip(hash.map(str::to_owned));
+        both.with_context(|| format!("no hash in {answer}"))
+    }
+}
+
+/// What a cluster begins with.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// The nodes' roles; the first founds the cluster.
+    pub roles: &'a [Roles],
+    /// Sections for all nodes' settings files beside `[smtp]`, `[imap]`, `[pop3]`,
+    /// `[body]`, `[blob]` and `[cluster]`.
+    pub settings: &'a str,
+    /// The most connections of one client to a protocol's listeners.
+    pub connections_per_address: u32,
+}
+
+impl Default for Plan<'_> {
+    fn default() -> Self {
+        Self {
+            roles: &[Roles::Both; 3],
+            settings: "",
+            connections_per_address: 10_000,
+        }
+    }
+}
+
+/// A running cluster; its nodes are killed when it is dropped.
+pub struct Cluster {
+    binary: String,
+    settings: String,
+    connections_per_address: u32,
+    members: Vec<Member>,
+    dir: TempDir,
+}
+
+impl Cluster {
+    /// Starts a cluster with the domain `example.test` and the accounts `alice` and
+    /// `bob`, password `postrider`. `binary` as for [`crate::Node::start`].
+    pub async fn start(binary: &str, plan: Plan<'_>) -> anyhow::Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let settings = format!("{}\n{}", plan.settings, blob(dir.path())?);
+        let mut cluster = Self {
+            binary: binary.to_owned(),
+            settings,
+            connections_per_address: plan.connections_per_address,
+            members: Vec::new(),
+            dir,
+        };
+        let (first, others) = plan.roles.split_first().context("no nodes")?;
+        cluster.found(*first).await?;
+        for roles in others {
+            cluster.join(*roles).await?;
+        }
+        cluster.until_safe().await?;
+        let founder = cluster.node(0);
+        founder.cli(&["domain", "add", "example.test"]).await?;
+        founder.account("alice@example.test").await?;
+        founder.account("bob@example.test").await?;
+        Ok(cluster)
+    }
+
+    async fn found(&mut self, roles: Roles) -> anyhow::Result<()> {
+        let mut member = self.member(roles)?;
+        configured(&member, &["init"], &[]).await?;
+        member.process.start_again().await?;
+        member.id = own_id(&member)?;
+        self.members.push(member);
+        Ok(())
+    }
+
+    /// A new node with an empty disk joins, and is ready; its place.
+    pub async fn join(&mut self, roles: Roles) -> anyhow::Result<usize> {
+        let token = self.token().await?;
+        self.join_with(roles, &token).await
+    }
+
+    /// The same with a token that is there already.
+    pub async fn join_with(&mut self, roles: Roles, token: &str) -> anyhow::Result<usize> {
+        let mut member = self.member(roles)?;
+        configured(&member, &["join"], &[token]).await?;
+        member.process.start_again().await?;
+        member.id = own_id(&member)?;
+        self.members.push(member);
+        Ok(self.members.len() - 1)
+    }
+
+    /// A join token for one node.
+    pub async fn token(&self) -> anyhow::Result<String> {
+        let answer = self.any()?.cli(&["cluster", "token", "--json"]).await?;
+        let answer: Value = serde_json::from_str(&answer)?;
+        let token = answer["token"].as_str();
+        Ok(token
+            .with_context(|| format!("no token in {answer}"))?
+            .to_owned())
+    }
+
+    /// A node that runs.
+    fn any(&self) -> anyhow::Result<&Member> {
+        let mut running = self.members.iter().filter(|m| m.runs() && !m.removed);
+        running.next().context("no node runs")
+    }
+
+    fn member(&self, roles: Roles) -> anyhow::Result<Member> {
+        let ports = Ports::take()?;
+        let dir = self.dir.path().join(format!("node-{}", ports.first()));
+        std::fs::create_dir(&dir)?;
+        let nowhere = ports.get(MAIL.len())?;
+        let addresses = Addresses::from_fn(|protocol| {
+            let place = MAIL.iter().position(|p| *p == protocol);
+            place.map_or(Ok(nowhere), |place| ports.get(place))
+        })?;
+        let file = dir.join("postrider.toml");
+        let text = config(&dir, roles, &ports)? + &self.settings;
+        let limit = self.connections_per_address;
+        std::fs::write(file, text + &listeners(roles, &ports, limit)?)?;
+        Ok(Member {
+            process: Process::new(&self.binary, &dir, &[]),
+            id: 0,
+            roles,
+            removed: false,
+            configured: addresses,
+            _ports: ports,
+        })
+    }
+
+    /// A node by its place, in the order of joining.
+    pub fn node(&self, place: usize) -> &Member {
+        &self.members[place]
+    }
+
+    /// The same, to do something to it.
+    pub fn node_mut(&mut self, place: usize) -> &mut Member {
+        &mut self.members[place]
+    }
+
+    /// The nodes that were not removed, with their places.
+    pub fn nodes(&self) -> impl Iterator<Item = (usize, &Member)> {
+        self.members.iter().enumerate().filter(|(_, m)| !m.removed)
+    }
+
+    /// The certificate of the cluster's authority (PEM).
+    pub fn authority(&self) -> anyhow::Result<Vec<u8>> {
+        let file = self.node(0).dir().join("data/cluster/ca.pem");
+        std::fs::read(&file).with_context(|| format!("reading {}", file.display()))
+    }
+
+    /// The folder of all nodes' folders; with bodies in a folder it is `bodies` here.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What `postrider cluster status --json` says on any running node, and whether
+    /// it calls the cluster safe.
+    pub async fn status(&self) -> anyhow::Result<(bool, Value)> {
+        let member = self.any()?;
+        let data = member.dir().join("data");
+        let data = data.to_string_lossy();
+        let arguments = ["cluster", "status", "--json", "--dir", &data];
+        let (status, printed) = member.tool(&arguments, b"").await?;
+        let value = serde_json::from_str(printed.trim())
+            .with_context(|| format!("cluster status: {printed}"))?;
+        Ok((status.success(), value))
+    }
+
+    /// Waits until any one node may fail.
+    pub async fn until_safe(&self) -> anyhow::Result<()> {
+        let voters = self.nodes().filter(|(_, m)| m.roles.is_meta()).count();
+        if voters < 3 {
+            return Ok(());
+        }
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (safe, status) = self.status().await?;
+            if safe {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "the cluster does not become safe: {status:#}"
+            );
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// The place of the node that leads, as soon as a running one does.
+    pub async fn leader(&self) -> anyhow::Result<usize> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            for (_, member) in self.nodes().filter(|(_, m)| m.runs()) {
+                let Ok(view) = member.cluster().await else {
+                    continue;
+                };
+                let led = self
+                    .nodes()
+                    .find(|(_, m)| m.runs() && view["leader"].as_u64() == Some(m.id));
+                if let Some((place, _)) = led {
+                    return Ok(place);
+                }
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        bail!("nobody leads")
+    }
+
+    /// A voter that does not lead.
+    pub async fn follower(&self) -> anyhow::Result<usize> {
+        let leader = self.leader().await?;
+        let mut followers = self
+            .nodes()
+            .filter(|(place, m)| *place != leader && m.roles.is_meta() && m.runs());
+        Ok(followers.next().context("no follower runs")?.0)
+    }
+
+    /// Takes a node out of the cluster by another; its process is left alone.
+    pub async fn remove(&mut self, place: usize) -> anyhow::Result<()> {
+        self.members[place].removed = true;
+        let id = self.members[place].id.to_string();
+        self.any()?.cli(&["cluster", "remove", &id]).await?;
+        Ok(())
+    }
+
+    /// Waits until all copies of the metadata have the same state at the same
+    /// index; fails if two differ at any.
+    pub async fn same_state(&self) -> anyhow::Result<String> {
+        let replicas: Vec<&Member> = self
+            .nodes()
+            .map(|(_, member)| member)
+            .filter(|member| member.roles.is_meta() && member.runs())
+            .collect();
+        let mut seen: BTreeMap<u64, BTreeMap<u64, String>> = BTreeMap::new();
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            for member in &replicas {
+                let (applied, hash) = member.hash().await?;
+                let all = seen.entry(applied).or_default();
+                all.insert(member.id, hash.clone());
+                ensure!(
+                    all.values().all(|other| *other == hash),
+                    "the states differ at {applied}: {all:?}"
+                );
+                if all.len() == replicas.len() {
+                    return Ok(hash);
+                }
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        bail!("the copies were never at the same index: {seen:?}")
+    }
+
+    /// Checks that the copies are equal and consistent, and stops all nodes.
+    pub async fn finish(mut self) -> anyhow::Result<()> {
+        self.same_state().await?;
+        self.any()?.cli(&["check"]).await?;
+        let running = self.members.iter_mut().filter(|m| m.runs() && !m.removed);
+        let stops = running.map(|member| member.process.stop());
+        futures::future::try_join_all(stops).await?;
+        Ok(())
+    }
+}
+
+/// Runs `postrider cluster VERB --config FILE ...` on a node that does not run.
+async fn configured(member: &Member, verb: &[&str], rest: &[&str]) -> anyhow::Result<String> {
+    let file = member.dir().join("postrider.toml");
+    let file = file.to_string_lossy();
+    let arguments: Vec<&str> = ["cluster"]
+        .iter()
+        .chain(verb)
+        .chain(&["--config", &*file])
+        .chain(rest)
+        .copied()
+        .collect();
+    let (status, printed) = member.tool(&arguments, b"").await?;
+    ensure!(status.success(), "{arguments:?}: {status}: {printed}");
+    Ok(printed)
+}
+
+/// The number in the identity that a node was given.
+fn own_id(member: &Member) -> anyhow::Result<u64> {
+    let file = member.dir().join("data/cluster/identity.json");
+    let identity: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+    let id = identity["node"].as_u64();
+    id.with_context(|| format!("no node in {identity}"))
+}
+
+/// A node's settings: plain logins from loopback, bodies packed after a second.
+fn config(dir: &Path, roles: Roles, ports: &Ports) -> anyhow::Result<String> {
+    let root = dir.display();
+    let rpc = ports.get(MAIL.len() + 1)?;
+    Ok(format!(
+        "data_dir = \"{root}/data\"\n\
+         roles = {}\n\
+         drain_timeout = \"5s\"\n\
+         [smtp]\nplain_login_from_loopback = true\nmax_commands = 0\n\
+         [imap]\nplain_login_from_loopback = true\n\
+         [pop3]\nplain_login_from_loopback = true\n\
+         [body]\npack_after = \"1s\"\npack_wait = \"1s\"\n\
+         [cluster]\nlisten = [\"{rpc}\"]\naddress = \"{rpc}\"\n",
+        roles.setting()
+    ))
+}
+
+/// The listeners that its roles allow.
+fn listeners(roles: Roles, ports: &Ports, per_address: u32) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let all = MAIL.iter().copied().chain(["http"]).enumerate();
+    for (place, protocol) in all {
+        if roles == Roles::Meta && place < MAIL.len() {
+            continue;
+        }
+        let listen = ports.get(place)?;
+        text.push_str(&format!(
+            "[[listener]]\nprotocol = \"{protocol}\"\nlisten = [\"{listen}\"]\n\
+             max_connections_per_address = {per_address}\n"
+        ));
+    }
+    Ok(text)
+}

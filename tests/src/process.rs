@@ -1,0 +1,323 @@
+//! `postrider serve` as a process: started, killed, stopped, asked. What its
+//! settings say is the business of whoever writes them.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
+
+/// How long a start or a stop may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at something that comes by itself.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Where a node listens; port 0 for what it does not offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// SMTP.
+    pub smtp: SocketAddr,
+    /// Submission with STARTTLS.
+    pub submission: SocketAddr,
+    /// Submission over TLS.
+    pub submissions: SocketAddr,
+    /// LMTP.
+    pub lmtp: SocketAddr,
+    /// IMAP.
+    pub imap: SocketAddr,
+    /// IMAP over TLS.
+    pub imaps: SocketAddr,
+    /// POP3.
+    pub pop3: SocketAddr,
+    /// POP3 over TLS.
+    pub pop3s: SocketAddr,
+    /// HTTP.
+    pub http: SocketAddr,
+}
+
+impl Addresses {
+    /// What `of` says for each protocol as the settings name it.
+    pub(crate) fn from_fn(
+        mut of: impl FnMut(&str) -> anyhow::Result<SocketAddr>,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            smtp: of("smtp")?,
+            submission: of("submission")?,
+            submissions: of("submissions")?,
+            lmtp: of("lmtp")?,
+            imap: of("imap")?,
+            imaps: of("imaps")?,
+            pop3: of("pop3")?,
+            pop3s: of("pop3s")?,
+            http: of("http")?,
+        })
+    }
+}
+
+/// A node's folder and, while it runs, its process; killed when dropped.
+///
+/// The folder holds `postrider.toml`, `data`, `log` and `ready.json`.
+pub struct Process {
+    binary: PathBuf,
+    dir: PathBuf,
+    environment: Vec<(String, String)>,
+    child: Option<Child>,
+    addresses: Addresses,
+}
+
+impl Process {
+    /// A node that does not run yet, whose settings lie in `dir`.
+    pub(crate) fn new(binary: &str, dir: &Path, environment: &[(&str, &str)]) -> Self {
+        let none = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Self {
+            binary: binary.into(),
+            dir: dir.into(),
+            environment: environment.iter().map(owned).collect(),
+            child: None,
+            addresses: Addresses::from_fn(|_| Ok(none)).expect("nothing fails here"),
+        }
+    }
+
+    /// Where it listens. Changes with each start where the settings say port 0.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Adds an account with the password `postrider`.
+    pub async fn account(&self, address: &str) -> anyhow::Result<()> {
+        let arguments = ["account", "add", address, "--password-stdin"];
+        self.command(&arguments, b"postrider\n").await?;
+        Ok(())
+    }
+
+    /// Runs a command of the command line against this node; what it printed.
+    pub async fn cli(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        self.command(arguments, b"").await
+    }
+
+    async fn command(&self, arguments: &[&str], input: &[u8]) -> anyhow::Result<String> {
+        let data = self.dir.join("data");
+        let data = data.to_string_lossy();
+        let all: Vec<&str> = arguments.iter().copied().chain(["--dir", &data]).collect();
+        let (status, output) = self.tool(&all, input).await?;
+        ensure!(status.success(), "{arguments:?}: {status}: {output}");
+        Ok(output)
+    }
+
+    /// Runs the binary as it is; its status, and what it printed or, if it
+    /// failed, why.
+    pub(crate) async fn tool(
+        &self,
+        arguments: &[&str],
+        input: &[u8],
+    ) -> anyhow::Result<(ExitStatus, String)> {
+        let mut child = Command::new(&self.binary)
+            .args(arguments)
+            .envs(self.environment.clone())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let mut stdin = child.stdin.take().context("no standard input")?;
+        stdin.write_all(input).await?;
+        drop(stdin);
+        let output = tokio::time::timeout(PATIENCE, child.wait_with_output())
+            .await
+            .with_context(|| format!("{arguments:?} does not end"))??;
+        let mut printed = String::from_utf8(output.stdout)?;
+        if !output.status.success() {
+            printed.push_str(&String::from_utf8_lossy(&output.stderr));
+        }
+        Ok((output.status, printed))
+    }
+
+    /// GETs `path` without any token; status and body.
+    pub async fn http(&self, path: &str) -> anyhow::Result<(u16, String)> {
+        self.get(path, "").await
+    }
+
+    /// GETs what the administration API says at `path`.
+    pub async fn api(&self, path: &str) -> anyhow::Result<Value> {
+        let token = std::fs::read_to_string(self.dir.join("data/admin.token"))?;
+        let header = format!("Authorization: Bearer {}\r\n", token.trim());
+        let (status, body) = self.get(path, &header).await?;
+        ensure!(status == 200, "{path}: {status}: {body}");
+        Ok(serde_json::from_str(&body)?)
+    }
+
+    async fn get(&self, path: &str, header: &str) -> anyhow::Result<(u16, String)> {
+        let mut stream = tokio::net::TcpStream::connect(self.addresses.http).await?;
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header}\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut response = String::new();
+        tokio::time::timeout(PATIENCE, stream.read_to_string(&mut response)).await??;
+        let status = response.split(' ').nth(1).context("no status")?.parse()?;
+        let body = response
+            .split_once("\r\n\r\n")
+            .context("no body")?
+            .1
+            .to_owned();
+        Ok((status, body))
+    }
+
+    /// The value of a metric without labels; zero where it is not told yet.
+    pub async fn metric(&self, name: &str) -> anyhow::Result<f64> {
+        let (_, metrics) = self.http("/metrics").await?;
+        let value = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name} ")));
+        Ok(value.map(str::parse).transpose()?.unwrap_or_default())
+    }
+
+    /// SIGKILL.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        let mut child = self.child.take().context("the node does not run")?;
+        child.kill().await?;
+        Ok(())
+    }
+
+    /// SIGTERM, and waits until the node has drained and ended well.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        self.signal("TERM").await?;
+        let status = self.ended().await?;
+        ensure!(
+            status.success(),
+            "the node ended with {status}: {}",
+            self.log_end()
+        );
+        Ok(())
+    }
+
+    /// SIGSTOP: it hangs, and its connections stay open.
+    pub async fn pause(&self) -> anyhow::Result<()> {
+        self.signal("STOP").await
+    }
+
+    /// SIGCONT after [`Self::pause`].
+    pub async fn proceed(&self) -> anyhow::Result<()> {
+        self.signal("CONT").await
+    }
+
+    async fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let pid = self.child.as_ref().and_then(Child::id);
+        let pid = pid.context("the node has ended")?.to_string();
+        let status = Command::new("kill")
+            .args(["-s", name, &pid])
+            .status()
+            .await?;
+        ensure!(status.success(), "kill failed");
+        Ok(())
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
+        let child = self.child.as_mut().context("the node does not run")?;
+        let status = tokio::time::timeout(PATIENCE, child.wait()).await;
+        let status = status.with_context(|| format!("it does not end: {}", self.log_end()))??;
+        self.child = None;
+        Ok(status)
+    }
+
+    /// Whether its process lives, as far as is known.
+    pub fn runs(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// All that it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+    }
+
+    fn log_end(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
+    /// Starts it and waits until it is ready.
+    pub async fn start_again(&mut self) -> anyhow::Result<()> {
+        self.spawn()?;
+        self.await_ready().await
+    }
+
+    /// Starts it without waiting.
+    pub fn spawn(&mut self) -> anyhow::Result<()> {
+        let ready = self.dir.join("ready.json");
+        if ready.exists() {
+            std::fs::remove_file(&ready)?;
+        }
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.join("log"))?;
+        let child = Command::new(&self.binary)
+            .arg("serve")
+            .arg("--config")
+            .arg(self.dir.join("postrider.toml"))
+            .arg("--ready-file")
+            .arg(&ready)
+            .envs(self.environment.clone())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("starting {}", self.binary.display()))?;
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// Waits until a started node is ready.
+    pub async fn await_ready(&mut self) -> anyhow::Result<()> {
+        let file = self.dir.join("ready.json");
+        let deadline = Instant::now() + PATIENCE;
+        while !file.exists() {
+            let child = self.child.as_mut().context("the node does not run")?;
+            if let Some(status) = child.try_wait()? {
+                bail!("the node ended with {status}: {}", self.log_end());
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "not ready in time: {}",
+                self.log_end()
+            );
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        let ready: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        self.addresses = Addresses::from_fn(|protocol| {
+            let bound = ready["listeners"][protocol][0].as_str();
+            Ok(bound.map(str::parse).transpose()?.unwrap_or(nowhere))
+        })?;
+        Ok(())
+    }
+}
+
+/// Bodies in `dir`, or in the bucket that `POSTRIDER_TEST_S3` names
+/// (`http://HOST:PORT/BUCKET`) under a prefix of their own.
+pub(crate) fn blob(dir: &Path) -> anyhow::Result<String> {
+    let Ok(url) = std::env::var("POSTRIDER_TEST_S3") else {
+        return Ok(format!("[blob]\nfolder = \"{}/bodies\"\n", dir.display()));
+    };
+    let (endpoint, bucket) = url.rsplit_once('/').context("http://HOST:PORT/BUCKET")?;
+    let prefix = dir
+        .file_name()
+        .context("a folder has a name")?
+        .to_string_lossy();
+    let prefix = prefix.trim_start_matches('.');
+    Ok(format!(
+        "[blob.s3]\nbucket = \"{bucket}\"\nendpoint = \"{endpoint}\"\nprefix = \"{prefix}\"\n"
+    ))
+}
