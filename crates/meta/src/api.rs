@@ -313,5 +313,6 @@ sum! {
     q::Cluster => Option<ClusterView>,
     q::Authority => Option<Authority>,
     q::Nodes => Vec<NodeView>,
+    q::MayJoin => bool,
     q::Leases => Vec<LeaseView>,
 }

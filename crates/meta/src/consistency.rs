@@ -3,6 +3,7 @@
 //! all bodies in memory while it walks.
 
 mod bodies;
+mod cluster;
 mod directory;
 mod mail;
 
@@ -19,6 +20,7 @@ pub async fn check_consistency<R: Read>(read: &R) -> kv::Result<Vec<String>> {
     let accounts = directory::check(read, &mut findings).await?;
     let references = mail::check(read, &accounts, &mut findings).await?;
     bodies::check(read, references, &mut findings).await?;
+    cluster::check(read, &mut findings).await?;
     Ok(findings)
 }
 

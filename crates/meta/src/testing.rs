@@ -4,6 +4,7 @@
 
 mod accounts;
 mod bodies;
+mod cluster;
 mod domains;
 mod fixture;
 mod lists;
@@ -138,6 +139,15 @@ pub async fn suite<B: Backend>(start: impl AsyncFn(Arc<dyn Clock>) -> Arc<B>) {
         bodies::doubtful_bodies_are_refused,
         bodies::inline_bytes_have_a_budget,
         repeats::old_verdicts_are_trimmed,
+        cluster::a_cluster_is_founded_once,
+        cluster::a_node_joins_with_a_token,
+        cluster::a_join_that_is_sent_again_is_one_join,
+        cluster::tokens_end_and_are_bounded,
+        cluster::a_node_that_comes_back_replaces_itself,
+        cluster::a_removed_node_stays_refused,
+        cluster::a_lease_has_one_holder,
+        cluster::leases_are_bounded,
+        cluster::what_has_ended_is_trimmed,
     );
     random::any_sequence_of_commands_keeps_the_store_whole(&start).await;
 }

@@ -1,4 +1,5 @@
-//! One bounded step of forgetting old verdicts and old removals.
+//! One bounded step of forgetting old verdicts and old removals, join tokens and
+//! leases.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -10,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::Context;
 use crate::mailbox::Mailbox;
 use crate::stop::Stop;
-use crate::{key, limit, row};
+use crate::{cluster, key, limit, row};
 
-/// Removes old change-log entries and old dedup rows, a bounded step.
+/// Removes old change-log entries and old dedup rows, a bounded step; and the
+/// join tokens and leases whose time is up, which are few.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Trim {
     /// Dedup rows of commands made before this.
@@ -33,6 +35,7 @@ pub(super) async fn apply<T: Txn>(
 ) -> Result<Trimmed, Stop> {
     let verdicts = trim_verdicts(txn, command.dedup_before).await?;
     let removals = trim_log(txn, cx.now.before(limit::LOG_AGE)).await?;
+    trim_cluster(txn, cx.now).await?;
     Ok(Trimmed {
         more: verdicts || removals,
     })
@@ -84,4 +87,17 @@ async fn trim_log<T: Txn>(txn: &mut T, before: Millis) -> kv::Result<bool> {
         mailbox.save(txn);
     }
     Ok(pairs.len() == limit::TRIM)
+}
+
+/// Removes join tokens and leases whose time is up.
+async fn trim_cluster<T: Txn>(txn: &mut T, now: Millis) -> kv::Result<()> {
+    let tokens = cluster::tokens(txn).await?.into_iter();
+    let tokens = tokens.filter(|(_, token)| token.expired(now));
+    let leases = cluster::leases(txn).await?.into_iter();
+    let leases = leases.filter(|(_, lease)| lease.expired(now));
+    let keys = tokens.map(|(key, _)| key).chain(leases.map(|(key, _)| key));
+    for key in keys {
+        txn.delete(key.to_vec());
+    }
+    Ok(())
 }

@@ -13,6 +13,8 @@ use crate::memory::Memory;
 use crate::testing::{CountingRandom, ManualClock};
 use crate::{Act, Client, Content, Encoding, NewBody, QuotaLimit, UidRanges, command as c, key};
 
+mod cluster;
+
 type Damaged = Buffered<Snapshot>;
 
 /// A whole store, and what lies in it.
@@ -98,6 +100,7 @@ impl Whole {
             limit: 10,
         };
         assert_eq!(run(&client, expunge).await.uids, [Uid(1)]);
+        cluster::found(&client, now).await;
         Self {
             memory,
             ann,

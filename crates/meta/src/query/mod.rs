@@ -23,6 +23,7 @@ mod leases;
 mod login;
 mod mailbox_by_name;
 mod mailboxes;
+mod may_join;
 mod may_send_as;
 mod messages;
 mod nodes;
@@ -53,6 +54,7 @@ pub use leases::Leases;
 pub use login::Login;
 pub use mailbox_by_name::MailboxByName;
 pub use mailboxes::Mailboxes;
+pub use may_join::MayJoin;
 pub use may_send_as::MaySendAs;
 pub use messages::{MessagePage, Messages};
 pub use nodes::Nodes;
@@ -96,6 +98,7 @@ pub async fn answer<R: Read>(read: &R, query: Query) -> kv::Result<Answer> {
         Query::Cluster(q) => Answer::Cluster(cluster::answer(read, q).await?),
         Query::Leases(q) => Answer::Leases(leases::answer(read, q).await?),
         Query::Nodes(q) => Answer::Nodes(nodes::answer(read, q).await?),
+        Query::MayJoin(q) => Answer::MayJoin(may_join::answer(read, q).await?),
         Query::Unfinished(q) => Answer::Unfinished(unfinished::answer(read, q).await?),
     })
 }
