@@ -20,9 +20,6 @@ pub enum Failure {
     /// The calling node was removed from the cluster, for ever.
     #[error("this node was removed from the cluster: clear its data folder and join again")]
     Removed,
-    /// The caller has no certificate of the cluster.
-    #[error("this call needs a certificate of the cluster: join first")]
-    Stranger,
 }
 
 const LEADER: &str = "postrider-leader";
@@ -35,7 +32,6 @@ impl From<Failure> for Status {
             Failure::Unavailable(text) => Self::unavailable(text),
             Failure::Failed(text) => Self::internal(text),
             Failure::Unsupported(text) => Self::invalid_argument(text),
-            Failure::Stranger => Self::unauthenticated(failure.to_string()),
             Failure::Removed => {
                 let mut status = Self::permission_denied(failure.to_string());
                 let yes = tonic::metadata::MetadataValue::from_static("true");
@@ -58,8 +54,9 @@ impl From<Status> for Failure {
         let text = status.message().to_owned();
         match status.code() {
             Code::PermissionDenied if status.metadata().contains_key(REMOVED) => Self::Removed,
-            Code::Unauthenticated => Self::Stranger,
-            Code::Internal | Code::DataLoss | Code::PermissionDenied => Self::Failed(text),
+            Code::Internal | Code::DataLoss | Code::PermissionDenied | Code::Unauthenticated => {
+                Self::Failed(text)
+            }
             Code::InvalidArgument | Code::Unimplemented | Code::OutOfRange => {
                 Self::Unsupported(text)
             }
@@ -85,7 +82,6 @@ mod tests {
             Failure::NotLeader(None),
             Failure::Unsupported("version 9".into()),
             Failure::Removed,
-            Failure::Stranger,
         ] {
             assert_eq!(Failure::from(Status::from(failure.clone())), failure);
         }

@@ -67,7 +67,10 @@ impl Guard {
                 let busy = |_| Failure::Unavailable("too many nodes join at once".into());
                 permit.map(Some).map_err(busy)
             }
-            Peer::Stranger => Err(Failure::Stranger),
+            Peer::Stranger => {
+                let text = "this call needs a certificate of the cluster: join first";
+                Err(Failure::Failed(text.into()))
+            }
         }
     }
 }
