@@ -5,7 +5,8 @@ use std::time::Duration;
 use postrider_types::{DomainName, human};
 use serde::{Deserialize, Serialize};
 
-/// How logins are checked and failures limited.
+/// How logins are checked and failures limited. The limits hold over all nodes of
+/// a cluster; `failure_window` must be the same on all of them for that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use metrics::counter;
 use parking_lot::Mutex;
 use postrider_meta::{AccountState, Client, LoginView, ReadAt, query};
+use postrider_net::Counts;
 use postrider_types::{AccountId, Address, DomainName};
 use rand::TryRngCore;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -79,8 +80,14 @@ struct Inner {
 }
 
 impl Authenticator {
-    /// An authenticator over `meta`. Takes some ten milliseconds.
+    /// An authenticator over `meta` whose limits hold for itself alone. Takes some
+    /// ten milliseconds.
     pub fn new(meta: Client, settings: Settings) -> Self {
+        Self::sharing(meta, settings, &Counts::new())
+    }
+
+    /// The same, with limits that hold wherever `counts` are told.
+    pub fn sharing(meta: Client, settings: Settings, counts: &Counts) -> Self {
         let checks = match settings.max_checks {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             checks => checks,
@@ -97,7 +104,7 @@ impl Authenticator {
             .expect("64 hexadecimal digits are a valid password");
         Self(Arc::new(Inner {
             meta,
-            throttle: Throttle::new(&settings),
+            throttle: Throttle::new(&settings, counts),
             settings,
             checks: Semaphore::new(checks),
             memory: Arc::default(),

@@ -6,7 +6,9 @@
 pub mod proxy;
 
 mod connection;
+mod counts;
 mod gate;
+mod key;
 mod listener;
 mod network;
 mod rate;
@@ -15,10 +17,12 @@ mod service;
 mod tls;
 
 pub use connection::{Connection, TlsInfo};
+pub use counts::{Counts, Event, Held, Report};
 pub use gate::{Gate, Permit};
+pub use key::Key;
 pub use listener::{Listener, ListenerSettings};
 pub use network::{Network, address_key};
-pub use rate::RateLimiter;
+pub use rate::{Marks, RateLimiter};
 pub use read_buffer::{ReadBuffer, ReadError};
 pub use service::{Busy, Drain, Service};
 pub use tls::{Tls, TlsSettings};

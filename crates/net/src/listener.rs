@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::connection::Socket;
+use crate::counts::Counts;
 use crate::gate::{Gate, Permit};
 use crate::proxy::{self, Parsed};
 use crate::{Busy, Connection, Drain, Error, Network, Service, Tls};
@@ -37,7 +38,8 @@ pub struct ListenerSettings {
     pub proxy_from: Vec<Network>,
     /// The most connections at once.
     pub max_connections: u32,
-    /// The most connections at once from one address (IPv6: one /64).
+    /// The most connections at once from one address (IPv6: one /64): in the whole
+    /// cluster for a listener that shares its counts ([`Listener::shared`]).
     pub max_connections_per_address: u32,
 }
 
@@ -61,6 +63,7 @@ pub struct Listener {
     addresses: Vec<SocketAddr>,
     settings: ListenerSettings,
     tls: Option<Tls>,
+    gate: Arc<Gate>,
 }
 
 impl Listener {
@@ -79,12 +82,27 @@ impl Listener {
         let addresses = addresses
             .map(|(socket, asked)| socket.local_addr().unwrap_or(*asked))
             .collect();
+        let gate = Gate::new(
+            settings.max_connections,
+            settings.max_connections_per_address,
+        );
         Ok(Self {
             sockets,
             addresses,
             settings,
             tls: implicit_tls,
+            gate,
         })
+    }
+
+    /// The same, but connections per address count together with those of all
+    /// listeners that share under this `name`, here and on other nodes.
+    #[must_use]
+    pub fn shared(mut self, counts: &Counts, name: &str) -> Self {
+        let settings = &self.settings;
+        let per_address = settings.max_connections_per_address;
+        self.gate = counts.gate(name, settings.max_connections, per_address);
+        self
     }
 
     /// The addresses that are bound, with their real ports.
@@ -96,10 +114,7 @@ impl Listener {
     /// `deadline` to end, drops those that did not, and returns.
     pub async fn run<S: Service>(self, service: Arc<S>, drain: Drain, deadline: Duration) {
         let shared = Arc::new(Shared {
-            gate: Gate::new(
-                self.settings.max_connections,
-                self.settings.max_connections_per_address,
-            ),
+            gate: self.gate,
             service,
             settings: self.settings,
             tls: self.tls,

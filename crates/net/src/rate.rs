@@ -1,207 +1,390 @@
-//! A sliding-window rate limit per key, in bounded memory.
+//! A sliding-window rate limit per key, in bounded memory, that holds over all
+//! nodes that tell each other their counts.
 //!
-//! Two counters per key: the current window and the one before, the latter
-//! weighed by the share that still lies in the sliding window.
+//! Two counters per key and process: the current window and the one before, the
+//! latter weighed by the share that still lies in the sliding window. Windows are
+//! numbered since 1970, so that all nodes mean the same one. A process's count in a
+//! window only ascends: whatever is told twice, late or by several changes nothing.
 
-use std::collections::HashMap;
-use std::hash::Hash;
-use std::time::{Duration, Instant};
+use std::cmp::{Ordering, Reverse};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
+use crate::counts::{Event, Signal};
+use crate::{Counts, Key};
+
+/// Changes that wait to be told, at most; those beyond are told with their next.
+const MAX_NOTED: usize = 65_536;
+/// Processes remembered per key.
+const MAX_ORIGINS: usize = 32;
+
 /// Limits events per key to `limit` in any span of `window`, near enough (the
 /// events of the window before count as if evenly spread).
-#[derive(Debug)]
-pub struct RateLimiter<K> {
+#[derive(Clone, Debug)]
+pub struct RateLimiter {
     limit: u32,
-    window: Duration,
-    capacity: usize,
-    counters: Mutex<HashMap<K, Counter>>,
+    table: Arc<RateTable>,
 }
 
+impl RateLimiter {
+    /// A limit of `limit` events per `window` (0 for no limit) on this node alone,
+    /// remembering at most `capacity` keys.
+    pub fn new(limit: u32, window: Duration, capacity: usize) -> Self {
+        Counts::new().rate("", limit, window, capacity)
+    }
+
+    pub(crate) fn over(table: Arc<RateTable>, limit: u32) -> Self {
+        Self { limit, table }
+    }
+
+    /// Counts an event of `key` unless the limit is reached; false if it is.
+    pub fn try_acquire(&self, key: Key) -> bool {
+        self.try_acquire_at(key, now())
+    }
+
+    /// Counts an event of `key`, whether or not the limit is reached.
+    pub fn record(&self, key: Key) {
+        if self.limit != 0 {
+            self.table.record_if(key, now(), |_| true);
+        }
+    }
+
+    /// Whether `key` has reached the limit; counts nothing.
+    pub fn is_exhausted(&self, key: Key) -> bool {
+        self.limit != 0 && self.table.estimate(key, now()) >= self.limit
+    }
+
+    pub(crate) fn try_acquire_at(&self, key: Key, now: u64) -> bool {
+        let limit = self.limit;
+        limit == 0 || self.table.record_if(key, now, |count| count < limit)
+    }
+}
+
+/// Remembers keys for one to two spans of time, on all nodes.
+#[derive(Clone, Debug)]
+pub struct Marks(Arc<RateTable>);
+
+impl Marks {
+    pub(crate) fn over(table: Arc<RateTable>) -> Self {
+        Self(table)
+    }
+
+    /// Remembers `key`.
+    pub fn set(&self, key: Key) {
+        self.set_at(key, now());
+    }
+
+    /// Whether `key` is remembered.
+    pub fn contains(&self, key: Key) -> bool {
+        self.contains_at(key, now())
+    }
+
+    pub(crate) fn set_at(&self, key: Key, now: u64) {
+        // Once per window, whoever did it: others hear nothing new from a second.
+        if self.0.counts(key, now).0 == 0 {
+            self.0.record_if(key, now, |_| true);
+        }
+    }
+
+    pub(crate) fn contains_at(&self, key: Key, now: u64) -> bool {
+        self.0.counts(key, now) != (0, 0)
+    }
+}
+
+/// The counts of one limit.
+#[derive(Debug)]
+pub(crate) struct RateTable {
+    /// Milliseconds of a window.
+    span: u64,
+    origin: u64,
+    signal: Arc<Signal>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    capacity: usize,
+    counters: HashMap<Key, Vec<Tally>>,
+    /// Key, process and window of what is to be told.
+    changed: HashSet<(Key, u64, u64)>,
+}
+
+/// The events that one process counted.
 #[derive(Clone, Copy, Debug)]
-struct Counter {
-    started: Instant,
+struct Tally {
+    origin: u64,
+    window: u64,
     current: u32,
     before: u32,
 }
 
-impl Counter {
-    /// Moves on to the window that `now` lies in.
-    fn advance(&mut self, now: Instant, window: Duration) {
-        let passed = now.saturating_duration_since(self.started);
-        if passed >= window.saturating_mul(2) {
-            *self = Self {
-                started: now,
+impl Tally {
+    /// Moves on to `window`.
+    fn advance(&mut self, window: u64) {
+        if window > self.window {
+            let next = window == self.window + 1;
+            self.before = if next { self.current } else { 0 };
+            self.current = 0;
+            self.window = window;
+        } else if self.window > window + 1 {
+            // The clock was set back by more than what limits look at.
+            (self.window, self.current, self.before) = (window, 0, 0);
+        }
+    }
+
+    /// Takes over a count of the same process; false if it says nothing new.
+    fn merge(&mut self, window: u64, count: u32) -> bool {
+        let known = match window.cmp(&self.window) {
+            Ordering::Greater => {
+                self.advance(window);
+                &mut self.current
+            }
+            Ordering::Equal => &mut self.current,
+            Ordering::Less if window + 1 == self.window => &mut self.before,
+            Ordering::Less => return false,
+        };
+        let new = count > *known;
+        *known = count.max(*known);
+        new
+    }
+
+    /// Events in `window` and in the one before.
+    fn at(&self, window: u64) -> (u32, u32) {
+        if self.window == window {
+            (self.current, self.before)
+        } else if self.window == window + 1 {
+            // That node's clock is ahead of ours.
+            (self.current.saturating_add(self.before), 0)
+        } else if self.window + 1 == window {
+            (0, self.current)
+        } else {
+            (0, 0)
+        }
+    }
+
+    fn count_in(&self, window: u64) -> u32 {
+        if self.window == window {
+            self.current
+        } else if self.window == window + 1 {
+            self.before
+        } else {
+            0
+        }
+    }
+}
+
+/// Events in the `window` of `now` and in the one before, of all processes.
+fn sum(tallies: &[Tally], window: u64) -> (u32, u32) {
+    tallies.iter().fold((0, 0), |(current, before), tally| {
+        let (c, b) = tally.at(window);
+        (current.saturating_add(c), before.saturating_add(b))
+    })
+}
+
+impl RateTable {
+    pub(crate) fn new(span: u64, origin: u64, signal: Arc<Signal>, capacity: usize) -> Self {
+        let state = State {
+            capacity,
+            counters: HashMap::new(),
+            changed: HashSet::new(),
+        };
+        Self {
+            span: span.max(1),
+            origin,
+            signal,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Remembers at most `capacity` keys from now on.
+    pub(crate) fn set_capacity(&self, capacity: usize) {
+        self.state.lock().capacity = capacity.max(1);
+    }
+
+    fn window(&self, now: u64) -> u64 {
+        now / self.span
+    }
+
+    /// Events in the span that ends `now`.
+    fn weigh(&self, tallies: &[Tally], now: u64) -> u32 {
+        let (current, before) = sum(tallies, self.window(now));
+        let share = 1.0 - (now % self.span) as f64 / self.span as f64;
+        // Below 2^32 as both are. Rounded: what fills a limit fills it past the
+        // turn of the window too.
+        current.saturating_add((f64::from(before) * share).round() as u32)
+    }
+
+    fn counts(&self, key: Key, now: u64) -> (u32, u32) {
+        let state = self.state.lock();
+        let tallies = state.counters.get(&key).map_or(&[][..], Vec::as_slice);
+        sum(tallies, self.window(now))
+    }
+
+    fn estimate(&self, key: Key, now: u64) -> u32 {
+        let state = self.state.lock();
+        let tallies = state.counters.get(&key).map_or(&[][..], Vec::as_slice);
+        self.weigh(tallies, now)
+    }
+
+    /// Counts an event of `key` if `admits` the events so far.
+    fn record_if(&self, key: Key, now: u64, admits: impl FnOnce(u32) -> bool) -> bool {
+        let mut state = self.state.lock();
+        let tallies = self.tallies(&mut state, key, now);
+        if !admits(self.weigh(tallies, now)) {
+            return false;
+        }
+        let Some(own) = tally(tallies, self.origin, self.window(now)) else {
+            return true;
+        };
+        own.advance(self.window(now));
+        own.current = own.current.saturating_add(1);
+        let window = own.window;
+        self.note(&mut state, (key, self.origin, window));
+        true
+    }
+
+    /// What is known of `key`, with room made for it.
+    fn tallies<'a>(&self, state: &'a mut State, key: Key, now: u64) -> &'a mut Vec<Tally> {
+        if state.counters.len() >= state.capacity && !state.counters.contains_key(&key) {
+            self.make_room(&mut state.counters, now);
+        }
+        state.counters.entry(key).or_insert(Vec::with_capacity(1))
+    }
+
+    /// Drops what has expired; if everything is fresh, the quieter half: whoever
+    /// floods the table with new keys cannot push out those near their limit.
+    fn make_room(&self, counters: &mut HashMap<Key, Vec<Tally>>, now: u64) {
+        let full = counters.len();
+        let window = self.window(now);
+        counters.retain(|_, tallies| sum(tallies, window) != (0, 0));
+        if counters.len() < full {
+            return;
+        }
+        let mut counts: Vec<u32> = counters.values().map(|t| self.weigh(t, now)).collect();
+        let middle = counts.len() / 2;
+        let (_, median, _) = counts.select_nth_unstable(middle);
+        let median = *median;
+        let mut to_drop = middle + 1;
+        counters.retain(|_, tallies| {
+            let drop = to_drop > 0 && self.weigh(tallies, now) <= median;
+            to_drop -= usize::from(drop);
+            !drop
+        });
+    }
+
+    /// Remembers what is to be told to other nodes.
+    fn note(&self, state: &mut State, what: (Key, u64, u64)) {
+        if self.signal.is_on() && state.changed.len() < MAX_NOTED {
+            let first = state.changed.is_empty();
+            if state.changed.insert(what) && first {
+                self.signal.raise();
+            }
+        }
+    }
+
+    /// What has changed since the last call: at most `most`, the highest counts.
+    pub(crate) fn take_changes(&self, most: usize) -> Vec<Event> {
+        let state = &mut *self.state.lock();
+        let counters = &state.counters;
+        let event = |(key, origin, window)| {
+            let tally = counters.get(&key)?.iter().find(|t| t.origin == origin)?;
+            let count = tally.count_in(window);
+            (count > 0).then_some(Event {
+                key,
+                origin,
+                window,
+                count,
+            })
+        };
+        let mut events: Vec<Event> = state.changed.drain().filter_map(event).collect();
+        if events.len() > most {
+            events.select_nth_unstable_by_key(most, |event| Reverse(event.count));
+            events.truncate(most);
+        }
+        events
+    }
+
+    /// All that still counts.
+    pub(crate) fn everything(&self, now: u64) -> Vec<Event> {
+        let window = self.window(now);
+        let state = self.state.lock();
+        let tallies = state.counters.iter();
+        let tallies = tallies.flat_map(|(key, tallies)| tallies.iter().map(|t| (*key, *t)));
+        let events = tallies.flat_map(|(key, tally)| {
+            let parts = [
+                (tally.window, tally.current),
+                (tally.window.saturating_sub(1), tally.before),
+            ];
+            parts.map(|(window, count)| Event {
+                key,
+                origin: tally.origin,
+                window,
+                count,
+            })
+        });
+        events
+            .filter(|e| e.count > 0 && e.window.abs_diff(window) <= 1)
+            .collect()
+    }
+
+    /// Takes over what other processes counted. With `tell`, what is new in it is a
+    /// change to be told on.
+    pub(crate) fn merge(&self, events: &[Event], now: u64, tell: bool) {
+        let window = self.window(now);
+        let mut state = self.state.lock();
+        for event in events {
+            // A clock that is off by more makes a node count alone.
+            let far = event.window.abs_diff(window) > 1;
+            if far || event.count == 0 || event.origin == self.origin {
+                continue;
+            }
+            let tallies = self.tallies(&mut state, event.key, now);
+            if tallies.len() >= MAX_ORIGINS {
+                tallies.retain(|t| t.at(window) != (0, 0));
+            }
+            let Some(tally) = tally(tallies, event.origin, event.window) else {
+                continue;
+            };
+            if tally.merge(event.window, event.count) && tell {
+                self.note(&mut state, (event.key, event.origin, event.window));
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.state.lock().counters.len()
+    }
+}
+
+/// The tally of `origin`; None where there are too many.
+fn tally(tallies: &mut Vec<Tally>, origin: u64, window: u64) -> Option<&mut Tally> {
+    let at = match tallies.iter().position(|t| t.origin == origin) {
+        Some(at) => at,
+        None if tallies.len() >= MAX_ORIGINS => return None,
+        None => {
+            tallies.push(Tally {
+                origin,
+                window,
                 current: 0,
                 before: 0,
-            };
-        } else if passed >= window {
-            self.before = self.current;
-            self.current = 0;
-            self.started += window;
+            });
+            tallies.len() - 1
         }
-    }
-
-    /// Events in the window that ends `now`.
-    fn estimate(&self, now: Instant, window: Duration) -> u32 {
-        let passed = now.saturating_duration_since(self.started).as_secs_f64();
-        let share = (1.0 - passed / window.as_secs_f64().max(f64::EPSILON)).clamp(0.0, 1.0);
-        // Below 2^32 as both are; the fraction is of no interest.
-        self.current
-            .saturating_add((f64::from(self.before) * share) as u32)
-    }
+    };
+    tallies.get_mut(at)
 }
 
-impl<K: Hash + Eq + Clone> RateLimiter<K> {
-    /// A limit of `limit` events per `window` (0 for no limit), remembering at
-    /// most `capacity` keys.
-    pub fn new(limit: u32, window: Duration, capacity: usize) -> Self {
-        Self {
-            limit,
-            window,
-            capacity,
-            counters: Mutex::new(HashMap::new()),
-        }
-    }
-
-    /// Counts an event of `key` unless the limit is reached; false if it is.
-    pub fn try_acquire(&self, key: &K) -> bool {
-        self.try_acquire_at(key, Instant::now())
-    }
-
-    /// Counts an event of `key`, whether or not the limit is reached, and
-    /// returns how many the window now has.
-    pub fn record(&self, key: &K) -> u32 {
-        let now = Instant::now();
-        self.with_counter(key, now, |counter, window| {
-            counter.current = counter.current.saturating_add(1);
-            counter.estimate(now, window)
-        })
-    }
-
-    /// Whether `key` has reached the limit; counts nothing.
-    pub fn is_exhausted(&self, key: &K) -> bool {
-        if self.limit == 0 {
-            return false;
-        }
-        let now = Instant::now();
-        let mut counters = self.counters.lock();
-        let Some(counter) = counters.get_mut(key) else {
-            return false;
-        };
-        counter.advance(now, self.window);
-        counter.estimate(now, self.window) >= self.limit
-    }
-
-    /// Forgets the events of `key`.
-    pub fn forget(&self, key: &K) {
-        self.counters.lock().remove(key);
-    }
-
-    fn try_acquire_at(&self, key: &K, now: Instant) -> bool {
-        if self.limit == 0 {
-            return true;
-        }
-        let limit = self.limit;
-        self.with_counter(key, now, |counter, window| {
-            let free = counter.estimate(now, window) < limit;
-            if free {
-                counter.current += 1;
-            }
-            free
-        })
-    }
-
-    fn with_counter<T>(
-        &self,
-        key: &K,
-        now: Instant,
-        act: impl FnOnce(&mut Counter, Duration) -> T,
-    ) -> T {
-        let mut counters = self.counters.lock();
-        if counters.len() >= self.capacity && !counters.contains_key(key) {
-            make_room(&mut counters, now, self.window);
-        }
-        let fresh = Counter {
-            started: now,
-            current: 0,
-            before: 0,
-        };
-        let counter = counters.entry(key.clone()).or_insert(fresh);
-        counter.advance(now, self.window);
-        act(counter, self.window)
-    }
-}
-
-/// Drops what has expired; if everything is fresh, the quieter half: whoever
-/// floods the table with new keys cannot push out those near their limit.
-fn make_room<K: Hash + Eq>(counters: &mut HashMap<K, Counter>, now: Instant, window: Duration) {
-    let full = counters.len();
-    counters.retain(|_, c| now.saturating_duration_since(c.started) < window.saturating_mul(2));
-    if counters.len() < full {
-        return;
-    }
-    let mut counts: Vec<u32> = counters.values().map(|c| c.estimate(now, window)).collect();
-    let middle = counts.len() / 2;
-    let (_, median, _) = counts.select_nth_unstable(middle);
-    let median = *median;
-    let mut to_drop = middle + 1;
-    counters.retain(|_, c| {
-        let drop = to_drop > 0 && c.estimate(now, window) <= median;
-        to_drop -= usize::from(drop);
-        !drop
-    });
+/// Milliseconds since 1970.
+pub(crate) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MINUTE: Duration = Duration::from_secs(60);
-
-    #[test]
-    fn the_limit_holds_per_key_and_slides() {
-        let limiter = RateLimiter::new(3, MINUTE, 100);
-        let start = Instant::now();
-        assert!((0..3).all(|_| limiter.try_acquire_at(&"a", start)));
-        assert!(!limiter.try_acquire_at(&"a", start));
-        assert!(limiter.try_acquire_at(&"b", start));
-        // Half of the window before still counts: 1 of 3.
-        let later = start + MINUTE + MINUTE / 2;
-        assert!(limiter.try_acquire_at(&"a", later));
-        assert!(limiter.try_acquire_at(&"a", later));
-        assert!(!limiter.try_acquire_at(&"a", later));
-        assert!(limiter.try_acquire_at(&"a", start + MINUTE * 4));
-    }
-
-    #[test]
-    fn a_flood_of_keys_stays_bounded_and_keeps_the_busy() {
-        let limiter = RateLimiter::new(5, MINUTE, 64);
-        let now = Instant::now();
-        assert!((0..5).all(|_| limiter.try_acquire_at(&u32::MAX, now)));
-        for key in 0..10_000 {
-            limiter.try_acquire_at(&key, now);
-        }
-        assert!(limiter.counters.lock().len() <= 64);
-        assert!(!limiter.try_acquire_at(&u32::MAX, now));
-    }
-
-    #[test]
-    fn no_limit_is_no_limit() {
-        let limiter = RateLimiter::new(0, MINUTE, 4);
-        assert!((0..100).all(|_| limiter.try_acquire(&1)));
-        assert!(!limiter.is_exhausted(&1));
-    }
-
-    #[test]
-    fn failures_are_recorded_and_forgotten() {
-        let limiter = RateLimiter::new(2, MINUTE, 4);
-        assert_eq!(limiter.record(&1), 1);
-        assert!(!limiter.is_exhausted(&1));
-        assert_eq!(limiter.record(&1), 2);
-        assert!(limiter.is_exhausted(&1));
-        limiter.forget(&1);
-        assert!(!limiter.is_exhausted(&1));
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use postrider_auth::Authenticator;
 use postrider_body::Bodies;
 use postrider_meta::Client;
-use postrider_net::{Busy, Connection, Drain, RateLimiter, Service, Tls, address_key};
+use postrider_net::{Busy, Connection, Counts, Drain, Key, RateLimiter, Service, Tls};
 
 use crate::Settings;
 use crate::session::Session;
@@ -66,7 +66,7 @@ pub(crate) struct Shared {
     pub(crate) handles: Handles,
     pub(crate) settings: Settings,
     pub(crate) role: Role,
-    rate: RateLimiter<IpAddr>,
+    rate: RateLimiter,
 }
 
 impl Shared {
@@ -80,18 +80,26 @@ impl Shared {
 
     /// Counts a message from `peer`; false if there were too many.
     pub(crate) fn admit_message(&self, peer: IpAddr) -> bool {
-        self.rate.try_acquire(&address_key(peer))
+        self.rate.try_acquire(Key::address(peer))
     }
 }
 
 impl Server {
-    /// A server in `role`.
+    /// A server in `role` that counts messages for itself alone.
     pub fn new(handles: Handles, settings: Settings, role: Role) -> Self {
+        Self::sharing(handles, settings, role, &Counts::new())
+    }
+
+    /// The same, counting messages together with all servers in this role wherever
+    /// `counts` are told.
+    pub fn sharing(handles: Handles, settings: Settings, role: Role, counts: &Counts) -> Self {
         let per_minute = settings.max_messages_per_minute;
+        let name = format!("messages-{}", role.as_str());
+        let minute = Duration::from_secs(60);
         Self(Arc::new(Shared {
             handles,
             role,
-            rate: RateLimiter::new(per_minute, Duration::from_secs(60), RATE_CAPACITY),
+            rate: counts.rate(&name, per_minute, minute, RATE_CAPACITY),
             settings,
         }))
     }

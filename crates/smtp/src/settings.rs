@@ -25,8 +25,8 @@ pub struct Settings {
     pub max_commands: u32,
     /// The most 5xx replies in a row without an accepted message; 0 for no limit.
     pub max_errors: u32,
-    /// The most messages from one address (IPv6: its /64) in a minute; 0 for no
-    /// limit. Trusted networks, loopback and LMTP are not limited.
+    /// The most messages from one address (IPv6: its /64) in a minute, in the whole
+    /// cluster and by role; 0 for no limit. Trusted networks, loopback and LMTP are not limited.
     pub max_messages_per_minute: u32,
     /// A message that went through more servers than this (Received fields) loops.
     pub max_hops: u32,
