@@ -1,1 +1,301 @@
-//! x
+//! Real servers on loopback: who gets in, and how far.
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+use tokio_util::sync::DropGuard;
+use tonic::{Request, Response, Streaming};
+
+use super::*;
+use crate::proto::join_client::JoinClient;
+use crate::proto::join_server::{Join, JoinServer};
+use crate::proto::nodes_client::NodesClient;
+use crate::proto::nodes_server::{Nodes, NodesServer};
+use crate::proto::{CountsPart, JoinReply, JoinRequest, ReportReply, ReportRequest};
+use crate::{
+    Authority, Caller, Channels, Failure, Identity, KeyRequest, MAX_JOIN_MESSAGE, NODE_NAME, Token,
+    join,
+};
+
+const SECRET: [u8; 16] = *b"an open sesame!!";
+
+fn cluster(digit: &str) -> String {
+    digit.repeat(32)
+}
+
+/// Signs whoever knows the secret as node 9.
+struct Doorman {
+    authority: Authority,
+    /// What it says the authority is, if not the truth.
+    claims: Option<String>,
+}
+
+#[tonic::async_trait]
+impl Join for Doorman {
+    async fn join(&self, request: Request<JoinRequest>) -> Result<Response<JoinReply>, Status> {
+        let request = request.into_inner();
+        if request.secret != SECRET[..] {
+            return Err(Failure::Failed("the join token is unknown".into()).into());
+        }
+        let certificate = self.authority.issue(&request.signing_request, 9, &[]);
+        let truth = || self.authority.certificate().to_owned();
+        Ok(Response::new(JoinReply {
+            node: 9,
+            cluster: self.authority.cluster().to_owned(),
+            authority: self.claims.clone().unwrap_or_else(truth),
+            certificate: certificate.map_err(|e| Failure::Failed(e.to_string()))?,
+            members: Vec::new(),
+        }))
+    }
+}
+
+/// Tells callers who they are.
+struct Mirror;
+
+#[tonic::async_trait]
+impl Nodes for Mirror {
+    type CountsStream = tokio_stream::Pending<Result<CountsPart, Status>>;
+
+    async fn report(
+        &self,
+        request: Request<ReportRequest>,
+    ) -> Result<Response<ReportReply>, Status> {
+        let caller = request.extensions().get::<Caller>();
+        let json = Bytes::from(format!("{caller:?}"));
+        Ok(Response::new(ReportReply { json }))
+    }
+
+    async fn counts(
+        &self,
+        _request: Request<Streaming<CountsPart>>,
+    ) -> Result<Response<Self::CountsStream>, Status> {
+        Ok(Response::new(tokio_stream::pending()))
+    }
+}
+
+struct Server {
+    address: String,
+    serving: JoinHandle<Result<(), Error>>,
+    stop: DropGuard,
+    removed: Arc<Mutex<Vec<u64>>>,
+}
+
+async fn start(tls: &Tls, doorman: Doorman) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let removed: Arc<Mutex<Vec<u64>>> = Arc::default();
+    let told = removed.clone();
+    let guard = Guard::new(move |node| !told.lock().unwrap().contains(&node));
+    let join = JoinServer::new(doorman).max_decoding_message_size(MAX_JOIN_MESSAGE);
+    let routes = Routes::new(NodesServer::new(Mirror)).add_service(join);
+    let stop = CancellationToken::new();
+    let (tls, stopped) = (tls.clone(), stop.clone().cancelled_owned());
+    let serving = tokio::spawn(async move {
+        serve(listener, &tls, Timeouts::default(), guard, routes, stopped).await
+    });
+    Server {
+        address,
+        serving,
+        stop: stop.drop_guard(),
+        removed,
+    }
+}
+
+fn identity(authority: &Authority, node: u64) -> Identity {
+    let request = KeyRequest::new().unwrap();
+    let certificate = authority.issue(&request.signing_request, node, &[]);
+    Identity {
+        ca: authority.certificate().to_owned(),
+        certificate: certificate.unwrap(),
+        key: request.key,
+        name: NODE_NAME.into(),
+    }
+}
+
+fn doorman(authority: &Authority) -> Doorman {
+    let key = authority.key();
+    Doorman {
+        authority: Authority::from_pem(authority.certificate(), &key).unwrap(),
+        claims: None,
+    }
+}
+
+/// A server of node 1.
+async fn node_one(authority: &Authority) -> Server {
+    let tls = Tls::Mutual(identity(authority, 1));
+    start(&tls, doorman(authority)).await
+}
+
+/// What node says of the caller with `tls`.
+async fn report(tls: Tls, address: &str) -> Result<String, Failure> {
+    let channel = Channels::new(tls, Timeouts::default())
+        .get(address)
+        .unwrap();
+    let reply = NodesClient::new(channel).report(ReportRequest {}).await?;
+    Ok(String::from_utf8(reply.into_inner().json.to_vec()).unwrap())
+}
+
+fn request() -> (KeyRequest, JoinRequest) {
+    let key = KeyRequest::new().unwrap();
+    let request = JoinRequest {
+        signing_request: key.signing_request.clone(),
+        ..JoinRequest::default()
+    };
+    (key, request)
+}
+
+/// A connection as somebody without a certificate makes it.
+async fn stranger(token: &Token) -> tonic::transport::Channel {
+    let anchor = crate::authority::trust_anchor(&token.cluster, &token.anchor);
+    let tls = tonic::transport::ClientTlsConfig::new()
+        .trust_anchor(anchor)
+        .domain_name(NODE_NAME);
+    let endpoint = format!("https://{}", token.addresses[0]);
+    let endpoint = tonic::transport::Endpoint::from_shared(endpoint).unwrap();
+    endpoint.tls_config(tls).unwrap().connect().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_node_joins_by_token_and_is_known_from_then_on() {
+    let authority = Authority::new(&cluster("a")).unwrap();
+    let server = node_one(&authority).await;
+    // Nobody listens at the first address.
+    let addresses = vec!["127.0.0.1:1".into(), server.address.clone()];
+    let token: Token = authority
+        .token(SECRET, addresses)
+        .to_string()
+        .parse()
+        .unwrap();
+    let (key, request) = request();
+    let reply = join(&token, request).await.unwrap();
+    assert_eq!((reply.node, reply.cluster), (9, cluster("a")));
+    let tls = Tls::Mutual(Identity {
+        ca: reply.authority,
+        certificate: reply.certificate,
+        key: key.key,
+        name: NODE_NAME.into(),
+    });
+    let told = report(tls.clone(), &server.address).await;
+    assert_eq!(told.unwrap(), "Some(Caller(9))");
+
+    // Once removed it is refused, in so many words.
+    server.removed.lock().unwrap().push(9);
+    assert_eq!(report(tls, &server.address).await, Err(Failure::Removed));
+    let other = Tls::Mutual(identity(&authority, 2));
+    let told = report(other, &server.address).await;
+    assert_eq!(told.unwrap(), "Some(Caller(2))");
+}
+
+#[tokio::test]
+async fn a_stranger_reaches_join_alone() {
+    let authority = Authority::new(&cluster("b")).unwrap();
+    let server = node_one(&authority).await;
+    let token = authority.token([0; 16], vec![server.address.clone()]);
+    let channel = stranger(&token).await;
+    let refused = NodesClient::new(channel.clone())
+        .report(ReportRequest {})
+        .await;
+    let refused = Failure::from(refused.unwrap_err());
+    let told = matches!(&refused, Failure::Failed(text) if text.contains("certificate"));
+    assert!(told, "{refused:?}");
+    let large = JoinRequest {
+        name: "x".repeat(2 * MAX_JOIN_MESSAGE),
+        ..request().1
+    };
+    assert!(JoinClient::new(channel).join(large).await.is_err());
+
+    // It gets there, and needs the secret.
+    let refused = join(&token, request().1).await.unwrap_err();
+    assert_eq!(refused, Failure::Failed("the join token is unknown".into()));
+
+    // In the clear there is nothing at all.
+    assert!(report(Tls::Off, &server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn another_authority_is_refused_by_both_sides() {
+    let ours = Authority::new(&cluster("c")).unwrap();
+    // Even one that says it is of the same cluster.
+    let theirs = Authority::new(&cluster("c")).unwrap();
+    let server = node_one(&ours).await;
+    // The server refuses a certificate that another authority signed: this one
+    // trusts the server, so that it is not the client that ends it.
+    let mixed = Identity {
+        ca: ours.certificate().to_owned(),
+        ..identity(&theirs, 2)
+    };
+    assert!(report(Tls::Mutual(mixed), &server.address).await.is_err());
+    // A node refuses a server that another authority signed.
+    let node = Identity {
+        ca: theirs.certificate().to_owned(),
+        ..identity(&ours, 2)
+    };
+    assert!(report(Tls::Mutual(node), &server.address).await.is_err());
+    // A joining node shows its secret to no such server, and says why.
+    let token = theirs.token(SECRET, vec![server.address.clone()]);
+    let refused = join(&token, request().1).await.unwrap_err();
+    let told = matches!(&refused, Failure::Unavailable(text) if text.contains("does not belong"));
+    assert!(told, "{refused:?}");
+    // And is not talked into trusting another authority.
+    let liar = Doorman {
+        claims: Some(theirs.certificate().to_owned()),
+        ..doorman(&ours)
+    };
+    let server = start(&Tls::Mutual(identity(&ours, 3)), liar).await;
+    let token = ours.token(SECRET, vec![server.address.clone()]);
+    let refused = join(&token, request().1).await.unwrap_err();
+    assert!(matches!(refused, Failure::Failed(_)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn without_tls_everybody_is_let_in() {
+    let authority = Authority::new(&cluster("d")).unwrap();
+    let server = start(&Tls::Off, doorman(&authority)).await;
+    let told = report(Tls::Off, &server.address).await;
+    assert_eq!(told.unwrap(), "None");
+}
+
+#[tokio::test]
+async fn a_server_that_ends_leaves_no_connection() {
+    let authority = Authority::new(&cluster("e")).unwrap();
+    let server = node_one(&authority).await;
+    let tls = Tls::Mutual(identity(&authority, 2));
+    let channel = Channels::new(tls, Timeouts::default());
+    let channel = channel.get(&server.address).unwrap();
+    let mut client = NodesClient::new(channel);
+    // A stream that would go on for ever.
+    let sent = tokio_stream::pending::<CountsPart>();
+    let mut counts = client.counts(sent).await.unwrap().into_inner();
+    drop(server.stop);
+    server.serving.await.unwrap().unwrap();
+    assert!(counts.message().await.is_err());
+    let address: SocketAddr = server.address.parse().unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn unusable_certificates_are_told_at_once() {
+    let authority = Authority::new(&cluster("f")).unwrap();
+    let good = identity(&authority, 1);
+    let other = identity(&authority, 1);
+    for bad in [
+        Identity {
+            key: other.key,
+            ..good.clone()
+        },
+        Identity {
+            certificate: String::new(),
+            ..good.clone()
+        },
+        Identity {
+            ca: String::new(),
+            ..good
+        },
+    ] {
+        let server = start(&Tls::Mutual(bad), doorman(&authority)).await;
+        let told = server.serving.await.unwrap();
+        assert!(matches!(told, Err(Error::Certificate(_))), "{told:?}");
+    }
+}
