@@ -43,5 +43,6 @@ pub(crate) fn error(failure: Failure) -> MetaError {
         Failure::Unavailable(text) => MetaError::Unavailable(text),
         Failure::NotLeader(_) => MetaError::Unavailable(failure.to_string()),
         Failure::Failed(text) | Failure::Unsupported(text) => MetaError::Failed(text),
+        Failure::Removed => MetaError::Failed(failure.to_string()),
     }
 }
