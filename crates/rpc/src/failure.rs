@@ -25,19 +25,17 @@ pub enum Failure {
 const LEADER: &str = "postrider-leader";
 /// Says that the caller was removed.
 const REMOVED: &str = "postrider-removed";
+/// Says that the other side itself gave up: a connection that breaks in the middle
+/// of a call ends with the same code.
+const FAILED: &str = "postrider-failed";
 
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Unavailable(text) => Self::unavailable(text),
-            Failure::Failed(text) => Self::internal(text),
+            Failure::Failed(text) => marked(Self::internal(text), FAILED),
             Failure::Unsupported(text) => Self::invalid_argument(text),
-            Failure::Removed => {
-                let mut status = Self::permission_denied(failure.to_string());
-                let yes = tonic::metadata::MetadataValue::from_static("true");
-                status.metadata_mut().insert(REMOVED, yes);
-                status
-            }
+            Failure::Removed => marked(Self::permission_denied(failure.to_string()), REMOVED),
             Failure::NotLeader(leader) => {
                 let mut status = Self::failed_precondition("this node is not the leader");
                 if let Some(address) = leader.and_then(|leader| leader.parse().ok()) {
@@ -49,14 +47,19 @@ impl From<Failure> for Status {
     }
 }
 
+fn marked(mut status: Status, mark: &'static str) -> Status {
+    let yes = tonic::metadata::MetadataValue::from_static("true");
+    status.metadata_mut().insert(mark, yes);
+    status
+}
+
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         let text = status.message().to_owned();
         match status.code() {
             Code::PermissionDenied if status.metadata().contains_key(REMOVED) => Self::Removed,
-            Code::Internal | Code::DataLoss | Code::PermissionDenied | Code::Unauthenticated => {
-                Self::Failed(text)
-            }
+            Code::Internal if status.metadata().contains_key(FAILED) => Self::Failed(text),
+            Code::DataLoss | Code::PermissionDenied | Code::Unauthenticated => Self::Failed(text),
             Code::InvalidArgument | Code::Unimplemented | Code::OutOfRange => {
                 Self::Unsupported(text)
             }
@@ -94,6 +97,7 @@ mod tests {
             Status::cancelled("gone"),
             Status::unknown("transport"),
             Status::resource_exhausted("busy"),
+            Status::internal("h2 protocol error: http2 error"),
         ] {
             assert!(matches!(Failure::from(status), Failure::Unavailable(_)));
         }
