@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use postrider_tests::{Imap, Plan, Roles};
+use postrider_tests::{Figures, Imap, Plan, Roles};
 
-use crate::{ALICE, deliver, figures, inbox, message, start};
+use crate::{ALICE, deliver, inbox, message, start};
 
 /// Messages and changes of flags that are waited for.
 const TRIES: u32 = 60;
@@ -45,10 +45,10 @@ async fn idle_on_one_node_tells_of_mail_and_flags_on_others() -> anyhow::Result<
         }
         waiter.wire.send("DONE\r\n").await?;
         waiter.until(&tag).await?.ok()?;
-        for (what, times) in [("mail", &mut mail), ("flags", &mut flags)] {
-            let (median, text) = figures(times);
-            println!("IDLE on {whose}, {what} on another node: {text}");
-            assert!(median < PROMISE, "{what}: {text}");
+        for (what, times) in [("mail", mail), ("flags", flags)] {
+            let figures = Figures::of(times).unwrap();
+            println!("IDLE on {whose}, {what} on another node: {figures}");
+            assert!(figures.median < PROMISE, "{what}: {figures}");
         }
     }
     turn.cluster.finish().await

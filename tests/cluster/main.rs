@@ -114,17 +114,3 @@ async fn until<T>(
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
-
-/// Median, ninth decile and worst, as they are told.
-fn figures(times: &mut [Duration]) -> (Duration, String) {
-    times.sort_unstable();
-    let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
-    let text = format!(
-        "median {:.1?}, p90 {:.1?}, worst {:.1?} of {}",
-        at(50),
-        at(90),
-        at(100),
-        times.len()
-    );
-    (at(50), text)
-}

@@ -3,6 +3,7 @@
 //! told. No knowledge of crates inside.
 
 mod cluster;
+mod figures;
 mod imap;
 pub mod load;
 mod node;
@@ -13,6 +14,7 @@ mod smtp;
 mod wire;
 
 pub use cluster::{Cluster, Member, Plan, Roles};
+pub use figures::Figures;
 pub use imap::Imap;
 pub use node::Node;
 pub use pop3::Pop3;
