@@ -25,3 +25,13 @@ where
 pub(crate) fn in_place() -> bool {
     Handle::try_current().is_ok_and(|it| it.runtime_flavor() == RuntimeFlavor::CurrentThread)
 }
+
+/// What it means to the caller that `what` did not come to its end: that it
+/// panicked, or that the node is ending, and another may do it.
+pub(crate) fn broken_off(what: &str, error: &JoinError) -> postrider_meta::Error {
+    let text = format!("{what} broke off: {error}");
+    match error.is_panic() {
+        true => postrider_meta::Error::Failed(text),
+        false => postrider_meta::Error::Unavailable(text),
+    }
+}

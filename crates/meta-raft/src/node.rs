@@ -283,7 +283,7 @@ impl Node {
             read(shared.engine.view())
         };
         let done = blocking::run(work).await;
-        done.map_err(|error| MetaError::Failed(format!("reading broke off: {error}")))?
+        done.map_err(|error| blocking::broken_off("reading", &error))?
     }
 
     /// Waits until the state is fresh enough.

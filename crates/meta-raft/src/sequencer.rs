@@ -271,7 +271,7 @@ impl Sequencer {
             futures::executor::block_on(evaluate(view, term, now, commands, bytes))
         })
         .await
-        .map_err(|error| Error::Failed(format!("evaluation broke off: {error}")))??;
+        .map_err(|error| crate::blocking::broken_off("evaluation", &error))??;
         let Some(batch) = evaluated.batch.take() else {
             // Nothing to replicate. Still the leader, so the state was the latest.
             self.barrier(term).await?;

@@ -1,0 +1,277 @@
+//! The members of a cluster change: join, leave, come back with another disk or
+//! at another address, lead and hand over.
+
+// The lint's exception for tests does not reach their helpers.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use postrider_blob::Store;
+use postrider_meta::Client;
+use postrider_meta_raft::{Archive, Settings};
+use postrider_rpc::{Failure, Tls};
+use postrider_types::AccountId;
+use support::cluster::{Member, Network, leader, same_state, three};
+use support::{account, client, count, message, uid, until};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+async fn deliver(meta: &Client, account: AccountId, count: u32, size: usize) {
+    for _ in 0..count {
+        let (accepted, _) = meta.run(message(account, size)).await.unwrap();
+        uid(&accepted.unwrap());
+    }
+}
+
+fn voters(member: &Member) -> Vec<u64> {
+    member.node.health().voters
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_disk_at_an_old_address_is_another_member() {
+    let network = Network::default();
+    let mut members = three(&Tls::Off, &network).await;
+    let leading = leader(&members).await;
+    let meta = client(members[leading].node.clone());
+    let alice = account(&meta).await;
+    deliver(&meta, alice, 5, 100).await;
+    // While the old one lives, nobody takes its address.
+    let victim = members.remove((leading + 1) % 3);
+    let old = victim.settings.node_id;
+    let address = victim.address();
+    let refused = members[0].node.admit(4, &address).await;
+    assert!(
+        matches!(&refused, Err(Failure::Failed(text)) if text.contains("alive")),
+        "{refused:?}"
+    );
+    drop(victim.kill());
+    let new = Member::at(4, address, &Tls::Off, &network, None).await;
+    // What the leader sends to the old one reaches the new one, which is not it:
+    // nothing is taken for the old one's answer, nothing gets into its log.
+    let before = silence(&members, old).await;
+    deliver(&meta, alice, 5, 100).await;
+    until("the old one stays silent", async || {
+        silence(&members, old).await > before + 500
+    })
+    .await;
+    assert_eq!((new.node.health().last_log, new.node.health().term), (0, 0));
+    new.node.join(&[members[0].address()]).await.unwrap();
+    // Again: it is done already.
+    new.node.join(&[members[0].address()]).await.unwrap();
+    members.push(new);
+    same_state(&members).await;
+    for member in &members {
+        assert!(!voters(member).contains(&old) && voters(member).contains(&4));
+        assert_eq!(member.node.members().members.len(), 3);
+    }
+    assert_eq!(count(&client(members[2].node.clone()), alice).await, 10);
+}
+
+/// How long the leader has not heard of a node, in milliseconds.
+async fn silence(members: &[Member], id: u64) -> u64 {
+    let known = members[leader(members).await].node.members();
+    let member = known.members.into_iter().find(|member| member.node == id);
+    member.unwrap().silent_ms.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leadership_moves_and_members_leave() {
+    let network = Network::default();
+    let mut members = three(&Tls::Off, &network).await;
+    let leading = leader(&members).await;
+    let alice = account(&client(members[leading].node.clone())).await;
+    let (first, next) = (&members[leading], &members[(leading + 1) % 3]);
+    let to = next.settings.node_id;
+    // Asked of any of them.
+    let third = &members[(leading + 2) % 3];
+    assert_eq!(third.node.move_leader(Some(to)).await.unwrap(), to);
+    until("it leads", async || next.leads()).await;
+    let refused = third.node.move_leader(Some(9)).await.unwrap_err();
+    assert!(refused.to_string().contains("no voter"), "{refused}");
+    // The leader itself leaves, at its own request.
+    next.node.expel(to).await.unwrap();
+    next.node.expel(to).await.unwrap();
+    until("two are left", async || {
+        voters(first).len() == 2 && voters(third).len() == 2
+    })
+    .await;
+    members.retain(|member| member.settings.node_id != to);
+    let meta = client(members[0].node.clone());
+    deliver(&meta, alice, 3, 100).await;
+    same_state(&members).await;
+    // One of two dies: the other one is needed, and says why it cannot go on.
+    let victim = members.remove(1);
+    let gone = victim.settings.node_id;
+    let stays = members[0].settings.node_id;
+    until("the survivor leads", async || {
+        members[0].leads() || members[0].node.move_leader(Some(stays)).await.is_ok()
+    })
+    .await;
+    drop(victim.kill());
+    until("it is missed", async || {
+        silence(&members, gone).await > 1000
+    })
+    .await;
+    let refused = members[0].node.expel(stays).await.unwrap_err();
+    assert!(refused.to_string().contains("is needed"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_alone_gets_its_address_and_then_members() {
+    let network = Network::default();
+    let alone = Member::at(1, String::new(), &Tls::Off, &network, None).await;
+    let meta = client(alone.node.clone());
+    let alice = account(&meta).await;
+    deliver(&meta, alice, 3, 100).await;
+    let (home, settings) = alone.stop().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let first = Member::start(
+        home,
+        Settings {
+            address,
+            ..settings
+        },
+    )
+    .await;
+    let second = Member::new(2, &Tls::Off, &network, None).await;
+    until("its address is known", async || {
+        first.node.members().members[0].address == first.address()
+    })
+    .await;
+    second.node.join(&[first.address()]).await.unwrap();
+    let members = [first, second];
+    same_state(&members).await;
+    assert_eq!(count(&client(members[1].node.clone()), alice).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_moved_is_found_again() {
+    let network = Network::default();
+    let mut members = three(&Tls::Off, &network).await;
+    let leading = leader(&members).await;
+    let meta = client(members[leading].node.clone());
+    let alice = account(&meta).await;
+    let (home, settings) = members.remove((leading + 1) % 3).stop().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    deliver(&meta, alice, 3, 100).await;
+    members.push(
+        Member::start(
+            home,
+            Settings {
+                address,
+                ..settings
+            },
+        )
+        .await,
+    );
+    same_state(&members).await;
+    let moved = members[2].address();
+    until("all know it", async || {
+        members.iter().all(|member| {
+            let known = member.node.members().members;
+            known.iter().any(|member| member.address == moved)
+        })
+    })
+    .await;
+    assert_eq!(count(&client(members[2].node.clone()), alice).await, 3);
+}
+
+fn archive(dir: &TempDir, cluster: &str) -> Archive {
+    let settings = postrider_blob::Settings {
+        folder: Some(dir.path().to_owned()),
+        ..postrider_blob::Settings::default()
+    };
+    Archive::new(Store::open(&settings).unwrap(), format!("raft/{cluster}"))
+}
+
+async fn written(member: &Member) {
+    let before = member.node.health().snapshot;
+    member.node.snapshot().await.unwrap();
+    until("a snapshot", async || {
+        member.node.health().snapshot > before
+    })
+    .await;
+}
+
+fn objects(dir: &TempDir) -> Vec<std::path::PathBuf> {
+    let folder = std::fs::read_dir(dir.path().join("raft/one")).unwrap();
+    let files = folder.map(|item| item.unwrap().path());
+    files.filter(|path| path.extension().is_some()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn snapshots_go_through_the_archive() {
+    let bucket = TempDir::new().unwrap();
+    let network = Network::default();
+    let tls = Tls::Off;
+    let first = Member::new(1, &tls, &network, Some(archive(&bucket, "one"))).await;
+    let meta = client(first.node.clone());
+    let alice = account(&meta).await;
+    assert!(!first.node.archive().await.unwrap());
+    for _ in 0..3 {
+        deliver(&meta, alice, 20, 5000).await;
+        written(&first).await;
+        assert!(first.node.archive().await.unwrap());
+        assert!(!first.node.archive().await.unwrap());
+    }
+    assert_eq!(objects(&bucket).len(), 2);
+    deliver(&meta, alice, 3, 10).await;
+
+    // A new node begins with what is archived, before it has heard of anybody.
+    let second = Member::new(2, &tls, &network, Some(archive(&bucket, "one"))).await;
+    assert_eq!(
+        second.node.health().applied,
+        first.node.health().snapshot.unwrap()
+    );
+    // One of another cluster does not.
+    let other = Member::new(9, &tls, &network, Some(archive(&bucket, "two"))).await;
+    assert_eq!(other.node.health().applied, 0);
+    drop(other);
+    second.node.join(&[first.address()]).await.unwrap();
+
+    // One without the object store is sent the snapshot itself.
+    let third = Member::new(3, &tls, &network, None).await;
+    third.node.join(&[first.address()]).await.unwrap();
+    let mut members = vec![first, second, third];
+    same_state(&members).await;
+    assert_eq!(count(&client(members[2].node.clone()), alice).await, 63);
+
+    // One that lags is told of the object; what it holds is enough.
+    let (home, settings) = members.pop().unwrap().stop().await;
+    let leading = leader(&members).await;
+    let meta = client(members[leading].node.clone());
+    deliver(&meta, alice, 20, 5000).await;
+    written(&members[leading]).await;
+    members[leading].node.archive().await.unwrap();
+    let archived = Member::start(home.with(archive(&bucket, "one")), settings).await;
+    assert!(archived.node.health().applied >= members[leading].node.health().snapshot.unwrap());
+    members.push(archived);
+    same_state(&members).await;
+    // Damaged ones are of no use, and do no harm.
+    for object in objects(&bucket) {
+        let mut bytes = std::fs::read(&object).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&object, bytes).unwrap();
+    }
+    let fourth = Member::new(4, &tls, &network, Some(archive(&bucket, "one"))).await;
+    assert_eq!(fourth.node.health().applied, 0);
+    fourth
+        .node
+        .join(&[members[leading].address()])
+        .await
+        .unwrap();
+    members.push(fourth);
+    same_state(&members).await;
+    let fourth = client(members[3].node.clone());
+    assert_eq!(count(&fourth, alice).await, 83);
+    tokio::time::timeout(Duration::from_secs(10), deliver(&fourth, alice, 1, 10))
+        .await
+        .unwrap();
+}
