@@ -91,6 +91,7 @@ where
             let request = proto::ExecuteRequest {
                 id,
                 command: command?,
+                forward: false,
             };
             let reply = client(channel).execute(within(request, limit)).await?;
             let reply = reply.into_inner();

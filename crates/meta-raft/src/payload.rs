@@ -42,7 +42,6 @@ pub(crate) fn error(failure: Failure) -> MetaError {
     match failure {
         Failure::Unavailable(text) => MetaError::Unavailable(text),
         Failure::NotLeader(_) => MetaError::Unavailable(failure.to_string()),
-        Failure::Failed(text) | Failure::Unsupported(text) => MetaError::Failed(text),
-        Failure::Removed => MetaError::Failed(failure.to_string()),
+        failure => MetaError::Failed(failure.to_string()),
     }
 }

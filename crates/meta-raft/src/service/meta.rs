@@ -2,18 +2,25 @@
 //! executed by the leader alone; queries by any member.
 
 use std::sync::Weak;
+use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, stream};
-use postrider_meta::{Meta as _, ReadAt, Token};
+use postrider_meta::{Group, Meta as _, ReadAt, Token};
 use postrider_rpc::proto::meta_server::Meta;
-use postrider_rpc::tonic::{Request, Response, Status};
+use postrider_rpc::tonic::{Request, Response, Status, Streaming};
 use postrider_rpc::{Failure, proto};
 use postrider_types::{AccountId, CommandId};
+use tokio::time::timeout;
 
 use super::{Reply, present};
 use crate::node::Node;
 use crate::payload;
+
+/// The most accounts that one stream of hints watches.
+const WATCHED: usize = 1 << 20;
+/// A caller that wants the leader is told that there is none after this.
+const LEADERLESS: Duration = Duration::from_millis(500);
 
 pub(super) struct MetaService {
     pub(super) node: Weak<Node>,
@@ -24,7 +31,8 @@ impl MetaService {
     async fn leading(&self) -> Result<(), Status> {
         let node = present(&self.node)?;
         let core = node.core();
-        core.wait_for_leader().await;
+        // Late or not, the next line tells.
+        let _ = timeout(LEADERLESS, core.wait_for_leader()).await;
         match core.raft.as_leader() {
             Ok(_) => Ok(()),
             Err(_) => Err(Failure::NotLeader(core.leader_address()).into()),
@@ -37,18 +45,23 @@ impl Meta for MetaService {
     type WatchStream = BoxStream<'static, Result<proto::Hint, Status>>;
 
     async fn execute(&self, request: Request<proto::ExecuteRequest>) -> Reply<proto::ExecuteReply> {
-        self.leading().await?;
         let request = request.into_inner();
         let id: [u8; 16] = request
             .id
             .as_ref()
             .try_into()
             .map_err(|_| Status::invalid_argument("a command id has 16 bytes"))?;
+        let id = CommandId::from_bytes(id);
+        if !request.forward {
+            self.leading().await?;
+        }
         let command = payload::decode(&request.command)?;
-        let executed = present(&self.node)?
-            .execute_here(CommandId::from_bytes(id), command)
-            .await
-            .map_err(payload::failure)?;
+        let node = present(&self.node)?;
+        let executed = match request.forward {
+            true => node.execute(id, command).await,
+            false => node.execute_here(id, command).await,
+        };
+        let executed = executed.map_err(payload::failure)?;
         Ok(Response::new(proto::ExecuteReply {
             verdict: payload::encode(&executed.verdict)?,
             token: executed.token.0,
@@ -70,12 +83,34 @@ impl Meta for MetaService {
         }))
     }
 
-    async fn watch(&self, request: Request<proto::WatchRequest>) -> Reply<Self::WatchStream> {
+    /// Hints wait in a set: a slow reader is told once of what changed often.
+    async fn watch(
+        &self,
+        request: Request<Streaming<proto::WatchRequest>>,
+    ) -> Reply<Self::WatchStream> {
         let node = present(&self.node)?;
-        let hints = node.watch(AccountId(request.into_inner().account));
+        let group = node.core().shared.watchers.group();
+        let state = Some((request.into_inner(), group));
+        let hints = stream::unfold(state, |state| async move {
+            let (mut requests, mut group) = state?;
+            loop {
+                tokio::select! {
+                    request = requests.message() => match request {
+                        Ok(Some(request)) => if let Err(status) = change(&mut group, request) {
+                            return Some((Err(status), None));
+                        },
+                        // The caller has gone.
+                        Ok(None) | Err(_) => return None,
+                    },
+                    Some(accounts) = group.next() => {
+                        let accounts = accounts.into_iter().map(|account| account.0).collect();
+                        return Some((Ok(proto::Hint { accounts }), Some((requests, group))));
+                    }
+                }
+            }
+        });
         let hints = hints.take_until(node.ended().boxed());
-        let hints = hints.map(|()| Ok(proto::Hint {}));
-        Ok(Response::new(stream::StreamExt::boxed(hints)))
+        Ok(Response::new(hints.boxed()))
     }
 
     async fn read_index(
@@ -89,4 +124,21 @@ impl Meta for MetaService {
             .map_err(payload::failure)?;
         Ok(Response::new(proto::ReadIndexReply { index }))
     }
+}
+
+/// Watches other accounts. What is new is hinted at once: the caller learns that
+/// it is watched, and looks at what it may have missed.
+fn change(group: &mut Group, request: proto::WatchRequest) -> Result<(), Status> {
+    for account in request.drop {
+        group.remove(AccountId(account));
+    }
+    if group.len() + request.add.len() > WATCHED {
+        let text = format!("one stream watches at most {WATCHED} accounts");
+        return Err(Status::resource_exhausted(text));
+    }
+    for account in &request.add {
+        group.add(AccountId(*account));
+    }
+    group.hint(request.add.into_iter().map(AccountId));
+    Ok(())
 }
