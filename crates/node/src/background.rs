@@ -3,10 +3,12 @@
 //! pace themselves.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use postrider_meta::{Client, Error, ReadAt, command, limit, query};
+use postrider_meta_raft::Node;
 use postrider_types::CommandId;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +20,8 @@ const FOLD_EVERY: Duration = Duration::from_secs(5);
 const PURGE_EVERY: Duration = Duration::from_secs(5);
 /// Messages in one step of a purge: a few milliseconds' work.
 const PURGE_STEP: u32 = 500;
+/// Between looks whether there is a new snapshot to carry to the object store.
+const ARCHIVE_EVERY: Duration = Duration::from_secs(30);
 /// Between two trims.
 const TRIM_EVERY: Duration = Duration::from_secs(30);
 
@@ -82,6 +86,18 @@ async fn trim_step(meta: &Client) -> Result<bool, Error> {
     };
     let (verdict, _) = meta.run(trim).await?;
     Ok(verdict.is_ok_and(|trimmed| trimmed.more))
+}
+
+/// Carries new snapshots to the object store until `stop`.
+pub(crate) async fn archive(replica: Arc<Node>, stop: CancellationToken) {
+    let mut pace = Pace::new("archive", ARCHIVE_EVERY, stop);
+    loop {
+        let archived = replica.archive().await;
+        let archived = archived.map_err(|error| Error::Failed(error.to_string()));
+        if !pace.after(archived.map(|_| false)).await {
+            return;
+        }
+    }
 }
 
 /// The pace of a job: on at once while there is more to do, else after a pause.

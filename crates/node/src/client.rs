@@ -89,6 +89,17 @@ impl Client {
         self.request(method, path, body).await.map(drop)
     }
 
+    /// A request with a JSON body and an answer.
+    pub(crate) async fn exchange<B: Serialize, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &B,
+    ) -> anyhow::Result<T> {
+        let body = serde_json::to_vec(body).context("cannot write the request")?;
+        understood(&self.request(method, path, body).await?)
+    }
+
     /// Removes what `path` names.
     pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
         self.request(Method::DELETE, path, Vec::new())
@@ -99,8 +110,7 @@ impl Client {
     /// What `path` names.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         let answer = self.request(Method::GET, path, Vec::new()).await?;
-        serde_json::from_slice(&answer)
-            .context("the node's answer is not understood; are both of the same version?")
+        understood(&answer)
     }
 
     /// All pages of the list at `path`, which may end in a query.
@@ -154,6 +164,11 @@ impl Client {
             Err(_) => bail!("{} answered {status}; is it a Postrider?", self.url),
         }
     }
+}
+
+fn understood<T: DeserializeOwned>(answer: &[u8]) -> anyhow::Result<T> {
+    serde_json::from_slice(answer)
+        .context("the node's answer is not understood; are both of the same version?")
 }
 
 fn root_cause(error: &dyn std::error::Error) -> String {

@@ -90,8 +90,8 @@ pub(crate) fn token(file: &Path) -> anyhow::Result<String> {
     Ok(token)
 }
 
-/// Puts `bytes` into `file` at once, readable by the owner only: a reader sees
-/// all or nothing.
+/// Puts `bytes` into `file` at once and durably, readable by the owner only: a
+/// reader sees all or nothing.
 pub(crate) fn replace(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut name = file.as_os_str().to_owned();
     name.push(".new");
@@ -102,7 +102,12 @@ pub(crate) fn replace(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         let mut out = options.open(&temporary)?;
         out.write_all(bytes)?;
         out.sync_all()?;
-        fs::rename(&temporary, file)
+        fs::rename(&temporary, file)?;
+        // The name must outlast a loss of power as well.
+        match file.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+            _ => Ok(()),
+        }
     };
     write().with_context(|| format!("cannot write {}", file.display()))
 }

@@ -62,7 +62,12 @@ impl Health {
 
     /// Looks at everything now.
     pub(crate) async fn report(&self) -> Report {
-        let inline = self.inline_bytes().await;
+        self.report_within(ANSWER_TIMEOUT).await
+    }
+
+    /// The same, but the metadata have `limit` to answer.
+    pub(crate) async fn report_within(&self, limit: Duration) -> Report {
+        let inline = self.inline_bytes_within(limit).await;
         let (writable, readable) = (self.blobs.writable(), self.blobs.readable());
         let draining = self.drain.is_draining();
         let mut reasons = Vec::new();
@@ -110,8 +115,12 @@ impl Health {
 
     /// A linearizable read: it is answered only where a leader with a majority is.
     pub(crate) async fn inline_bytes(&self) -> Result<u64, String> {
+        self.inline_bytes_within(ANSWER_TIMEOUT).await
+    }
+
+    async fn inline_bytes_within(&self, limit: Duration) -> Result<u64, String> {
         let ask = self.meta.ask(query::InlineUsage {}, ReadAt::Latest);
-        match tokio::time::timeout(ANSWER_TIMEOUT, ask).await {
+        match tokio::time::timeout(limit, ask).await {
             Ok(Ok((bytes, _))) => Ok(bytes),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("no answer in time".into()),

@@ -8,20 +8,27 @@ pub mod cli;
 pub mod settings;
 
 mod admin;
+mod backend;
 mod background;
+mod bound;
 mod certificate;
 mod client;
+mod cluster;
+mod counts;
 mod date;
 mod dir;
 mod health;
 mod http;
+mod leases;
 mod logs;
 mod node;
 mod ownership;
 mod quickstart;
+mod random;
 mod services;
 mod telemetry;
 
-pub use node::{Bound, Node};
+pub use bound::Bound;
+pub use node::Node;
 pub use quickstart::{PASSWORD, quickstart_settings, seed};
 pub use settings::Settings;

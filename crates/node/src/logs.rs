@@ -7,6 +7,15 @@ use tracing_subscriber::EnvFilter;
 
 use crate::settings::{Log, LogFormat};
 
+/// The same for a command that does its work and ends: its own words are its
+/// answer, so that only what went wrong is logged.
+pub(crate) fn start_quiet(log: &Log) -> anyhow::Result<()> {
+    start(&Log {
+        level: "error".into(),
+        ..log.clone()
+    })
+}
+
 /// Sets up logging for the process. Once per process; a second call is an error.
 pub(crate) fn start(log: &Log) -> anyhow::Result<()> {
     let filter: EnvFilter = log

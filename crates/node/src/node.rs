@@ -1,81 +1,92 @@
 //! A whole node: everything built, bound and connected, in the order in which
 //! failures are cheapest; and taken down in the reverse order.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use postrider_auth::Authenticator;
 use postrider_blob::Store;
 use postrider_body::{Bodies, Packer, Sweeper};
 use postrider_meta::Client;
-use postrider_net::{Drain, Listener, Tls};
+use postrider_net::{Counts, Drain, Listener, Tls};
 use postrider_rpc::{Channels, Timeouts};
-use postrider_types::{Random, SystemClock};
-use rand::RngCore;
-use serde::Serialize;
+use postrider_types::SystemClock;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::backend::Backend;
+use crate::bound::{Bound, Certificates, bind};
+use crate::cluster::{self, Cluster, Identity, Reporter, Roster, Server};
+use crate::counts::{Exchange, Leader};
 use crate::dir::{self, DirLock};
 use crate::health::Health;
+use crate::leases::{self, Able, Keeper, Leases};
+use crate::random::ThreadRandom;
 use crate::services::Services;
 use crate::settings::{Protocol, Settings};
 use crate::{background, ownership, telemetry};
 
-/// How long the metadata may take to become available at the start.
+/// How long the metadata may take to become available at the start of a node
+/// that stands alone. One of a cluster waits for the others.
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
-/// Between looks whether the metadata store still works.
+/// Between words in the log about what a start waits for.
+const WAIT_NOTICE: Duration = Duration::from_secs(10);
+/// Between looks whether the node still works.
 const FAILURE_CHECK: Duration = Duration::from_secs(1);
-
-/// Where a node listens.
-#[derive(Clone, Debug, Serialize)]
-pub struct Bound {
-    /// Its data folder.
-    pub data_dir: PathBuf,
-    /// The file with its administration token.
-    pub token_file: PathBuf,
-    /// The bound addresses by protocol, with their real ports.
-    pub listeners: BTreeMap<&'static str, Vec<SocketAddr>>,
-}
-
-impl Bound {
-    /// The first address of `protocol`; None where nothing speaks it.
-    pub fn address(&self, protocol: Protocol) -> Option<SocketAddr> {
-        self.listeners.get(protocol.as_str())?.first().copied()
-    }
-}
 
 /// A running node.
 pub struct Node {
     bound: Bound,
     meta: Client,
-    raft: Arc<postrider_meta_raft::Node>,
+    backend: Backend,
+    cluster: Option<Arc<Cluster>>,
     /// Set once the object store turns out to be another's.
     wrong_store: ownership::Wrong,
     certificates: Vec<Tls>,
     drain: Drain,
     sessions: TaskTracker,
-    stop: CancellationToken,
+    /// Background work.
+    jobs: Phase,
+    /// Keeping the leases under which part of it is done.
+    keeper: Phase,
+    /// Serving the other nodes.
+    server: Phase,
     /// Cancelled when a background job has ended by itself.
     broken: CancellationToken,
-    background: TaskTracker,
     _lock: DirLock,
 }
 
-/// Ids and secrets of the domain, from the thread's generator (ChaCha, seeded
-/// and reseeded by the system).
-struct ThreadRandom;
+/// Tasks that end together.
+#[derive(Default)]
+struct Phase {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
 
-impl Random for ThreadRandom {
-    fn fill(&self, bytes: &mut [u8]) {
-        rand::rng().fill_bytes(bytes);
+impl Phase {
+    async fn end(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
     }
+}
+
+/// What is built before anything runs, and used up when it does.
+struct Parts {
+    settings: Settings,
+    listeners: Vec<Listener>,
+    of_listeners: Vec<Option<Tls>>,
+    server: Option<Server>,
+    keeper: Option<Keeper>,
+    leases: Leases,
+    counts: Counts,
+    bodies: Bodies,
+    health: Arc<Health>,
+    token: Arc<str>,
 }
 
 impl Node {
@@ -92,100 +103,241 @@ impl Node {
         first: impl AsyncFnOnce(&Client) -> anyhow::Result<()>,
     ) -> anyhow::Result<Self> {
         telemetry::recorder();
+        let (node, parts) = Self::build(settings).await?;
+        match node.begin(parts, first).await {
+            Ok(()) => Ok(node),
+            Err(error) => {
+                // The first error is the one to tell.
+                let _ = node.shutdown().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn build(mut settings: Settings) -> anyhow::Result<(Self, Parts)> {
         let lock = dir::lock(&settings.data_dir)?;
         let token: Arc<str> = dir::token(&settings.token_file())?.into();
+        let mut identity = cluster::of(&settings)?;
+        if let Some(identity) = &mut identity {
+            cluster::remember(identity, &settings)?;
+            let own = || cluster::listener_certificate(&settings.data_dir);
+            settings.tls = Some(settings.tls.take().unwrap_or_else(own));
+        }
         let certificates = Certificates::load(&settings)?;
-        let listeners = bind(&settings, &certificates.of_listeners)?;
-        let bound = Bound {
-            data_dir: settings.data_dir.clone(),
-            token_file: settings.token_file(),
-            listeners: addresses(&settings, &listeners),
+        let counts = Counts::new();
+        let listeners = bind(&settings, &certificates.of_listeners, &counts)?;
+        let server = match settings.cluster.as_ref().filter(|_| identity.is_some()) {
+            Some(cluster) => Some(Server::bind(cluster).await?),
+            None => None,
         };
+        let between: &[SocketAddr] = server.as_ref().map_or(&[], Server::addresses);
+        let bound = Bound::new(&settings, &listeners, between);
 
-        // By the stores themselves they would be made as the umask says.
-        dir::make_private(&settings.metadata().dir)?;
+        // By the store itself it would be made as the umask says.
         if let Some(folder) = &settings.blob.folder {
             dir::make_private(folder)?;
         }
         let blobs = Store::open(&settings.blob)?;
-        // Alone: there is nobody to talk to yet, so there are no certificates for it.
-        let channels = Channels::new(postrider_rpc::Tls::Off, Timeouts::default());
+        // Alone there is nobody to talk to, and no certificate for it.
+        let tls = identity.as_ref().map(Identity::tls);
+        let tls = tls.unwrap_or(postrider_rpc::Tls::Off);
+        let channels = Channels::new(tls, Timeouts::default());
+        let backend =
+            Backend::start(&settings, identity.as_ref(), channels.clone(), &blobs).await?;
         let clock = Arc::new(SystemClock);
-        let raft = postrider_meta_raft::Node::start(settings.metadata(), clock, channels)
-            .await
-            .context("cannot open the metadata store")?;
-        let meta = Client::new(raft.clone(), Arc::new(SystemClock), Arc::new(ThreadRandom));
+        let meta = Client::new(backend.meta(), clock, Arc::new(ThreadRandom));
         let bodies = Bodies::new(meta.clone(), blobs.clone(), settings.body.clone());
         let drain = Drain::new();
         let health = Arc::new(Health::new(meta.clone(), blobs, drain.clone()));
-        let ready = async {
-            until_available(&health).await?;
-            let verified = ownership::settle(&bodies, &settings.data_dir).await?;
-            first(&meta).await?;
-            anyhow::Ok(verified)
-        };
-        let verified = match ready.await {
-            Ok(verified) => verified,
-            Err(error) => {
-                // The first error is the one to tell.
-                let _ = raft.shutdown().await;
-                return Err(error);
+        let (leases, keeper) = match &identity {
+            Some(identity) => {
+                let (leases, keeper) = Leases::kept(meta.clone(), identity.facts.node);
+                (leases, Some(keeper))
             }
+            None => (Leases::alone(), None),
         };
-
-        let services = Services {
-            auth: Authenticator::new(meta.clone(), settings.auth.clone()),
-            meta: meta.clone(),
-            backend: raft.clone(),
-            bodies: bodies.clone(),
-            health,
-            token,
-            drain: drain.clone(),
-            sessions: TaskTracker::new(),
-            settings,
+        let member = |identity: Identity| {
+            let section = settings.cluster.clone().unwrap_or_default();
+            let node = identity.facts.node;
+            Arc::new(Cluster {
+                address: section.address.clone(),
+                reporter: Reporter {
+                    node,
+                    name: section.name().into(),
+                    roles: settings.roles.clone().into(),
+                    backend: backend.clone(),
+                    health: health.clone(),
+                    leases: leases.clone(),
+                },
+                roster: Roster::new(node),
+                identity,
+                backend: backend.clone(),
+                meta: meta.clone(),
+                channels,
+            })
         };
-        let configs = services.settings.listener.iter();
-        let configs = configs.zip(certificates.of_listeners);
-        for (listener, (config, tls)) in listeners.into_iter().zip(configs) {
-            services.spawn(listener, config, tls);
-        }
-        let stop = CancellationToken::new();
-        let background = TaskTracker::new();
-        let wrong_store = ownership::Wrong::default();
-        if !verified {
-            let wrong = wrong_store.clone();
-            background.spawn(ownership::watch(bodies.clone(), wrong, stop.clone()));
-        }
-        let broken = CancellationToken::new();
-        let watched = |name, job: BoxFuture<'static, ()>| {
-            background.spawn(background::watched(name, job, stop.clone(), broken.clone()));
-        };
-        watched("packer", Packer::new(&bodies).run(stop.clone()).boxed());
-        watched("sweeper", Sweeper::new(&bodies).run(stop.clone()).boxed());
-        watched("metrics", background::fold_metrics(stop.clone()).boxed());
-        watched(
-            "purge",
-            background::purge(meta.clone(), stop.clone()).boxed(),
-        );
-        watched("trim", background::trim(meta.clone(), stop.clone()).boxed());
-        let interval = services.settings.certificate_check;
-        for tls in &certificates.all {
-            background.spawn(tls.clone().watch(interval, drain.clone()));
-        }
-        leave_url(&bound)?;
-        Ok(Self {
+        let node = Self {
             bound,
+            cluster: identity.map(member),
             meta,
-            raft,
-            wrong_store,
+            backend,
+            wrong_store: ownership::Wrong::default(),
             certificates: certificates.all,
             drain,
-            sessions: services.sessions,
-            stop,
-            broken,
-            background,
+            sessions: TaskTracker::new(),
+            jobs: Phase::default(),
+            keeper: Phase::default(),
+            server: Phase::default(),
+            broken: CancellationToken::new(),
             _lock: lock,
-        })
+        };
+        let parts = Parts {
+            listeners,
+            of_listeners: certificates.of_listeners,
+            server,
+            keeper,
+            leases,
+            counts,
+            bodies,
+            health,
+            token,
+            settings,
+        };
+        Ok((node, parts))
+    }
+
+    async fn begin(
+        &self,
+        parts: Parts,
+        first: impl AsyncFnOnce(&Client) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        if let (Some(cluster), Some(server)) = (&self.cluster, parts.server) {
+            self.link(cluster, server, &parts.settings, &parts.counts);
+        }
+        let bodies = parts.bodies;
+        let services = Services {
+            auth: Authenticator::sharing(
+                self.meta.clone(),
+                parts.settings.auth.clone(),
+                &parts.counts,
+            ),
+            meta: self.meta.clone(),
+            backend: self.backend.clone(),
+            cluster: self.cluster.clone(),
+            bodies: bodies.clone(),
+            health: parts.health.clone(),
+            token: parts.token,
+            drain: self.drain.clone(),
+            sessions: self.sessions.clone(),
+            counts: parts.counts,
+            settings: parts.settings,
+        };
+        let configs = services.settings.listener.iter().zip(parts.of_listeners);
+        let listeners = parts.listeners.into_iter().zip(configs);
+        // Of a cluster without a majority one must be able to ask what is wrong.
+        let (early, late): (Vec<_>, Vec<_>) = listeners.partition(|(_, (config, _))| {
+            self.cluster.is_some() && config.protocol == Protocol::Http
+        });
+        for (listener, (config, tls)) in early {
+            services.spawn(listener, config, tls);
+        }
+        if self.cluster.is_some() {
+            self.bound.leave_url()?;
+        }
+        let ready = async {
+            self.until_available(&parts.health).await?;
+            let data_dir = &self.bound.data_dir;
+            // The cluster's store was claimed by its first node.
+            if self.cluster.is_none() {
+                ownership::claim(&bodies, data_dir).await?;
+            }
+            let verified = ownership::verify(&bodies, data_dir).await?;
+            first(&self.meta).await?;
+            anyhow::Ok(verified)
+        };
+        let verified = tokio::select! {
+            verified = ready => verified?,
+            failure = self.failed() => anyhow::bail!(failure),
+        };
+        for (listener, (config, tls)) in late {
+            services.spawn(listener, config, tls);
+        }
+        if !verified {
+            let (bodies, wrong) = (bodies.clone(), self.wrong_store.clone());
+            let watched = ownership::watch(bodies, wrong, self.jobs.stop.clone());
+            self.jobs.tasks.spawn(watched);
+        }
+        self.work(&bodies, &parts.leases);
+        if let Some(keeper) = parts.keeper {
+            let backend = self.backend.clone();
+            let keeping = keeper.run(move || able(&backend), self.keeper.stop.clone());
+            self.keeper.tasks.spawn(keeping);
+        }
+        let interval = services.settings.certificate_check;
+        for tls in &self.certificates {
+            let watching = tls.clone().watch(interval, self.drain.clone());
+            self.jobs.tasks.spawn(watching);
+        }
+        self.bound.leave_url()
+    }
+
+    /// Begins to talk to the other nodes.
+    fn link(&self, cluster: &Arc<Cluster>, server: Server, settings: &Settings, counts: &Counts) {
+        let identity = &cluster.identity;
+        let exchange = Exchange::new(identity.facts.node, counts.clone());
+        let Phase { stop, tasks } = &self.server;
+        server.spawn(cluster, exchange.clone(), tasks, stop);
+        let stop = || self.jobs.stop.clone();
+        let (sender, leader) = watch::channel(Leader::None);
+        self.spawn("leader", cluster.clone().follow(sender, stop()).boxed());
+        let channels = cluster.channels.clone();
+        // Not polled yet: limits hold per node until it is.
+        let _counts = exchange.run(leader, channels, stop());
+        let roster = cluster.roster.clone().keep(
+            cluster.meta.clone(),
+            cluster.channels.clone(),
+            identity.clone(),
+            settings.data_dir.clone(),
+            stop(),
+        );
+        self.spawn("roster", roster.boxed());
+        let settling = cluster.settling(settings);
+        self.spawn("settling", settling.run(stop()).boxed());
+    }
+
+    /// Begins the background work.
+    fn work(&self, bodies: &Bodies, leases: &Leases) {
+        let stop = || self.jobs.stop.clone();
+        self.spawn("metrics", background::fold_metrics(stop()).boxed());
+        let once = |name, make: Box<dyn Fn(CancellationToken) -> BoxFuture<'static, ()> + Send>| {
+            let job = leases.clone().run(leases::BACKGROUND, stop(), make);
+            self.spawn(name, job.boxed());
+        };
+        let of = bodies.clone();
+        let packer = move |stop| Packer::new(&of).run(stop).boxed();
+        once("packer", Box::new(packer));
+        let of = bodies.clone();
+        let sweeper = move |stop| Sweeper::new(&of).run(stop).boxed();
+        once("sweeper", Box::new(sweeper));
+        let meta = self.meta.clone();
+        let purge = move |stop| background::purge(meta.clone(), stop).boxed();
+        once("purge", Box::new(purge));
+        let meta = self.meta.clone();
+        let trim = move |stop| background::trim(meta.clone(), stop).boxed();
+        once("trim", Box::new(trim));
+        let replica = self.backend.replica().filter(|_| self.cluster.is_some());
+        if let Some(replica) = replica.cloned() {
+            let archive = move |stop| background::archive(replica.clone(), stop).boxed();
+            let job = leases.clone().run(leases::SNAPSHOTS, stop(), archive);
+            self.spawn("archive", job.boxed());
+        }
+    }
+
+    /// Runs a job that must not end before the others.
+    fn spawn(&self, name: &'static str, job: BoxFuture<'static, ()>) {
+        let (stop, broken) = (self.jobs.stop.clone(), self.broken.clone());
+        let watched = background::watched(name, job, stop, broken);
+        self.jobs.tasks.spawn(watched);
     }
 
     /// Where it listens.
@@ -199,11 +351,14 @@ impl Node {
     }
 
     /// Returns once the node can no longer work, with the reason: the metadata
-    /// store failed, a background job panicked, or the object store is another's.
-    /// The process should end then, and be started again.
+    /// store failed, a background job panicked, the object store is another's, or
+    /// it was removed from the cluster. The process should end then.
     pub async fn failed(&self) -> String {
         loop {
-            if let Some(failure) = self.raft.health().failure {
+            if let Some(gone) = self.cluster.as_ref().and_then(|c| c.roster.gone()) {
+                return gone.clone();
+            }
+            if let Some(failure) = self.backend.failure() {
                 return format!("the metadata store cannot go on: {failure}");
             }
             if let Some(wrong) = self.wrong_store.get() {
@@ -219,7 +374,7 @@ impl Node {
     /// Everything that contradicts itself in the metadata; empty is fine. Reads
     /// the whole store.
     pub async fn check_consistency(&self) -> anyhow::Result<Vec<String>> {
-        Ok(self.raft.check_consistency().await?)
+        Ok(self.backend.check_consistency().await?)
     }
 
     /// Reads all certificates again; one that is not usable is logged and the
@@ -235,100 +390,49 @@ impl Node {
     }
 
     /// Lets sessions end (for as long as `drain_timeout` says), stops the
-    /// background work and closes the store.
+    /// background work, gives back its leases and the leadership, and closes the
+    /// store.
     pub async fn shutdown(self) -> anyhow::Result<()> {
         self.drain.start();
         self.sessions.close();
         self.sessions.wait().await;
-        self.stop.cancel();
-        self.background.close();
-        self.background.wait().await;
-        self.raft
-            .shutdown()
-            .await
-            .context("the metadata store did not close well; what was acknowledged is safe")?;
+        self.jobs.end().await;
+        self.keeper.end().await;
+        // The others' answers are needed until the leadership is handed over.
+        let closed = self.backend.shutdown().await;
+        self.server.end().await;
+        closed?;
         // So that the command line says that nothing runs here.
         let _ = std::fs::remove_file(self.bound.data_dir.join(dir::URL));
         Ok(())
     }
-}
 
-/// The certificates in use.
-struct Certificates {
-    /// Each once.
-    all: Vec<Tls>,
-    /// Each listener's, in their order: its own or the global one.
-    of_listeners: Vec<Option<Tls>>,
-}
-
-impl Certificates {
-    fn load(settings: &Settings) -> anyhow::Result<Self> {
-        let load = |tls: &Option<_>| tls.clone().map(Tls::load).transpose();
-        let global = load(&settings.tls)?;
-        let mut all: Vec<Tls> = global.iter().cloned().collect();
-        let mut of_listeners = Vec::new();
-        for listener in &settings.listener {
-            let own = load(&listener.tls)?;
-            all.extend(own.clone());
-            of_listeners.push(own.or_else(|| global.clone()));
+    /// Waits until the metadata answer.
+    async fn until_available(&self, health: &Health) -> anyhow::Result<()> {
+        let began = tokio::time::Instant::now();
+        let mut noticed = began;
+        while let Err(reason) = health.inline_bytes().await {
+            if self.cluster.is_none() && began.elapsed() >= READY_TIMEOUT {
+                anyhow::bail!("the metadata store does not become available: {reason}");
+            }
+            if noticed.elapsed() >= WAIT_NOTICE {
+                noticed = tokio::time::Instant::now();
+                tracing::warn!(
+                    reason,
+                    "waiting for the metadata; `postrider cluster status` shows which nodes answer"
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Ok(Self { all, of_listeners })
+        Ok(())
     }
 }
 
-fn bind(settings: &Settings, certificates: &[Option<Tls>]) -> anyhow::Result<Vec<Listener>> {
-    let configs = settings.listener.iter().zip(certificates);
-    let bind = |(config, tls): (&crate::settings::Listener, &Option<Tls>)| {
-        let protocol = config.protocol;
-        let implicit = if protocol.is_implicit_tls() {
-            let none = "it needs a certificate: set tls.certificate and tls.key";
-            Some(tls.clone().context(none)?)
-        } else {
-            None
-        };
-        anyhow::Ok(Listener::bind(config.sockets(), implicit)?)
-    };
-    configs
-        .map(|pair| bind(pair).with_context(|| format!("the {} listener", pair.0.protocol)))
-        .collect()
-}
-
-fn addresses(
-    settings: &Settings,
-    listeners: &[Listener],
-) -> BTreeMap<&'static str, Vec<SocketAddr>> {
-    let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for (config, listener) in settings.listener.iter().zip(listeners) {
-        let entry = all.entry(config.protocol.as_str()).or_default();
-        entry.extend_from_slice(listener.addresses());
+/// What this node may do for all at the moment.
+fn able(backend: &Backend) -> Able {
+    let health = backend.health();
+    Able {
+        replica: health.is_some(),
+        leads_others: health.is_some_and(|health| health.leads && health.voters.len() > 1),
     }
-    all
-}
-
-/// Waits until the metadata answers.
-async fn until_available(health: &Health) -> anyhow::Result<()> {
-    let deadline = tokio::time::Instant::now() + READY_TIMEOUT;
-    while let Err(reason) = health.inline_bytes().await {
-        if tokio::time::Instant::now() >= deadline {
-            anyhow::bail!("the metadata store does not become available: {reason}");
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    Ok(())
-}
-
-/// Leaves the administration API's address where the command line looks for it.
-fn leave_url(bound: &Bound) -> anyhow::Result<()> {
-    let Some(mut address) = bound.address(Protocol::Http) else {
-        return Ok(());
-    };
-    if address.ip().is_unspecified() {
-        let loopback: IpAddr = match address.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        };
-        address.set_ip(loopback);
-    }
-    let file = bound.data_dir.join(dir::URL);
-    dir::replace(&file, format!("http://{address}\n").as_bytes())
 }

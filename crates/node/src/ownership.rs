@@ -23,9 +23,10 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Why the node must end: set once the store turns out to be the wrong one.
 pub(crate) type Wrong = Arc<OnceLock<String>>;
 
-/// Claims the object store at the first start, verifies it at later ones. False
-/// where a store that was claimed before does not answer: then [`watch`] it.
-pub(crate) async fn settle(bodies: &Bodies, data_dir: &Path) -> anyhow::Result<bool> {
+/// Claims the object store for metadata that have none yet: those of a node that
+/// stands alone, or that is about to found a cluster. Other nodes of a cluster
+/// find it claimed.
+pub(crate) async fn claim(bodies: &Bodies, data_dir: &Path) -> anyhow::Result<()> {
     let claim = data_dir.join(CLAIM);
     if bodies.store_id().await?.is_none() {
         let id = match fs::read_to_string(&claim) {
@@ -42,6 +43,13 @@ pub(crate) async fn settle(bodies: &Bodies, data_dir: &Path) -> anyhow::Result<b
             .await
             .context("the first start needs the object store")?;
     }
+    Ok(())
+}
+
+/// Makes sure that the object store is the one that belongs to the metadata.
+/// False where it does not answer: then [`watch`] it.
+pub(crate) async fn verify(bodies: &Bodies, data_dir: &Path) -> anyhow::Result<bool> {
+    let claim = data_dir.join(CLAIM);
     let verified = tokio::time::timeout(ANSWER_TIMEOUT, bodies.verify_store()).await;
     let reason = match verified {
         Ok(Ok(())) => {

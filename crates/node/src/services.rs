@@ -5,10 +5,12 @@ use std::sync::Arc;
 use postrider_auth::Authenticator;
 use postrider_body::Bodies;
 use postrider_meta::Client;
-use postrider_net::{Drain, Listener, Tls};
+use postrider_net::{Counts, Drain, Listener, Tls};
 use tokio_util::task::TaskTracker;
 
 use crate::admin;
+use crate::backend::Backend;
+use crate::cluster::Cluster;
 use crate::health::Health;
 use crate::http::Http;
 use crate::settings::{self, Protocol, Settings};
@@ -17,13 +19,15 @@ use crate::settings::{self, Protocol, Settings};
 pub(crate) struct Services {
     pub(crate) settings: Settings,
     pub(crate) meta: Client,
-    pub(crate) backend: Arc<postrider_meta_raft::Node>,
+    pub(crate) backend: Backend,
+    pub(crate) cluster: Option<Arc<Cluster>>,
     pub(crate) bodies: Bodies,
     pub(crate) auth: Authenticator,
     pub(crate) health: Arc<Health>,
     pub(crate) token: Arc<str>,
     pub(crate) drain: Drain,
     pub(crate) sessions: TaskTracker,
+    pub(crate) counts: Counts,
 }
 
 impl Services {
@@ -62,6 +66,7 @@ impl Services {
                 let admin = admin::Handles {
                     meta: self.meta.clone(),
                     backend: self.backend.clone(),
+                    cluster: self.cluster.clone(),
                     health: self.health.clone(),
                     token: self.token.clone(),
                     from: self.settings.http.admin_from.clone().into(),
@@ -90,7 +95,7 @@ impl Services {
         }
         self.run(
             listener,
-            postrider_smtp::Server::new(handles, settings, role),
+            postrider_smtp::Server::sharing(handles, settings, role, &self.counts),
         );
     }
 

@@ -26,6 +26,47 @@ pub(crate) struct Problem {
     pub(crate) message: String,
 }
 
+/// `POST /v1/cluster/tokens`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AddToken {
+    /// Seconds; an hour if absent.
+    #[serde(default)]
+    pub(crate) expires_seconds: Option<u64>,
+    /// Nodes that may join with it; one if absent.
+    #[serde(default)]
+    pub(crate) uses: Option<u32>,
+}
+
+/// The answer to it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Token {
+    pub(crate) token: String,
+}
+
+/// `POST /v1/cluster/leader`; absent: whichever voter keeps up best.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MoveLeader {
+    #[serde(default)]
+    pub(crate) node: Option<u64>,
+}
+
+/// The answer to it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Leader {
+    pub(crate) leader: u64,
+}
+
+/// `GET /v1/cluster/hash`: equal on nodes that have applied the same.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct StateHash {
+    /// The last entry that the state has.
+    pub(crate) applied: u64,
+    /// BLAKE3 of the state, hexadecimal.
+    pub(crate) hash: String,
+}
+
 /// A domain.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Domain {

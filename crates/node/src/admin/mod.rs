@@ -5,6 +5,7 @@ pub(crate) mod api;
 
 mod accounts;
 mod aliases;
+mod cluster;
 mod default_mailboxes;
 mod domains;
 mod error;
@@ -17,7 +18,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch};
+use axum::routing::{get, patch, post};
 use axum::{Json as AxumJson, Router};
 use bytes::Bytes;
 use postrider_meta::{Act, Ask, Client, Cursor, Page, ReadAt};
@@ -28,6 +29,8 @@ use subtle::ConstantTimeEq;
 
 pub(crate) use error::Error;
 
+use crate::backend::Backend;
+use crate::cluster::Cluster;
 use crate::health::Health;
 use crate::http::Peer;
 use api::List;
@@ -41,7 +44,8 @@ const PAGE: u32 = 100;
 #[derive(Clone)]
 pub(crate) struct Handles {
     pub(crate) meta: Client,
-    pub(crate) backend: Arc<postrider_meta_raft::Node>,
+    pub(crate) backend: Backend,
+    pub(crate) cluster: Option<Arc<Cluster>>,
     pub(crate) health: Arc<Health>,
     pub(crate) token: Arc<str>,
     pub(crate) from: Arc<[Network]>,
@@ -76,6 +80,14 @@ pub(crate) fn router(handles: Handles) -> Router {
         .route(
             "/default-mailboxes",
             get(default_mailboxes::list).put(default_mailboxes::set),
+        )
+        .route("/cluster", get(cluster::show))
+        .route("/cluster/hash", get(cluster::hash))
+        .route("/cluster/tokens", post(cluster::add_token))
+        .route("/cluster/leader", post(cluster::move_leader))
+        .route(
+            "/cluster/nodes/{id}",
+            axum::routing::delete(cluster::remove_node),
         )
         .fallback(async || Error::new(StatusCode::NOT_FOUND, "not_found", "no such resource"))
         .layer(DefaultBodyLimit::max(MAX_REQUEST))

@@ -6,6 +6,7 @@ mod account;
 mod alias;
 mod check;
 mod check_config;
+mod cluster;
 mod default_mailboxes;
 mod domain;
 mod group;
@@ -21,6 +22,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::client::{Client, Target};
 use output::Output;
+pub(crate) use output::describe;
 
 /// A mail server that survives the loss of machines.
 ///
@@ -71,6 +73,9 @@ enum Command {
     Quickstart(quickstart::Quickstart),
     Serve(serve::Serve),
     CheckConfig(check_config::CheckConfig),
+    /// Manage a cluster: several nodes that serve the same mail
+    #[command(subcommand)]
+    Cluster(cluster::Cluster),
     /// Manage the domains that receive mail here
     #[command(subcommand)]
     Domain(domain::Domain),
@@ -132,6 +137,7 @@ async fn run(node: NodeArgs, command: Command) -> anyhow::Result<ExitCode> {
         Command::Quickstart(args) => return args.run(&node.dir).await,
         Command::Serve(args) => return args.run().await,
         Command::CheckConfig(args) => return args.run(output),
+        Command::Cluster(command) => return command.run(client, output).await,
         Command::Status => return status::run(&client()?, output).await,
         Command::Check => return check::run(&client()?, output).await,
         Command::Domain(command) => command.run(&client()?, output).await?,

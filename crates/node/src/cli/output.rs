@@ -24,27 +24,7 @@ impl Output {
         if self.json {
             return self.json(&items);
         }
-        let rows: Vec<[String; N]> = items.iter().map(row).collect();
-        let mut widths = heads.map(str::len);
-        for row in &rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
-            }
-        }
-        let mut text = String::new();
-        let mut line = |cells: &mut dyn Iterator<Item = &str>| {
-            let padded: Vec<_> = cells
-                .zip(&widths)
-                .map(|(cell, width)| format!("{cell:width$}"))
-                .collect();
-            text.push_str(padded.join("  ").trim_end());
-            text.push('\n');
-        };
-        line(&mut heads.into_iter());
-        for row in &rows {
-            line(&mut row.iter().map(String::as_str));
-        }
-        self.print(&text)
+        self.print(&columns(heads, items.iter().map(row)))
     }
 
     /// Prints a value as JSON.
@@ -72,6 +52,34 @@ impl Output {
     }
 }
 
+/// `rows` in columns under `heads`.
+pub(super) fn columns<const N: usize>(
+    heads: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> String {
+    let rows: Vec<[String; N]> = rows.collect();
+    let mut widths = heads.map(str::len);
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    let mut line = |cells: &mut dyn Iterator<Item = &str>| {
+        let padded: Vec<_> = cells
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        text.push_str(padded.join("  ").trim_end());
+        text.push('\n');
+    };
+    line(&mut heads.into_iter());
+    for row in &rows {
+        line(&mut row.iter().map(String::as_str));
+    }
+    text
+}
+
 /// Tells the error on standard error: as text, or as `{"error": "..."}`.
 pub(super) fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
     let text = describe(error);
@@ -84,7 +92,7 @@ pub(super) fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
 }
 
 /// The error and its causes, without those whose text the one before repeats.
-pub(super) fn describe(error: &anyhow::Error) -> String {
+pub(crate) fn describe(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         if !text.contains(&cause) {

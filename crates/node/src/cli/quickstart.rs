@@ -8,7 +8,8 @@ use postrider_meta::Client;
 
 use super::output::{self, Output};
 use super::serve;
-use crate::node::{Bound, Node};
+use crate::bound::Bound;
+use crate::node::Node;
 use crate::quickstart::{PASSWORD, quickstart_settings, seed};
 use crate::settings::Protocol;
 use crate::{dir, logs};

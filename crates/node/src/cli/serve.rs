@@ -50,7 +50,7 @@ impl Serve {
     }
 }
 
-fn refuse(problems: &str) -> ExitCode {
+pub(super) fn refuse(problems: &str) -> ExitCode {
     let _ = writeln!(
         std::io::stderr(),
         "postrider: the settings are not usable:\n{problems}"

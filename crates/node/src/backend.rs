@@ -1,0 +1,118 @@
+//! Where this node's metadata are: a replica of its own, or other nodes'. The
+//! one place of the program that tells the two apart.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use postrider_blob::Store;
+use postrider_meta::{Error, Meta};
+use postrider_meta_raft::{Archive, Health, Node, Remote};
+use postrider_rpc::Channels;
+use postrider_types::{NodeId, Role, SystemClock};
+
+use crate::cluster::Identity;
+use crate::settings::Settings;
+
+/// A metadata backend. Cheap to clone.
+#[derive(Clone)]
+pub(crate) enum Backend {
+    /// A replica.
+    Replica(Arc<Node>),
+    /// None: the nodes with metadata are asked.
+    Remote(Remote),
+}
+
+impl Backend {
+    /// Opens the replica, or makes the client. `identity` is None for a node
+    /// that stands alone.
+    pub(crate) async fn start(
+        settings: &Settings,
+        identity: Option<&Identity>,
+        channels: Channels,
+        blobs: &Arc<Store>,
+    ) -> anyhow::Result<Self> {
+        let mut metadata = settings.metadata();
+        let mut archive = None;
+        if let (Some(identity), Some(cluster)) = (identity, &settings.cluster) {
+            let facts = &identity.facts;
+            if !settings.has(Role::Meta) {
+                let seeds = facts.members.clone();
+                let timeout = metadata.timeout;
+                return Ok(Self::Remote(Remote::new(channels, seeds, timeout)));
+            }
+            metadata.node_id = facts.node.0;
+            metadata.address = cluster.address.clone();
+            // The founder's replica is there; all others are added to it.
+            metadata.bootstrap = false;
+            archive = Some(Archive::new(
+                blobs.clone(),
+                format!("snapshots/{}", facts.cluster),
+            ));
+        }
+        crate::dir::make_private(&metadata.dir)?;
+        let node = Node::start(metadata, Arc::new(SystemClock), channels, archive).await;
+        Ok(Self::Replica(
+            node.context("cannot open the metadata store")?,
+        ))
+    }
+
+    /// The metadata.
+    pub(crate) fn meta(&self) -> Arc<dyn Meta> {
+        match self {
+            Self::Replica(node) => node.clone(),
+            Self::Remote(remote) => Arc::new(remote.clone()),
+        }
+    }
+
+    /// The replica, if there is one.
+    pub(crate) fn replica(&self) -> Option<&Arc<Node>> {
+        match self {
+            Self::Replica(node) => Some(node),
+            Self::Remote(_) => None,
+        }
+    }
+
+    /// How the replica is doing, if there is one.
+    pub(crate) fn health(&self) -> Option<Health> {
+        self.replica().map(|node| node.health())
+    }
+
+    /// Who leads, as far as is known.
+    pub(crate) fn leader(&self) -> Option<NodeId> {
+        let leader = match self {
+            Self::Replica(node) => node.members().leader,
+            Self::Remote(_) => None,
+        };
+        leader.map(NodeId)
+    }
+
+    /// Why it can no longer work; None while it can.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.health()?.failure
+    }
+
+    /// Everything in the replica that contradicts itself.
+    pub(crate) async fn check_consistency(&self) -> Result<Vec<String>, Error> {
+        self.here()?.check_consistency().await
+    }
+
+    /// The last entry that the replica has applied, and the hash of its state.
+    pub(crate) async fn state_hash(&self) -> Result<(u64, [u8; 32]), Error> {
+        self.here()?.state_hash().await
+    }
+
+    fn here(&self) -> Result<&Arc<Node>, Error> {
+        let none = "this node holds no metadata: ask one with the role \"meta\" \
+                    (`postrider cluster status` shows them)";
+        self.replica().ok_or_else(|| Error::Failed(none.to_owned()))
+    }
+
+    /// Closes the replica; leadership is handed over before.
+    pub(crate) async fn shutdown(&self) -> anyhow::Result<()> {
+        let Some(node) = self.replica() else {
+            return Ok(());
+        };
+        let text = "the metadata store did not close well; what was acknowledged is safe";
+        node.shutdown().await.context(text)
+    }
+}

@@ -1,0 +1,57 @@
+//! `postrider cluster ...`: one file per command. `init` and `join` work on the
+//! data folder of a node that does not run; the others ask a node that does.
+
+mod init;
+mod join;
+mod remove;
+mod status;
+mod token;
+mod transfer_leader;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::output::Output;
+use crate::client::Client;
+use crate::settings::{self, Settings};
+
+/// Several nodes that serve the same mail
+#[derive(Subcommand)]
+pub(super) enum Cluster {
+    Init(init::Init),
+    Join(join::Join),
+    Token(token::Token),
+    Status(status::Status),
+    Remove(remove::Remove),
+    TransferLeader(transfer_leader::TransferLeader),
+}
+
+impl Cluster {
+    pub(super) async fn run(
+        self,
+        client: impl FnOnce() -> anyhow::Result<Client>,
+        output: Output,
+    ) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Init(command) => return command.run(output).await,
+            Self::Join(command) => return command.run(output).await,
+            Self::Status(command) => return command.run(&client()?, output).await,
+            Self::Token(command) => command.run(&client()?, output).await?,
+            Self::Remove(command) => command.run(&client()?, output).await?,
+            Self::TransferLeader(command) => command.run(&client()?, output).await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The settings in `file`, which must be usable; what is wrong with them otherwise.
+fn load(file: &Path) -> Result<Settings, String> {
+    let settings = settings::load(file, settings::environment()).map_err(|e| e.to_string())?;
+    let problems = settings.problems();
+    match problems.is_empty() {
+        true => Ok(settings),
+        false => Err(problems.join("\n")),
+    }
+}

@@ -1,0 +1,152 @@
+//! `postrider cluster status`
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::super::output::{Output, columns, or_dash};
+use crate::client::Client;
+use crate::cluster::report;
+
+/// Show the nodes of the cluster, and whether one may fail now
+///
+/// Any node can be asked. Exit code 0 if any one node may fail without harm, else 1.
+///
+/// LAG is how many entries of the log a node has yet to apply; WORK is what it does for all:
+/// "background" packs and cleans up, "snapshots" carries copies of the metadata to the bucket.
+///
+/// Example: postrider cluster status --dir /var/lib/postrider
+#[derive(Args)]
+pub(in crate::cli) struct Status {}
+
+impl Status {
+    pub(super) async fn run(self, client: &Client, output: Output) -> anyhow::Result<ExitCode> {
+        let status: report::Status = client.get("cluster").await?;
+        match output.json {
+            true => output.json(&status)?,
+            false => output.print(&text(&status))?,
+        }
+        Ok(if status.safe {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+}
+
+fn text(status: &report::Status) -> String {
+    let leader = match status.leader {
+        Some(leader) => format!("node {leader} leads in term {}", status.term),
+        None => "nobody leads".to_owned(),
+    };
+    let mut text = format!(
+        "Cluster {}, asked node {}: {leader}.\n\n",
+        status.cluster, status.asked
+    );
+    let heads = [
+        "NODE", "NAME", "ADDRESS", "ROLES", "STATE", "VOTE", "LAG", "BUCKET", "WORK", "VERSION",
+    ];
+    text += &columns(
+        heads,
+        status.nodes.iter().map(|node| row(node, status.leader)),
+    );
+    text += &format!("\n{}\n", status.verdict);
+    for note in &status.notes {
+        text += &format!("Note: {note}\n");
+    }
+    for node in &status.nodes {
+        if let Some(reason) = &node.unreachable {
+            text += &format!("Node {} was asked in vain: {reason}\n", node.node);
+        }
+    }
+    text
+}
+
+fn row(node: &report::Node, leader: Option<u64>) -> [String; 10] {
+    let report = node.report.as_ref();
+    let state = match report {
+        None => "no answer",
+        Some(report) if report.ready && report.reasons.is_empty() => "ready",
+        Some(report) if report.ready => "degraded",
+        Some(_) => "not ready",
+    };
+    let vote = match node.voter {
+        true if Some(node.node) == leader => "leader",
+        true => "yes",
+        false => "-",
+    };
+    let bucket = report.map(
+        |report| match (report.bucket_readable, report.bucket_writable) {
+            (true, true) => "ok",
+            (true, false) => "no writes",
+            (false, true) => "no reads",
+            (false, false) => "away",
+        },
+    );
+    let work = report.map(|report| report.leases.join(","));
+    let roles: Vec<_> = node.roles.iter().map(ToString::to_string).collect();
+    [
+        node.node.to_string(),
+        node.name.clone(),
+        node.address.clone(),
+        roles.join(","),
+        state.to_owned(),
+        vote.to_owned(),
+        or_dash(node.lag),
+        or_dash(bucket),
+        or_dash(work.filter(|work| !work.is_empty())),
+        node.version.clone(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use postrider_types::Role;
+
+    use super::*;
+
+    #[test]
+    fn it_shows_who_leads_and_who_does_not_answer() {
+        let node = |id: u64, report| report::Node {
+            node: id,
+            name: format!("mail{id}"),
+            address: format!("mail{id}:7425"),
+            roles: Role::ALL.to_vec(),
+            version: "0.1.0".into(),
+            voter: true,
+            lag: None,
+            report,
+            unreachable: None,
+        };
+        let ready = report::Report {
+            node: 1,
+            ready: true,
+            bucket_readable: true,
+            bucket_writable: true,
+            leases: vec!["background".into()],
+            ..report::Report::default()
+        };
+        let mut away = node(2, None);
+        away.unreachable = Some("connection refused".into());
+        let status = report::Status {
+            cluster: "c".repeat(32),
+            asked: 1,
+            leader: Some(1),
+            term: 4,
+            nodes: vec![node(1, Some(ready)), away],
+            safe: false,
+            verdict: "NOT safe: ...".into(),
+            notes: vec!["look".into()],
+        };
+        let text = text(&status);
+        for part in [
+            "asked node 1: node 1 leads in term 4.",
+            "NODE  NAME   ADDRESS     ROLES          STATE      VOTE    LAG  BUCKET  WORK        VERSION",
+            "1     mail1  mail1:7425  meta,frontend  ready      leader  -    ok      background  0.1.0",
+            "2     mail2  mail2:7425  meta,frontend  no answer  yes     -    -       -           0.1.0",
+            "\nNOT safe: ...\nNote: look\nNode 2 was asked in vain: connection refused\n",
+        ] {
+            assert!(text.contains(part), "{part:?} in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Changes of the cluster that an administrator asks for: removing a node,
+//! moving the leadership, making a join token. On whichever node is asked.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use postrider_meta::{Authority, ReadAt, Refusal, command, query};
+use postrider_rpc::proto::membership_client::MembershipClient;
+use postrider_rpc::proto::{ExpelRequest, MoveLeaderRequest};
+use postrider_rpc::tonic::transport::Channel;
+use postrider_rpc::{Failure, tonic};
+use postrider_types::{NodeId, Role};
+
+use super::report::{Node, Status};
+use super::{Cluster, token};
+
+/// How long one node may take to do it or to pass it on.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Cluster {
+    /// A token with which `uses` nodes can join within `expires`.
+    pub(crate) async fn issue_token(&self, expires: Duration, uses: u32) -> anyhow::Result<String> {
+        let authority = self.meta.ask(query::Authority {}, ReadAt::Latest).await?.0;
+        let Authority { certificate, key } = authority
+            .context("the metadata know no cluster: was the right data folder restored?")?;
+        let authority = postrider_rpc::Authority::from_pem(&certificate, &key)?;
+        self.roster.refresh(&self.meta).await?;
+        token::issue(&self.meta, &authority, expires, uses, self.roster.voters()).await
+    }
+
+    /// Removes node `id` for ever. Without `force` only if all goes on without
+    /// it. May be repeated.
+    pub(crate) async fn remove(&self, id: NodeId, force: bool) -> anyhow::Result<()> {
+        let status = self.status().await;
+        let Some(node) = status.nodes.iter().find(|node| node.node == id.0) else {
+            return match self.roster.node(id) {
+                // Again, in case the first time was cut off.
+                Some(_) => self.take_out(id).await,
+                None => bail!("there is no node {id}: `postrider cluster status` shows them"),
+            };
+        };
+        if let Some(reason) = objection(&status, node).filter(|_| !force) {
+            bail!("{reason}");
+        }
+        self.take_out(id).await
+    }
+
+    /// Its vote first: once it is told that it was removed, it ends, and must
+    /// not be needed for that then.
+    async fn take_out(&self, id: NodeId) -> anyhow::Result<()> {
+        self.expel(id).await?;
+        match self.meta.run(command::RemoveNode { id }).await?.0 {
+            Ok(()) | Err(Refusal::NotFound(_)) => {}
+            Err(refusal) => bail!("{refusal}"),
+        }
+        // It may have asked to be admitted again in between.
+        self.expel(id).await?;
+        self.roster.look();
+        tracing::info!(node = %id, "removed from the cluster");
+        Ok(())
+    }
+
+    async fn expel(&self, id: NodeId) -> Result<(), Failure> {
+        if let Some(replica) = self.backend.replica() {
+            return replica.expel(id.0).await;
+        }
+        let request = ExpelRequest { node: id.0 };
+        let ask = move |mut client: MembershipClient<Channel>| async move {
+            client.expel(within(request)).await.map(drop)
+        };
+        self.at_voter(ask).await
+    }
+
+    /// Gives the leadership to `to`, or to whichever voter keeps up best; who
+    /// leads then.
+    pub(crate) async fn move_leader(&self, to: Option<NodeId>) -> Result<NodeId, Failure> {
+        let to = to.map(|id| id.0);
+        if let Some(replica) = self.backend.replica() {
+            return replica.move_leader(to).await.map(NodeId);
+        }
+        let request = MoveLeaderRequest {
+            to: to.unwrap_or_default(),
+        };
+        let ask = move |mut client: MembershipClient<Channel>| async move {
+            let moved = client.move_leader(within(request)).await?;
+            Ok(NodeId(moved.into_inner().leader))
+        };
+        self.at_voter(ask).await
+    }
+
+    /// Asks one node with metadata after another until one can say.
+    async fn at_voter<T, F>(
+        &self,
+        ask: impl Fn(MembershipClient<Channel>) -> F + Send + Sync,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, tonic::Status>> + Send,
+    {
+        let mut last = Failure::Unavailable("no node with metadata is known".into());
+        for address in self.roster.voters() {
+            let channel = match self.channels.get(&address) {
+                Ok(channel) => channel,
+                Err(error) => {
+                    last = Failure::Unavailable(error.to_string());
+                    continue;
+                }
+            };
+            match ask(MembershipClient::new(channel)).await {
+                Ok(answer) => return Ok(answer),
+                Err(status) => match Failure::from(status) {
+                    failure @ (Failure::Unavailable(_) | Failure::NotLeader(_)) => last = failure,
+                    failure => return Err(failure),
+                },
+            }
+        }
+        Err(last)
+    }
+}
+
+fn within<T>(message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.set_timeout(PATIENCE);
+    request
+}
+
+/// Why `node` should stay, if it should.
+fn objection(status: &Status, node: &Node) -> Option<String> {
+    let id = node.node;
+    let stay = || status.nodes.iter().filter(|other| other.node != id);
+    let answers = |node: &&Node| node.report.as_ref().is_some_and(|report| report.ready);
+    let voters = stay().filter(|other| other.voter).count();
+    let fit = stay().filter(|other| other.voter).filter(answers).count();
+    if node.voter && voters == 0 {
+        return Some(format!(
+            "node {id} is the only one with metadata: without it the mail would be lost. Join \
+             another node with the role \"meta\" first"
+        ));
+    }
+    if node.voter && fit < voters / 2 + 1 {
+        return Some(format!(
+            "without node {id} only {fit} of {voters} nodes with metadata would be fit, and {} \
+             are needed: nothing could be stored. Bring back the others first (`postrider cluster \
+             status` names them)",
+            voters / 2 + 1
+        ));
+    }
+    let serves = |other: &&Node| other.has(Role::Frontend);
+    if serves(&node) && stay().filter(serves).filter(answers).count() == 0 {
+        return Some(format!(
+            "node {id} is the only one that serves mail now: join another node with the role \
+             \"frontend\" first, or remove it nevertheless with --force"
+        ));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::report::Report;
+
+    fn status(nodes: &[(u64, bool, bool)]) -> Status {
+        let node = |(id, voter, ready): &(u64, bool, bool)| Node {
+            node: *id,
+            roles: Role::ALL.to_vec(),
+            voter: *voter,
+            report: Some(Report {
+                node: *id,
+                ready: *ready,
+                ..Report::default()
+            }),
+            ..Node::default()
+        };
+        Status {
+            cluster: String::new(),
+            asked: 1,
+            leader: Some(1),
+            term: 1,
+            nodes: nodes.iter().map(node).collect(),
+            safe: false,
+            verdict: String::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn objection_to(id: u64, nodes: &[(u64, bool, bool)]) -> Option<String> {
+        let status = status(nodes);
+        let node = status.nodes.iter().find(|node| node.node == id).unwrap();
+        objection(&status, node)
+    }
+
+    #[test]
+    fn a_node_that_is_needed_stays() {
+        let three = [(1, true, true), (2, true, true), (3, true, true)];
+        assert_eq!(objection_to(3, &three), None);
+        let one_away = [(1, true, true), (2, true, true), (3, true, false)];
+        assert_eq!(objection_to(3, &one_away), None);
+        let text = objection_to(2, &one_away).unwrap();
+        assert!(text.contains("only 1 of 2"), "{text}");
+        let text = objection_to(1, &[(1, true, true)]).unwrap();
+        assert!(text.contains("the only one with metadata"), "{text}");
+        let mut frontends = [(1, true, true), (2, true, true), (3, true, true)];
+        frontends[0].2 = true;
+        let mut status = status(&frontends);
+        for node in &mut status.nodes[..2] {
+            node.roles = vec![Role::Meta];
+        }
+        let text = objection(&status, &status.nodes[2]).unwrap();
+        assert!(text.contains("serves mail"), "{text}");
+    }
+}

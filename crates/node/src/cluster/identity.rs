@@ -1,0 +1,234 @@
+//! What makes this data folder a node of a cluster: `DATA/cluster/` with its
+//! certificate, its key, the authority's certificate, and `identity.json`.
+//!
+//! `identity.json` comes last and makes the others count. Nothing here is ever
+//! given to another node.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use postrider_net::TlsSettings;
+use postrider_types::{NodeId, Role};
+use serde::{Deserialize, Serialize};
+
+use crate::dir;
+
+/// The folder in the data folder.
+const DIR: &str = "cluster";
+/// The authority's certificate.
+const AUTHORITY: &str = "ca.pem";
+/// The node's certificate.
+const CERTIFICATE: &str = "node.pem";
+/// Its private key.
+const KEY: &str = "node.key";
+/// The rest.
+const FACTS: &str = "identity.json";
+
+/// What `identity.json` holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    /// The cluster's id: 32 hexadecimal digits.
+    pub(crate) cluster: String,
+    /// This node's id.
+    pub(crate) node: NodeId,
+    /// HOST:PORT at which others reached it when this was written.
+    pub(crate) address: String,
+    /// What it did when this was written.
+    pub(crate) roles: Vec<Role>,
+    /// HOST:PORT of nodes with metadata, to begin with.
+    pub(crate) members: Vec<String>,
+}
+
+/// A node's identity.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    pub(crate) facts: Facts,
+    /// PEM.
+    pub(crate) authority: String,
+    /// PEM.
+    pub(crate) certificate: String,
+    /// PEM.
+    pub(crate) key: String,
+}
+
+impl Identity {
+    /// The identity in the data folder, if there is one.
+    pub(crate) fn load(data_dir: &Path) -> anyhow::Result<Option<Self>> {
+        let dir = data_dir.join(DIR);
+        let read = |name: &str| {
+            let file = dir.join(name);
+            let text = fs::read_to_string(&file);
+            text.with_context(|| format!("cannot read {}", file.display()))
+        };
+        let file = dir.join(FACTS);
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e).with_context(|| format!("cannot read {}", file.display())),
+        };
+        let facts: Facts = serde_json::from_str(&text).with_context(|| {
+            format!(
+                "{} is damaged: restore it, or remove this node from the cluster and join it \
+                 again with an empty data folder",
+                file.display()
+            )
+        })?;
+        Ok(Some(Self {
+            facts,
+            authority: read(AUTHORITY)?,
+            certificate: read(CERTIFICATE)?,
+            key: read(KEY)?,
+        }))
+    }
+
+    /// Makes the data folder this node's, durably.
+    pub(crate) fn write(&self, data_dir: &Path) -> anyhow::Result<()> {
+        let dir = folder(data_dir)?;
+        dir::replace(&dir.join(AUTHORITY), self.authority.as_bytes())?;
+        dir::replace(&dir.join(CERTIFICATE), self.certificate.as_bytes())?;
+        dir::replace(&dir.join(KEY), self.key.as_bytes())?;
+        self.write_facts(data_dir)
+    }
+
+    /// Writes what may change: `identity.json`.
+    pub(crate) fn write_facts(&self, data_dir: &Path) -> anyhow::Result<()> {
+        let text = serde_json::to_vec_pretty(&self.facts).context("cannot write JSON")?;
+        dir::replace(&data_dir.join(DIR).join(FACTS), &text)
+    }
+
+    /// How nodes talk to each other.
+    pub(crate) fn tls(&self) -> postrider_rpc::Tls {
+        postrider_rpc::Tls::Mutual(postrider_rpc::Identity {
+            ca: self.authority.clone(),
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            name: postrider_rpc::NODE_NAME.to_owned(),
+        })
+    }
+}
+
+/// The folder, made where it is missing.
+pub(crate) fn folder(data_dir: &Path) -> anyhow::Result<PathBuf> {
+    let dir = data_dir.join(DIR);
+    dir::make(&dir)?;
+    Ok(dir)
+}
+
+/// The node's certificate for listeners that have none of their own.
+pub(crate) fn listener_certificate(data_dir: &Path) -> TlsSettings {
+    let dir = data_dir.join(DIR);
+    TlsSettings {
+        certificate: dir.join(CERTIFICATE),
+        key: dir.join(KEY),
+        handshake_timeout: Duration::from_secs(10),
+    }
+}
+
+/// The authority's certificate: what clients of such listeners trust.
+pub(crate) fn authority_file(data_dir: &Path) -> PathBuf {
+    data_dir.join(DIR).join(AUTHORITY)
+}
+
+/// The identity that goes with the settings: both are there or neither.
+pub(crate) fn of(settings: &crate::Settings) -> anyhow::Result<Option<Identity>> {
+    let identity = Identity::load(&settings.data_dir)?;
+    let dir = settings.data_dir.display();
+    let Some(identity) = identity else {
+        if settings.cluster.is_some() {
+            bail!(
+                "this node belongs to no cluster yet. Begin one here with `postrider cluster init \
+                 --config FILE`, or join one: get a token with `postrider cluster token` on a \
+                 node of it, then `postrider cluster join --config FILE TOKEN` here. A node that \
+                 shall stand alone has no [cluster] section"
+            );
+        }
+        return Ok(None);
+    };
+    if settings.cluster.is_none() {
+        bail!(
+            "{dir} belongs to node {} of a cluster, but the settings have no [cluster] section: \
+             add it, with the address at which the other nodes reach this one (it was {})",
+            identity.facts.node,
+            identity.facts.address
+        );
+    }
+    let held = identity.facts.roles.contains(&Role::Meta);
+    if held && !settings.has(Role::Meta) {
+        bail!(
+            "this node holds metadata, so the role \"meta\" cannot be taken from it: remove it \
+             with `postrider cluster remove {}` on another node and join it again with an empty \
+             data folder",
+            identity.facts.node
+        );
+    }
+    Ok(Some(identity))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+
+    fn identity() -> Identity {
+        Identity {
+            facts: Facts {
+                cluster: "0123456789abcdef0123456789abcdef".into(),
+                node: NodeId(3),
+                address: "mail3:7425".into(),
+                roles: Role::ALL.to_vec(),
+                members: vec!["mail1:7425".into()],
+            },
+            authority: "authority".into(),
+            certificate: "certificate".into(),
+            key: "key".into(),
+        }
+    }
+
+    #[test]
+    fn it_is_read_as_it_was_written_and_its_key_is_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Identity::load(dir.path()).unwrap().is_none());
+        let written = identity();
+        written.write(dir.path()).unwrap();
+        let read = Identity::load(dir.path()).unwrap().unwrap();
+        assert_eq!(read.facts, written.facts);
+        assert_eq!(
+            (read.authority, read.certificate, read.key),
+            (written.authority, written.certificate, written.key)
+        );
+        let key = dir.path().join(DIR).join(KEY);
+        let mode = fs::metadata(key).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn an_interrupted_write_is_no_identity() {
+        let dir = tempfile::tempdir().unwrap();
+        identity().write(dir.path()).unwrap();
+        fs::remove_file(dir.path().join(DIR).join(FACTS)).unwrap();
+        assert!(Identity::load(dir.path()).unwrap().is_none());
+    }
+
+    #[test]
+    fn settings_and_identity_go_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = Settings {
+            data_dir: dir.path().to_owned(),
+            ..Settings::default()
+        };
+        let refused = |settings: &Settings| of(settings).map(|_| ()).unwrap_err().to_string();
+        assert!(of(&settings).unwrap().is_none());
+        settings.cluster = Some(crate::settings::Cluster::default());
+        assert!(refused(&settings).contains("cluster init"));
+        identity().write(dir.path()).unwrap();
+        assert!(of(&settings).unwrap().is_some());
+        settings.roles = vec![Role::Frontend];
+        assert!(refused(&settings).contains("cluster remove 3"));
+        settings.cluster = None;
+        assert!(refused(&settings).contains("add it"));
+    }
+}

@@ -1,0 +1,219 @@
+//! Whether a node may fail now, in words. Pure: all that is known comes in.
+//!
+//! Safe means: whichever single node dies next, writing goes on (a majority of
+//! the voters is left) and somebody still serves mail.
+
+use postrider_types::Role;
+
+use super::report::Node;
+
+/// A voter that is further behind than this many entries could not take over at once.
+const MAX_LAG: u64 = 1000;
+
+/// What is to be said of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Judgement {
+    /// Any one node may fail.
+    pub(crate) safe: bool,
+    /// The same in words.
+    pub(crate) verdict: String,
+    /// What else to look at.
+    pub(crate) notes: Vec<String>,
+}
+
+/// What is wrong with a node, and what to do.
+struct Trouble {
+    node: u64,
+    what: String,
+    advice: String,
+    /// It cannot vote or lead.
+    no_vote: bool,
+    /// It cannot serve mail in full.
+    no_mail: bool,
+}
+
+impl Trouble {
+    fn sentence(&self) -> String {
+        format!("{}: {}", self.what, self.advice)
+    }
+}
+
+/// Judges the nodes (removed ones left out), of which `leader` leads.
+pub(crate) fn judge(nodes: &[Node], leader: Option<u64>) -> Judgement {
+    let troubles: Vec<Trouble> = nodes.iter().filter_map(trouble).collect();
+    let troubled = |node: &Node, fits: fn(&Trouble) -> bool| {
+        troubles.iter().any(|t| t.node == node.node && fits(t))
+    };
+    let voters: Vec<&Node> = nodes.iter().filter(|node| node.voter).collect();
+    let fit = voters.iter().filter(|node| !troubled(node, |t| t.no_vote));
+    let fit = fit.count();
+    let majority = voters.len() / 2 + 1;
+    let frontends: Vec<&Node> = nodes.iter().filter(|n| n.has(Role::Frontend)).collect();
+    let serving = frontends.iter().filter(|n| !troubled(n, |t| t.no_mail));
+    let serving = serving.count();
+    let spare = fit.saturating_sub(majority).min(serving.saturating_sub(1));
+
+    // What explains the verdict stands there; the rest is told beside it.
+    let of_voters = |t: &Trouble| t.no_vote && voters.iter().any(|v| v.node == t.node);
+    let of_mail = |t: &Trouble| t.no_mail && frontends.iter().any(|f| f.node == t.node);
+    let because = |fits: &dyn Fn(&Trouble) -> bool| {
+        let told = troubles.iter().filter(|t| fits(t));
+        let sentences: Vec<String> = told.map(Trouble::sentence).collect();
+        (!sentences.is_empty()).then(|| sentences.join("; and because "))
+    };
+    let mut told: &dyn Fn(&Trouble) -> bool = &|_| false;
+    let verdict = if leader.is_none() {
+        told = &of_voters;
+        let reason = because(told).unwrap_or_else(|| {
+            "they have not agreed on one yet: look again in a few seconds".to_owned()
+        });
+        format!(
+            "NOT safe: no node leads, so nothing can be stored now ({fit} of {} nodes with \
+             metadata are fit, {majority} are needed), because {reason}",
+            voters.len()
+        )
+    } else if spare > 0 {
+        safe(spare)
+    } else if fit <= majority {
+        told = &of_voters;
+        let reason = because(told).unwrap_or_else(|| too_few(nodes, &voters));
+        format!("NOT safe: if one more node fails, nothing can be stored, because {reason}")
+    } else {
+        told = &of_mail;
+        let reason = because(told).unwrap_or_else(|| too_few_frontends(&frontends));
+        format!("NOT safe: if one more node fails, nobody can reach the mail, because {reason}")
+    };
+    let notes = troubles.iter().filter(|t| !told(t));
+    let mut notes: Vec<String> = notes.map(Trouble::sentence).collect();
+    notes.extend(pending(nodes).map(|node| catching_up(node)));
+    notes.extend(versions(nodes));
+    notes.retain(|note| !verdict.contains(note.as_str()));
+    Judgement {
+        safe: spare > 0 && leader.is_some(),
+        verdict,
+        notes,
+    }
+}
+
+fn safe(spare: usize) -> String {
+    match spare {
+        1 => "Safe: any one node may fail.".into(),
+        2 => "Safe: any two nodes may fail.".into(),
+        _ => format!("Safe: any {spare} nodes may fail."),
+    }
+}
+
+/// The worst that is wrong with a node.
+fn trouble(node: &Node) -> Option<Trouble> {
+    let title = node.title();
+    let trouble = |what: String, advice: &str, no_vote: bool, no_mail: bool| {
+        Some(Trouble {
+            node: node.node,
+            what,
+            advice: advice.to_owned(),
+            no_vote,
+            no_mail,
+        })
+    };
+    let Some(report) = &node.report else {
+        let advice = format!(
+            "start it, or remove it with `postrider cluster remove {}` and join another",
+            node.node
+        );
+        return trouble(format!("{title} does not answer"), &advice, true, true);
+    };
+    if !report.ready {
+        let reasons = match report.reasons.join("; ") {
+            none if none.is_empty() => "it gives no reason".to_owned(),
+            reasons => reasons,
+        };
+        let what = format!("{title} is not ready ({reasons})");
+        return trouble(what, "look at its log", true, true);
+    }
+    if let Some(lag) = node.lag.filter(|lag| node.voter && *lag > MAX_LAG) {
+        let what = format!("{title} is {lag} entries behind");
+        return trouble(what, "wait until it has caught up", true, false);
+    }
+    let advice = "check the bucket or folder in [blob], and the network to it";
+    match (report.bucket_readable, report.bucket_writable) {
+        (true, true) => None,
+        (false, _) => trouble(
+            format!("{title} cannot read the object store"),
+            advice,
+            false,
+            true,
+        ),
+        (true, false) => trouble(
+            format!("{title} cannot write to the object store"),
+            advice,
+            false,
+            true,
+        ),
+    }
+}
+
+/// Nodes that shall vote, answer, and do not vote yet.
+fn pending(nodes: &[Node]) -> impl Iterator<Item = &Node> {
+    let pending = |node: &&Node| node.has(Role::Meta) && !node.voter && node.report.is_some();
+    nodes.iter().filter(pending)
+}
+
+fn catching_up(node: &Node) -> String {
+    let lag = match node.lag {
+        Some(lag) if lag > 0 => format!(" ({lag} entries behind)"),
+        _ => String::new(),
+    };
+    format!(
+        "{} is still catching up{lag} and has no vote yet: wait for it",
+        node.title()
+    )
+}
+
+/// Why voters that are all well cannot spare one.
+fn too_few(nodes: &[Node], voters: &[&Node]) -> String {
+    let have = match voters {
+        [] => "no node with metadata is known".to_owned(),
+        [one] => format!("node {} alone holds the metadata", one.node),
+        [one, two] => format!(
+            "the two nodes with metadata ({} and {}) need each other",
+            one.node, two.node
+        ),
+        _ => format!("{} nodes with metadata need each other", voters.len()),
+    };
+    if let Some(node) = pending(nodes).next() {
+        return format!("{have}, and {}", catching_up(node));
+    }
+    let more = 3_usize.saturating_sub(voters.len()).max(1);
+    let more = match more {
+        1 => "one more node".to_owned(),
+        more => format!("{more} more nodes"),
+    };
+    format!("{have}: join {more} (`postrider cluster token` gives the token for it)")
+}
+
+fn too_few_frontends(frontends: &[&Node]) -> String {
+    match frontends {
+        [] => "no node has the role \"frontend\": join one".into(),
+        [one, ..] => format!(
+            "only node {} serves mail: join another node with the role \"frontend\"",
+            one.node
+        ),
+    }
+}
+
+/// Nodes of different versions are fine for the time of an upgrade.
+fn versions(nodes: &[Node]) -> Option<String> {
+    let mut versions: Vec<&str> = nodes.iter().map(|n| n.version.as_str()).collect();
+    versions.retain(|version| !version.is_empty());
+    versions.sort_unstable();
+    versions.dedup();
+    (versions.len() > 1).then(|| {
+        format!(
+            "the nodes run different versions ({}): finish the upgrade",
+            versions.join(", ")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! This node as one of several: its identity, what it tells the others and asks
+//! of them, and what an administrator changes. Mail is not known here; the
+//! metadata are reached through [`Backend`] and [`Client`] alone.
+
+mod change;
+mod identity;
+mod init;
+mod join;
+mod join_service;
+mod judge;
+mod nodes_service;
+pub(crate) mod report;
+mod reporter;
+mod roster;
+mod server;
+mod settle;
+mod status;
+mod token;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postrider_meta::Client;
+use postrider_rpc::Channels;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use identity::{Identity, authority_file, listener_certificate, of};
+pub(crate) use init::init;
+pub(crate) use join::join;
+pub(crate) use reporter::Reporter;
+pub(crate) use roster::Roster;
+pub(crate) use server::Server;
+pub(crate) use settle::Settling;
+
+use crate::backend::Backend;
+use crate::counts::Leader;
+use crate::settings::{self, Settings};
+
+/// How long a join token is good if nothing is said.
+pub(crate) const TOKEN_AGE: Duration = Duration::from_secs(3600);
+/// Between looks at who leads.
+const LEADER_CHECK: Duration = Duration::from_millis(100);
+
+/// This node's part in the cluster. Cheap to share.
+pub(crate) struct Cluster {
+    pub(crate) identity: Identity,
+    /// HOST:PORT at which the others reach it.
+    pub(crate) address: String,
+    pub(crate) backend: Backend,
+    pub(crate) meta: Client,
+    pub(crate) channels: Channels,
+    pub(crate) roster: Roster,
+    pub(crate) reporter: Reporter,
+}
+
+impl Cluster {
+    /// What makes this node what its settings say.
+    pub(crate) fn settling(&self, settings: &Settings) -> Settling {
+        Settling {
+            identity: self.identity.clone(),
+            address: self.address.clone(),
+            roles: settings.roles.clone(),
+            backend: self.backend.clone(),
+            meta: self.meta.clone(),
+            channels: self.channels.clone(),
+        }
+    }
+
+    /// Tells `sender` who leads, until `stop`.
+    pub(crate) async fn follow(
+        self: Arc<Self>,
+        sender: watch::Sender<Leader>,
+        stop: CancellationToken,
+    ) {
+        loop {
+            let leader = self.leader();
+            sender.send_if_modified(|known| {
+                let changed = *known != leader;
+                *known = leader;
+                changed
+            });
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LEADER_CHECK) => {}
+            }
+        }
+    }
+
+    fn leader(&self) -> Leader {
+        let Some(node) = self.backend.leader() else {
+            return Leader::None;
+        };
+        if node == self.identity.facts.node {
+            return Leader::Me;
+        }
+        match self.roster.node(node) {
+            Some(view) if view.removed.is_none() => Leader::Other {
+                node,
+                address: view.address,
+            },
+            _ => Leader::None,
+        }
+    }
+}
+
+/// Remembers in the identity what this start says of the node.
+pub(crate) fn remember(identity: &mut Identity, settings: &Settings) -> anyhow::Result<()> {
+    let Some(cluster) = &settings.cluster else {
+        return Ok(());
+    };
+    let facts = &mut identity.facts;
+    if facts.address == cluster.address && facts.roles == settings.roles {
+        return Ok(());
+    }
+    facts.address = cluster.address.clone();
+    facts.roles = settings.roles.clone();
+    identity.write_facts(&settings.data_dir)
+}
+
+/// The names in a node's certificate beside those that all nodes have: what
+/// mail clients may know it by.
+fn names(name: &str, address: &str) -> Vec<String> {
+    let host = settings::host(address).unwrap_or_default();
+    let mut names: Vec<String> = Vec::new();
+    for name in [name, host, "localhost", "127.0.0.1", "::1"] {
+        if !name.is_empty() && !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}

@@ -1,0 +1,100 @@
+//! The values of `postrider cluster status`: what a node tells of itself, and
+//! what is known of all of them. Between nodes, for the administration API and
+//! for the command line.
+
+use postrider_types::Role;
+use serde::{Deserialize, Serialize};
+
+/// What a node tells of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Report {
+    /// Its id.
+    pub(crate) node: u64,
+    /// The name that it is shown under.
+    pub(crate) name: String,
+    /// The program's version.
+    pub(crate) version: String,
+    /// What it does.
+    pub(crate) roles: Vec<Role>,
+    /// Whether it serves.
+    pub(crate) ready: bool,
+    /// Why it is not ready, or serves only in part.
+    pub(crate) reasons: Vec<String>,
+    /// Who leads, as far as it knows.
+    pub(crate) leader: Option<u64>,
+    /// In which term; 0 where it holds no metadata.
+    pub(crate) term: u64,
+    /// Who votes, as far as it knows.
+    pub(crate) voters: Vec<u64>,
+    /// The last entry that it has applied; nothing where it holds no metadata.
+    pub(crate) applied: Option<u64>,
+    /// The last entry in its log.
+    pub(crate) last_log: Option<u64>,
+    /// The last entry in its newest snapshot.
+    pub(crate) snapshot: Option<u64>,
+    /// The object store gives objects.
+    pub(crate) bucket_readable: bool,
+    /// The object store takes objects.
+    pub(crate) bucket_writable: bool,
+    /// The work for all nodes that it does now.
+    pub(crate) leases: Vec<String>,
+    /// Seconds since it started.
+    pub(crate) uptime_seconds: u64,
+}
+
+/// One node as the cluster sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Node {
+    /// Its id.
+    pub(crate) node: u64,
+    /// The name that it is shown under.
+    pub(crate) name: String,
+    /// HOST:PORT at which the others reach it.
+    pub(crate) address: String,
+    /// What it does.
+    pub(crate) roles: Vec<Role>,
+    /// The program's version, as it last said.
+    pub(crate) version: String,
+    /// It has a vote.
+    pub(crate) voter: bool,
+    /// Entries that the leader has and it has not applied; absent: not known.
+    pub(crate) lag: Option<u64>,
+    /// What it tells of itself; absent where it does not answer.
+    pub(crate) report: Option<Report>,
+    /// Why it does not answer.
+    pub(crate) unreachable: Option<String>,
+}
+
+impl Node {
+    /// Whether it does what `role` says.
+    pub(crate) fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    /// How it is called in sentences.
+    pub(crate) fn title(&self) -> String {
+        format!("node {} ({})", self.node, self.address)
+    }
+}
+
+/// The cluster as one of its nodes sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Status {
+    /// The cluster's id.
+    pub(crate) cluster: String,
+    /// The node that was asked.
+    pub(crate) asked: u64,
+    /// Who leads; absent: nobody.
+    pub(crate) leader: Option<u64>,
+    /// In which term.
+    pub(crate) term: u64,
+    /// All nodes but removed ones.
+    pub(crate) nodes: Vec<Node>,
+    /// Whether any one node may fail now.
+    pub(crate) safe: bool,
+    /// The same in words, with what to do if not.
+    pub(crate) verdict: String,
+    /// What else to look at.
+    pub(crate) notes: Vec<String>,
+}

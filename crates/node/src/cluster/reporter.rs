@@ -1,0 +1,55 @@
+//! Makes this node's [`Report`]. Only looks; what takes its time is bounded, so
+//! that a node without a leader still tells how it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postrider_types::{NodeId, Role};
+
+use super::report::Report;
+use crate::backend::Backend;
+use crate::health::Health;
+use crate::leases::Leases;
+
+/// How long the look at the metadata may take: less than who asks waits.
+const LOOK: Duration = Duration::from_millis(1200);
+
+/// What a report is made from. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Reporter {
+    pub(crate) node: NodeId,
+    pub(crate) name: Arc<str>,
+    pub(crate) roles: Arc<[Role]>,
+    pub(crate) backend: Backend,
+    pub(crate) health: Arc<Health>,
+    pub(crate) leases: Leases,
+}
+
+impl Reporter {
+    /// How this node is doing now.
+    pub(crate) async fn report(&self) -> Report {
+        let health = self.health.report_within(LOOK).await;
+        let replica = self.backend.health();
+        let leader = self.backend.leader().map(|id| id.0);
+        Report {
+            node: self.node.0,
+            name: self.name.to_string(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            roles: self.roles.to_vec(),
+            ready: health.ready,
+            reasons: health.reasons,
+            leader,
+            term: replica.as_ref().map_or(0, |replica| replica.term),
+            voters: replica
+                .as_ref()
+                .map_or_else(Vec::new, |replica| replica.voters.clone()),
+            applied: replica.as_ref().map(|replica| replica.applied),
+            last_log: replica.as_ref().map(|replica| replica.last_log),
+            snapshot: replica.as_ref().and_then(|replica| replica.snapshot),
+            bucket_readable: health.bodies_readable,
+            bucket_writable: health.bodies_writable,
+            leases: self.leases.held(),
+            uptime_seconds: health.uptime_seconds,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! In the background after the start: makes this node what its settings say in
+//! the eyes of the others. Announces what changed, asks for a vote where it
+//! holds metadata and has none, and removes the node whose machine it is now.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use postrider_meta::{Client, NodeView, ReadAt, command, query};
+use postrider_rpc::Channels;
+use postrider_types::Role;
+use tokio_util::sync::CancellationToken;
+
+use super::identity::Identity;
+use super::status::report_at;
+use crate::backend::Backend;
+
+/// Between two tries.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Tries in a row that are not worth a line in the log.
+const QUIET: u32 = 3;
+
+/// What this node is to be.
+pub(crate) struct Settling {
+    pub(crate) identity: Identity,
+    pub(crate) address: String,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) backend: Backend,
+    pub(crate) meta: Client,
+    pub(crate) channels: Channels,
+}
+
+impl Settling {
+    /// Tries until all is done, or `stop`.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut tries = 0_u32;
+        loop {
+            let tried = tokio::select! {
+                () = stop.cancelled() => return,
+                tried = self.step() => tried,
+            };
+            match tried {
+                Ok(()) => {
+                    if tries > 0 {
+                        tracing::info!("this node has its place in the cluster");
+                    }
+                    // Whoever watches this job takes its end for a failure.
+                    return stop.cancelled().await;
+                }
+                Err(error) => {
+                    tries = tries.saturating_add(1);
+                    // The first ones meet nodes that are starting themselves.
+                    if tries > QUIET && tries.is_power_of_two() {
+                        tracing::warn!(
+                            "this node's place in the cluster is not settled: {error:#}"
+                        );
+                    }
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(AGAIN) => {}
+            }
+        }
+    }
+
+    async fn step(&self) -> anyhow::Result<()> {
+        self.vote().await?;
+        let nodes = self.meta.ask(query::Nodes {}, ReadAt::Latest).await?.0;
+        self.announce(&nodes).await?;
+        self.replace(&nodes).await
+    }
+
+    /// Asks for a vote, if it is to have one.
+    async fn vote(&self) -> anyhow::Result<()> {
+        let Some(replica) = self.backend.replica() else {
+            return Ok(());
+        };
+        let id = self.identity.facts.node.0;
+        let votes = replica
+            .members()
+            .members
+            .into_iter()
+            .any(|member| member.node == id && member.voter && member.address == self.address);
+        if votes {
+            return Ok(());
+        }
+        let asked = replica.join(&self.identity.facts.members).await;
+        asked.context("no vote yet")
+    }
+
+    /// Tells what has changed since it was told last.
+    async fn announce(&self, nodes: &[NodeView]) -> anyhow::Result<()> {
+        let id = self.identity.facts.node;
+        let version = env!("CARGO_PKG_VERSION");
+        let known = nodes.iter().any(|node| {
+            node.id == id
+                && node.address == self.address
+                && node.roles == self.roles
+                && node.version == version
+        });
+        if known {
+            return Ok(());
+        }
+        let announce = command::AnnounceNode {
+            id,
+            address: self.address.clone(),
+            roles: self.roles.clone(),
+            version: version.into(),
+        };
+        self.meta.run(announce).await?.0?;
+        Ok(())
+    }
+
+    /// Removes the nodes that this machine was before it lost its disk. That it
+    /// is the same machine shows at the address, where this node answers now.
+    async fn replace(&self, nodes: &[NodeView]) -> anyhow::Result<()> {
+        let id = self.identity.facts.node;
+        let mut replaced = Vec::new();
+        for node in nodes {
+            if node.replaced_by == Some(id) && node.removed.is_none() {
+                replaced.push(node.id);
+            }
+        }
+        if replaced.is_empty() {
+            return Ok(());
+        }
+        let answers = report_at(&self.channels, &self.address).await;
+        let answers = answers.map_err(|reason| {
+            anyhow::anyhow!(
+                "this node does not reach itself at {}: {reason}",
+                self.address
+            )
+        })?;
+        if answers.node != id.0 {
+            anyhow::bail!(
+                "node {} answers at {}: give this node an address of its own in [cluster]",
+                answers.node,
+                self.address
+            );
+        }
+        for id in replaced {
+            tracing::info!(node = %id, "removing the node that this machine was before");
+            self.meta.run(command::RemoveNode { id }).await?.0?;
+        }
+        Ok(())
+    }
+}

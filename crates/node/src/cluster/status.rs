@@ -1,0 +1,194 @@
+//! Gathers what all nodes tell of themselves. Every node is asked at once and
+//! has two seconds; who does not answer is shown as such, with the reason.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use postrider_meta::NodeView;
+use postrider_rpc::proto::ReportRequest;
+use postrider_rpc::proto::nodes_client::NodesClient;
+use postrider_rpc::tonic::{Request, Status as Reply};
+use postrider_rpc::{Channels, Failure};
+use postrider_types::Role;
+use tokio::time::timeout;
+
+use super::Cluster;
+use super::judge::judge;
+use super::report::{Node, Report, Status};
+
+/// How long a node may take to tell.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Cluster {
+    /// The cluster as this node sees it.
+    pub(crate) async fn status(&self) -> Status {
+        let fresh = timeout(PATIENCE, self.roster.refresh(&self.meta)).await;
+        if !matches!(fresh, Ok(Ok(()))) {
+            tracing::debug!("the nodes are shown as they were last seen");
+        }
+        let nodes = self.roster.nodes();
+        let nodes: Vec<&NodeView> = nodes.iter().filter(|node| node.removed.is_none()).collect();
+        let reports = join_all(nodes.iter().map(|node| self.report_of(node))).await;
+        let mut nodes: Vec<Node> = nodes
+            .into_iter()
+            .zip(reports)
+            .map(|(view, report)| row(view, report))
+            .collect();
+        let (leader, term) = leader(&nodes);
+        fill(&mut nodes, leader, term);
+        let judgement = judge(&nodes, leader);
+        Status {
+            cluster: self.identity.facts.cluster.clone(),
+            asked: self.identity.facts.node.0,
+            leader,
+            term,
+            nodes,
+            safe: judgement.safe,
+            verdict: judgement.verdict,
+            notes: judgement.notes,
+        }
+    }
+
+    async fn report_of(&self, node: &NodeView) -> Result<Report, String> {
+        if node.id == self.identity.facts.node {
+            return Ok(self.reporter.report().await);
+        }
+        let report = report_at(&self.channels, &node.address).await?;
+        if report.node != node.id.0 {
+            return Err(format!(
+                "node {} answers at its address {}",
+                report.node, node.address
+            ));
+        }
+        Ok(report)
+    }
+}
+
+/// What the node at `address` tells of itself; why it does not otherwise.
+pub(crate) async fn report_at(channels: &Channels, address: &str) -> Result<Report, String> {
+    let channel = channels.get(address).map_err(|error| error.to_string())?;
+    let mut client = NodesClient::new(channel);
+    let mut request = Request::new(ReportRequest {});
+    request.set_timeout(PATIENCE);
+    let reply = timeout(PATIENCE, client.report(request)).await;
+    let reply = reply.map_err(|_| format!("no answer within {} s", PATIENCE.as_secs()))?;
+    let reply = reply.map_err(|status| reason(&status))?.into_inner();
+    serde_json::from_slice(&reply.json).map_err(|_| "its answer is not understood".to_owned())
+}
+
+/// The root of a failed call, which is what helps.
+fn reason(status: &Reply) -> String {
+    let mut source = std::error::Error::source(status);
+    let mut deepest = None;
+    while let Some(error) = source {
+        deepest = Some(error.to_string());
+        source = error.source();
+    }
+    deepest.unwrap_or_else(|| Failure::from(status.clone()).to_string())
+}
+
+fn row(view: &NodeView, report: Result<Report, String>) -> Node {
+    let (report, unreachable) = match report {
+        Ok(report) => (Some(report), None),
+        Err(reason) => (None, Some(reason)),
+    };
+    let told = report.as_ref();
+    Node {
+        node: view.id.0,
+        name: view.name.clone(),
+        address: view.address.clone(),
+        roles: told.map_or_else(|| view.roles.clone(), |report| report.roles.clone()),
+        version: told.map_or_else(|| view.version.clone(), |report| report.version.clone()),
+        voter: false,
+        lag: None,
+        report,
+        unreachable,
+    }
+}
+
+/// Who leads, and in which term: as those say that know the highest one. A
+/// leader counts if it says so itself.
+fn leader(nodes: &[Node]) -> (Option<u64>, u64) {
+    let reports = || nodes.iter().filter_map(|node| node.report.as_ref());
+    let term = reports().map(|report| report.term).max().unwrap_or(0);
+    let newest = reports().filter(|report| report.term == term);
+    let claims = |report: &&Report| report.leader == Some(report.node);
+    let leader = newest.clone().find(claims).map(|report| report.node);
+    (leader, term)
+}
+
+/// Adds what only shows in comparison: votes and lags.
+fn fill(nodes: &mut [Node], leader: Option<u64>, term: u64) {
+    let reports = || nodes.iter().filter_map(|node| node.report.as_ref());
+    let of_leader = reports().find(|report| Some(report.node) == leader);
+    // Without a leader, whoever knows most of what was agreed on.
+    let knows = |report: &&Report| (report.term == term, report.applied);
+    let best = of_leader.or_else(|| reports().filter(|r| !r.voters.is_empty()).max_by_key(knows));
+    let voters: Vec<u64> = match best {
+        Some(best) => best.voters.clone(),
+        // Nobody knows: then all that should.
+        None => {
+            let should = nodes.iter().filter(|node| node.has(Role::Meta));
+            should.map(|node| node.node).collect()
+        }
+    };
+    let last = of_leader.and_then(|report| report.last_log);
+    for node in nodes.iter_mut() {
+        node.voter = voters.contains(&node.node);
+        let applied = node.report.as_ref().and_then(|report| report.applied);
+        node.lag = match (last, applied) {
+            (Some(last), Some(applied)) => Some(last.saturating_sub(applied)),
+            _ => None,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(id: u64, report: Option<Report>) -> Node {
+        Node {
+            node: id,
+            roles: Role::ALL.to_vec(),
+            report,
+            ..Node::default()
+        }
+    }
+
+    fn report(id: u64, leader: Option<u64>, term: u64, applied: u64) -> Option<Report> {
+        Some(Report {
+            node: id,
+            leader,
+            term,
+            voters: vec![1, 2, 3],
+            applied: Some(applied),
+            last_log: Some(applied + 1),
+            ..Report::default()
+        })
+    }
+
+    #[test]
+    fn the_leader_is_who_says_so_in_the_highest_term() {
+        let mut nodes = vec![
+            // Cut off: it does not know of its end.
+            node(1, report(1, Some(1), 4, 90)),
+            node(2, report(2, Some(2), 5, 120)),
+            node(3, report(3, Some(2), 5, 100)),
+            node(4, None),
+        ];
+        let (leader, term) = leader(&nodes);
+        assert_eq!((leader, term), (Some(2), 5));
+        fill(&mut nodes, leader, term);
+        let votes: Vec<bool> = nodes.iter().map(|node| node.voter).collect();
+        assert_eq!(votes, [true, true, true, false]);
+        assert_eq!(nodes[2].lag, Some(21));
+        assert_eq!(nodes[3].lag, None);
+    }
+
+    #[test]
+    fn a_leader_that_does_not_answer_is_none() {
+        let nodes = vec![node(1, None), node(2, report(2, Some(1), 4, 90))];
+        assert_eq!(leader(&nodes), (None, 4));
+    }
+}
