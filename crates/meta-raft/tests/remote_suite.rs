@@ -72,9 +72,11 @@ async fn subject(clock: Arc<dyn Clock>) -> Arc<Subject> {
         };
         let node = Node::start(settings, Arc::clone(&clock), channels(), None);
         let node = node.await.unwrap();
-        let router = server(&Tls::Off, Timeouts::default()).unwrap();
-        let router = router.add_routes(node.services());
-        let serving = router.serve_with_incoming(TcpIncoming::from(listener));
+        let router = server(&Tls::Off, Timeouts::default())
+            .unwrap()
+            .add_routes(node.services());
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let serving = router.serve_with_incoming(incoming);
         servers.push(tokio::spawn(async move { serving.await.unwrap() }));
         if node_id > 1 {
             node.join(&addresses).await.unwrap();

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use postrider_rpc::{Failure, proto};
 use tokio::time::Instant;
 
@@ -21,25 +22,44 @@ impl Remote {
     /// The members as the leader knows them; as another voter does where the
     /// leader does not answer.
     pub async fn members(&self) -> Result<Members, Failure> {
-        let ask = async |voter: Voter| voter.members(TOLD).await;
-        let reply = self.anywhere(ask).await?;
-        let members = reply.members.into_iter().map(|member| Member {
-            node: member.node,
-            address: member.address,
-            voter: member.voter,
-            matched: Some(member.matched).filter(|index| *index > 0),
-            silent_ms: member.silent_ms,
-        });
-        Ok(Members {
-            leader: Some(reply.leader).filter(|leader| *leader > 0),
-            term: reply.term,
-            members: members.collect(),
-        })
+        let shared = self.shared();
+        let deadline = shared.deadline();
+        let mut trail = Trail::default();
+        loop {
+            let ask = async |address: Address| {
+                let asked = match Voter::at(&shared.channels, &address) {
+                    Ok(voter) => voter.members(TOLD).await,
+                    Err(missed) => Err(missed),
+                };
+                (address, asked)
+            };
+            let asked = shared.voters.order().into_iter().map(ask);
+            let mut best = None;
+            for (address, asked) in join_all(asked).await {
+                match asked {
+                    Ok(reply) => {
+                        let members = members(reply);
+                        let worth = (members.term, leads(&members, &address));
+                        if best.as_ref().is_none_or(|(least, _)| *least < worth) {
+                            best = Some((worth, members));
+                        }
+                    }
+                    Err(missed) => trail.note(&address, &missed.failure),
+                }
+            }
+            if let Some((_, members)) = best {
+                return Ok(members);
+            }
+            if Instant::now() >= deadline {
+                return Err(payload::failure(trail.late(shared.timeout)));
+            }
+            shared.pause(deadline).await;
+        }
     }
 
     /// Takes the node `id` out of the group. May be repeated.
     pub async fn expel(&self, id: u64) -> Result<(), Failure> {
-        let ask = async |voter: Voter| {
+        let ask = move |voter: Voter| async move {
             let request = timed(proto::ExpelRequest { node: id }, CHANGED);
             Ok(voter.membership().expel(request).await?)
         };
@@ -50,7 +70,7 @@ impl Remote {
     /// Gives the leadership to the voter `to`, or to whichever keeps up best.
     /// The new leader.
     pub async fn move_leader(&self, to: Option<u64>) -> Result<u64, Failure> {
-        let ask = async |voter: Voter| {
+        let ask = move |voter: Voter| async move {
             let request = proto::MoveLeaderRequest {
                 to: to.unwrap_or(0),
             };
@@ -62,10 +82,13 @@ impl Remote {
     }
 
     /// Asks the leader, else another voter, until one answers or the time is up.
-    async fn anywhere<T>(
+    async fn anywhere<T, F>(
         &self,
-        ask: impl AsyncFn(Voter) -> Result<T, Missed>,
-    ) -> Result<T, Failure> {
+        ask: impl Fn(Voter) -> F + Send + Sync,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Missed>> + Send,
+    {
         let shared = self.shared();
         let deadline = shared.deadline();
         let mut trail = Trail::default();
@@ -94,4 +117,25 @@ impl Remote {
             shared.pause(deadline).await;
         }
     }
+}
+
+fn members(reply: proto::MembersReply) -> Members {
+    let members = reply.members.into_iter().map(|member| Member {
+        node: member.node,
+        address: member.address,
+        voter: member.voter,
+        matched: Some(member.matched).filter(|index| *index > 0),
+        silent_ms: member.silent_ms,
+    });
+    Members {
+        leader: Some(reply.leader).filter(|leader| *leader > 0),
+        term: reply.term,
+        members: members.collect(),
+    }
+}
+
+/// Whether it is the leader that is reached at `address`.
+fn leads(members: &Members, address: &str) -> bool {
+    let mut all = members.members.iter();
+    all.any(|member| Some(member.node) == members.leader && member.address == address)
 }
