@@ -25,7 +25,7 @@ use crate::node::Node;
 pub const MAX_VOTERS: usize = 7;
 /// How long a call to admit a node waits for it to catch up; then it is called
 /// again.
-const CATCH_UP: Duration = Duration::from_secs(30);
+const CATCH_UP: Duration = Duration::from_secs(20);
 /// A learner that lacks no more entries than this keeps up.
 const CLOSE: u64 = 64;
 /// A member that has not answered for this long is gone: another node may take
@@ -94,7 +94,7 @@ impl Node {
             client.admit(passed_on(request, limit)).await?;
             Ok(())
         };
-        let here = || core.admit(id, address);
+        let here = || core.admit(id, address, deadline - CHANGE);
         at_leader(core, deadline, CATCH_UP + CHANGE, here, there).await
     }
 
@@ -189,8 +189,13 @@ impl Core {
             .is_some_and(|silence| silence < self.patience)
     }
 
-    /// Admits a node, as leader.
-    pub(crate) async fn admit(&self, id: u64, address: &str) -> Result<(), Failure> {
+    /// Admits a node, as leader, if it has caught up before `deadline`.
+    pub(crate) async fn admit(
+        &self,
+        id: u64,
+        address: &str,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
         if address.is_empty() {
             let text = "a member needs an address at which the others reach it: set it";
             return Err(Failure::Failed(text.into()));
@@ -227,7 +232,7 @@ impl Core {
         if voters.contains(&id) && twins.is_empty() {
             return Ok(());
         }
-        self.wait_until_close(id).await?;
+        self.wait_until_close(id, deadline).await?;
         let (voting, learning): (BTreeSet<u64>, BTreeSet<u64>) =
             twins.iter().partition(|twin| voters.contains(twin));
         tracing::info!(node = id, address, replaces = ?twins, "admits a voter");
@@ -322,7 +327,8 @@ impl Core {
                 node: self.node_id,
                 address: address.to_owned(),
             };
-            let request = within(request, CATCH_UP + CHANGE);
+            // Whoever is asked gives up before: then the answer says why.
+            let request = within(request, CATCH_UP + 2 * CHANGE);
             match client(channel).admit(request).await.map_err(Failure::from) {
                 Ok(_) => return Ok(()),
                 Err(failure @ (Failure::Unavailable(_) | Failure::NotLeader(_))) => last = failure,
@@ -357,7 +363,10 @@ impl Core {
             };
             let moved = match moved {
                 Some(asked) => asked.await,
-                None => self.admit(self.node_id, &address).await,
+                None => {
+                    let deadline = Instant::now() + CATCH_UP;
+                    self.admit(self.node_id, &address, deadline).await
+                }
             };
             match moved {
                 Ok(()) => tracing::info!(address, "this node is reached at its new address"),
@@ -422,8 +431,7 @@ impl Core {
     }
 
     /// Waits until a learner has nearly all.
-    async fn wait_until_close(&self, id: u64) -> Result<(), Failure> {
-        let deadline = Instant::now() + CATCH_UP;
+    async fn wait_until_close(&self, id: u64, deadline: Instant) -> Result<(), Failure> {
         loop {
             self.check_leading()?;
             let (matched, last) = {

@@ -52,7 +52,8 @@ impl Member {
         let router = server(&tls, Timeouts::default())
             .unwrap()
             .add_routes(node.services());
-        let serving = router.serve_with_incoming(TcpIncoming::from(listener));
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let serving = router.serve_with_incoming(incoming);
         // A runtime of its own: it ends with all connections, as a process does.
         let server = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)

@@ -13,10 +13,9 @@ use postrider_meta::Client;
 use postrider_meta_raft::{Archive, Settings};
 use postrider_rpc::{Failure, Tls};
 use postrider_types::AccountId;
-use support::cluster::{Member, Network, leader, same_state, three};
+use support::cluster::{Member, Network, free_address, leader, same_state, three};
 use support::{account, client, count, message, uid, until};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 
 async fn deliver(meta: &Client, account: AccountId, count: u32, size: usize) {
     for _ in 0..count {
@@ -125,10 +124,9 @@ async fn a_node_that_was_alone_gets_its_address_and_then_members() {
     let meta = client(alone.node.clone());
     let alice = account(&meta).await;
     deliver(&meta, alice, 3, 100).await;
+    drop(meta);
     let (home, settings) = alone.stop().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
+    let address = free_address().await;
     let first = Member::start(
         home,
         Settings {
@@ -156,9 +154,7 @@ async fn a_member_that_moved_is_found_again() {
     let meta = client(members[leading].node.clone());
     let alice = account(&meta).await;
     let (home, settings) = members.remove((leading + 1) % 3).stop().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
+    let address = free_address().await;
     deliver(&meta, alice, 3, 100).await;
     members.push(
         Member::start(

@@ -17,8 +17,8 @@ use postrider_meta::command::Copy;
 use postrider_meta::query::{Mailboxes, Messages};
 use postrider_meta::{Detail, Meta, ReadAt, Refusal, Token, UidRanges};
 use postrider_meta_raft::{Error, Node, Settings};
-use postrider_types::{AccountId, CommandId, MailboxId, ModSeq, SystemClock};
-use support::{account, channels, client, count, message, settings, start, uid, until};
+use postrider_types::{AccountId, Clock, CommandId, MailboxId, ModSeq, SystemClock};
+use support::{Dice, account, channels, client, count, message, settings, start, uid, until};
 use tempfile::TempDir;
 
 async fn consistent(node: &Arc<Node>) {
@@ -68,7 +68,7 @@ async fn a_command_sent_twice_is_executed_once() {
     let node = start(settings(dir.path())).await;
     let meta = client(node.clone());
     let alice = account(&meta).await;
-    let id = CommandId::from_bytes([7; 16]);
+    let id = CommandId::new(SystemClock.now(), &Dice);
     let accept = message(alice, 100);
     let first = node.execute(id, accept.clone().into()).await.unwrap();
     let again = node.execute(id, accept.into()).await.unwrap();
@@ -77,7 +77,7 @@ async fn a_command_sent_twice_is_executed_once() {
         format!("{:?}", again.verdict)
     );
     // Twice at the same time, in one batch as it may be.
-    let id = CommandId::from_bytes([8; 16]);
+    let id = CommandId::new(SystemClock.now(), &Dice);
     let accept = message(alice, 100);
     let (one, two) = tokio::join!(
         node.execute(id, accept.clone().into()),

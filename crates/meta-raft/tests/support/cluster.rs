@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use parking_lot::Mutex;
 use postrider_meta_raft::{Archive, Node, Settings};
 use postrider_rpc::tonic::transport::server::TcpIncoming;
 use postrider_rpc::{Channels, Connector, Timeouts, Tls, Transport, server};
-use postrider_types::SystemClock;
+use postrider_types::{Clock, SystemClock};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -119,6 +120,16 @@ impl AsyncWrite for Wire {
     }
 }
 
+/// An address that no other node of any test gets, not even once it is free
+/// again: without certificates clusters are told apart by nothing else.
+pub(crate) async fn free_address() -> String {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [.., a, b] = std::process::id().to_be_bytes();
+    let ip = [127, a, b, NEXT.fetch_add(1, Ordering::Relaxed)];
+    let listener = TcpListener::bind(SocketAddr::from((ip, 0))).await.unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
 pub(crate) struct Member {
     pub(crate) node: Arc<Node>,
     pub(crate) settings: Settings,
@@ -133,9 +144,15 @@ pub(crate) struct Home {
     tls: Tls,
     network: Network,
     archive: Option<Archive>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Home {
+    /// The same with another clock.
+    pub(crate) fn by(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
     /// The same with an archive.
     pub(crate) fn with(self, archive: Archive) -> Self {
         Self {
@@ -161,10 +178,7 @@ impl Member {
         network: &Network,
         archive: Option<Archive>,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        drop(listener);
-        Self::at(id, address, tls, network, archive).await
+        Self::at(id, free_address().await, tls, network, archive).await
     }
 
     /// A new node with this address.
@@ -175,6 +189,12 @@ impl Member {
         network: &Network,
         archive: Option<Archive>,
     ) -> Self {
+        let (home, settings) = Self::home(id, address, tls, network);
+        Self::start(Home { archive, ..home }, settings).await
+    }
+
+    /// What a new node needs.
+    pub(crate) fn home(id: u64, address: String, tls: &Tls, network: &Network) -> (Home, Settings) {
         let dir = Arc::new(TempDir::new().unwrap());
         let settings = Settings {
             node_id: id,
@@ -186,9 +206,10 @@ impl Member {
             dir,
             tls: tls.clone(),
             network: network.clone(),
-            archive,
+            archive: None,
+            clock: Arc::new(SystemClock),
         };
-        Self::start(home, settings).await
+        (home, settings)
     }
 
     pub(crate) async fn start(home: Home, settings: Settings) -> Self {
@@ -199,7 +220,9 @@ impl Member {
             .unwrap();
         let (inside, how) = (home.clone(), settings.clone());
         let serving = async move {
-            let address: SocketAddr = how.address.parse().unwrap();
+            // One that is alone has no address.
+            let address = how.address.parse();
+            let address = address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
             let mut listener = TcpListener::bind(address).await;
             // The connections of a process that was killed may linger.
             while listener.is_err() {
@@ -207,7 +230,7 @@ impl Member {
                 listener = TcpListener::bind(address).await;
             }
             let channels = inside.network.channels(&inside.tls, how.node_id);
-            let clock = Arc::new(SystemClock);
+            let clock = inside.clock.clone();
             let mut node = None;
             // Nor has the killed one let go of its folder at once.
             while node.is_none() {
@@ -225,7 +248,7 @@ impl Member {
             let router = server(&inside.tls, Timeouts::default())
                 .unwrap()
                 .add_routes(node.services());
-            let incoming = TcpIncoming::from(listener.unwrap());
+            let incoming = TcpIncoming::from(listener.unwrap()).with_nodelay(Some(true));
             tokio::spawn(async move { router.serve_with_incoming(incoming).await.unwrap() });
             node
         };
