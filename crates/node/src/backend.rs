@@ -2,16 +2,23 @@
 //! one place of the program that tells the two apart.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use postrider_blob::Store;
 use postrider_meta::{Error, Meta};
-use postrider_meta_raft::{Archive, Health, Node, Remote};
+use postrider_meta_raft::{Archive, Health, Leader, Members, Node, Remote};
 use postrider_rpc::Channels;
-use postrider_types::{NodeId, Role, SystemClock};
+use postrider_types::{Role, SystemClock};
+use tokio::time::timeout;
 
 use crate::cluster::Identity;
 use crate::settings::Settings;
+
+/// How long other nodes may take to say who leads.
+const ASKED: Duration = Duration::from_secs(1);
+/// Between looks at who leads.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// A metadata backend. Cheap to clone.
 #[derive(Clone)]
@@ -78,12 +85,27 @@ impl Backend {
     }
 
     /// Who leads, as far as is known.
-    pub(crate) fn leader(&self) -> Option<NodeId> {
-        let leader = match self {
-            Self::Replica(node) => node.members().leader,
-            Self::Remote(_) => None,
-        };
-        leader.map(NodeId)
+    pub(crate) async fn leader(&self) -> Leader {
+        match self {
+            Self::Replica(node) => node.leader().borrow().clone(),
+            Self::Remote(remote) => match timeout(ASKED, remote.members()).await {
+                Ok(Ok(members)) => told(members),
+                _ => Leader::Unknown,
+            },
+        }
+    }
+
+    /// Waits until another may lead than at the last look.
+    pub(crate) async fn next_leader(&self) {
+        match self {
+            Self::Replica(node) => {
+                let mut leader = node.leader();
+                leader.mark_unchanged();
+                // Also after a while: it may have changed before this was called.
+                let _ = timeout(LOOK, leader.changed()).await;
+            }
+            Self::Remote(_) => tokio::time::sleep(LOOK).await,
+        }
     }
 
     /// Why it can no longer work; None while it can.
@@ -115,4 +137,19 @@ impl Backend {
         let text = "the metadata store did not close well; what was acknowledged is safe";
         node.shutdown().await.context(text)
     }
+}
+
+/// Who leads, as others tell it.
+fn told(members: Members) -> Leader {
+    let Members {
+        leader,
+        term,
+        members,
+    } = members;
+    let found = members.into_iter().find(|it| Some(it.node) == leader);
+    found.map_or(Leader::Unknown, |member| Leader::Other {
+        node: member.node,
+        address: member.address,
+        term,
+    })
 }

@@ -10,7 +10,9 @@
 mod wire;
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt};
@@ -137,8 +139,8 @@ impl Exchange {
             self.follow(&now);
             tokio::select! {
                 () = stop.cancelled() => break,
-                told = another(&mut leader, &now) => {
-                    if !told {
+                nobody_tells = another(&mut leader, now.clone()) => {
+                    if nobody_tells {
                         self.follow(&Leader::None);
                         stop.cancelled().await;
                         break;
@@ -349,7 +351,7 @@ impl Exchange {
     }
 
     /// Keeps a stream to the leader's node, if that is another.
-    async fn keep_link(&self, leader: Leader, channels: Channels) {
+    async fn keep_link(self, leader: Leader, channels: Channels) {
         let Leader::Other { node, address } = leader else {
             return std::future::pending().await;
         };
@@ -358,7 +360,7 @@ impl Exchange {
             let began = Instant::now();
             let channel = channels.get(&address);
             let linked = match channel {
-                Ok(channel) => self.call(node, NodesClient::new(channel)).await,
+                Ok(channel) => self.clone().call(node, NodesClient::new(channel)).await,
                 Err(error) => Err(Failure::Failed(error.to_string()).into()),
             };
             if let Err(status) = linked {
@@ -372,9 +374,9 @@ impl Exchange {
         }
     }
 
-    async fn call(&self, node: NodeId, mut client: NodesClient<Channel>) -> Result<(), Status> {
+    async fn call(self, node: NodeId, mut client: NodesClient<Channel>) -> Result<(), Status> {
         let (linked, waiting) = self.link(node.0, 0, false)?;
-        let answer = timeout(PATIENCE, client.counts(self.says(0, waiting))).await;
+        let answer = timeout(PATIENCE, client.counts(Says(self.says(0, waiting)))).await;
         let answer = answer.map_err(|_| Status::deadline_exceeded("no answer"))??;
         self.hear(answer.into_inner(), None, &linked).await
     }
@@ -420,6 +422,18 @@ async fn another(leader: &mut watch::Receiver<Leader>, known: Leader) -> bool {
         }
     }
     false
+}
+
+/// What a node says, as a type with a name: the compiler does not see that a
+/// call with the boxed stream itself is `Send`.
+struct Says(BoxStream<'static, CountsPart>);
+
+impl stream::Stream for Says {
+    type Item = CountsPart;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<CountsPart>> {
+        self.0.poll_next_unpin(cx)
+    }
 }
 
 impl State {

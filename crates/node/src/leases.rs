@@ -247,7 +247,9 @@ mod tests {
     use super::*;
 
     /// A job that counts its beginnings and runs until it is stopped.
-    fn counting(begun: &Arc<AtomicU32>) -> impl Fn(CancellationToken) -> BoxFuture<'static, ()> {
+    fn counting(
+        begun: &Arc<AtomicU32>,
+    ) -> impl Fn(CancellationToken) -> BoxFuture<'static, ()> + use<> {
         let begun = begun.clone();
         move |stop| {
             begun.fetch_add(1, Ordering::SeqCst);

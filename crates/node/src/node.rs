@@ -291,8 +291,7 @@ impl Node {
         let (sender, leader) = watch::channel(Leader::None);
         self.spawn("leader", cluster.clone().follow(sender, stop()).boxed());
         let channels = cluster.channels.clone();
-        // Not polled yet: limits hold per node until it is.
-        let _counts = exchange.run(leader, channels, stop());
+        self.spawn("counts", exchange.run(leader, channels, stop()).boxed());
         let roster = cluster.roster.clone().keep(
             cluster.meta.clone(),
             cluster.channels.clone(),

@@ -5,17 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use postrider_meta::{Authority, ReadAt, Refusal, command, query};
-use postrider_rpc::proto::membership_client::MembershipClient;
-use postrider_rpc::proto::{ExpelRequest, MoveLeaderRequest};
-use postrider_rpc::tonic::transport::Channel;
-use postrider_rpc::{Failure, tonic};
+use postrider_rpc::Failure;
 use postrider_types::{NodeId, Role};
 
 use super::report::{Node, Status};
 use super::{Cluster, token};
-
-/// How long one node may take to do it or to pass it on.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::backend::Backend;
 
 impl Cluster {
     /// A token with which `uses` nodes can join within `expires`.
@@ -61,66 +56,22 @@ impl Cluster {
     }
 
     async fn expel(&self, id: NodeId) -> Result<(), Failure> {
-        if let Some(replica) = self.backend.replica() {
-            return replica.expel(id.0).await;
+        match &self.backend {
+            Backend::Replica(node) => node.expel(id.0).await,
+            Backend::Remote(remote) => remote.expel(id.0).await,
         }
-        let request = ExpelRequest { node: id.0 };
-        let ask = move |mut client: MembershipClient<Channel>| async move {
-            client.expel(within(request)).await.map(drop)
-        };
-        self.at_voter(ask).await
     }
 
     /// Gives the leadership to `to`, or to whichever voter keeps up best; who
     /// leads then.
     pub(crate) async fn move_leader(&self, to: Option<NodeId>) -> Result<NodeId, Failure> {
         let to = to.map(|id| id.0);
-        if let Some(replica) = self.backend.replica() {
-            return replica.move_leader(to).await.map(NodeId);
-        }
-        let request = MoveLeaderRequest {
-            to: to.unwrap_or_default(),
+        let leader = match &self.backend {
+            Backend::Replica(node) => node.move_leader(to).await,
+            Backend::Remote(remote) => remote.move_leader(to).await,
         };
-        let ask = move |mut client: MembershipClient<Channel>| async move {
-            let moved = client.move_leader(within(request)).await?;
-            Ok(NodeId(moved.into_inner().leader))
-        };
-        self.at_voter(ask).await
+        leader.map(NodeId)
     }
-
-    /// Asks one node with metadata after another until one can say.
-    async fn at_voter<T, F>(
-        &self,
-        ask: impl Fn(MembershipClient<Channel>) -> F + Send + Sync,
-    ) -> Result<T, Failure>
-    where
-        F: Future<Output = Result<T, tonic::Status>> + Send,
-    {
-        let mut last = Failure::Unavailable("no node with metadata is known".into());
-        for address in self.roster.voters() {
-            let channel = match self.channels.get(&address) {
-                Ok(channel) => channel,
-                Err(error) => {
-                    last = Failure::Unavailable(error.to_string());
-                    continue;
-                }
-            };
-            match ask(MembershipClient::new(channel)).await {
-                Ok(answer) => return Ok(answer),
-                Err(status) => match Failure::from(status) {
-                    failure @ (Failure::Unavailable(_) | Failure::NotLeader(_)) => last = failure,
-                    failure => return Err(failure),
-                },
-            }
-        }
-        Err(last)
-    }
-}
-
-fn within<T>(message: T) -> tonic::Request<T> {
-    let mut request = tonic::Request::new(message);
-    request.set_timeout(PATIENCE);
-    request
 }
 
 /// Why `node` should stay, if it should.

@@ -21,7 +21,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postrider_meta::Client;
+use postrider_meta_raft as raft;
 use postrider_rpc::Channels;
+use postrider_types::NodeId;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -39,8 +41,6 @@ use crate::settings::{self, Settings};
 
 /// How long a join token is good if nothing is said.
 pub(crate) const TOKEN_AGE: Duration = Duration::from_secs(3600);
-/// Between looks at who leads.
-const LEADER_CHECK: Duration = Duration::from_millis(100);
 
 /// This node's part in the cluster. Cheap to share.
 pub(crate) struct Cluster {
@@ -74,7 +74,14 @@ impl Cluster {
         stop: CancellationToken,
     ) {
         loop {
-            let leader = self.leader();
+            let leader = match self.backend.leader().await {
+                raft::Leader::Unknown => Leader::None,
+                raft::Leader::Me { .. } => Leader::Me,
+                raft::Leader::Other { node, address, .. } => Leader::Other {
+                    node: NodeId(node),
+                    address,
+                },
+            };
             sender.send_if_modified(|known| {
                 let changed = *known != leader;
                 *known = leader;
@@ -82,24 +89,8 @@ impl Cluster {
             });
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(LEADER_CHECK) => {}
+                () = self.backend.next_leader() => {}
             }
-        }
-    }
-
-    fn leader(&self) -> Leader {
-        let Some(node) = self.backend.leader() else {
-            return Leader::None;
-        };
-        if node == self.identity.facts.node {
-            return Leader::Me;
-        }
-        match self.roster.node(node) {
-            Some(view) if view.removed.is_none() => Leader::Other {
-                node,
-                address: view.address,
-            },
-            _ => Leader::None,
         }
     }
 }

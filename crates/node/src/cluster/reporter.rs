@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use postrider_meta_raft::Leader;
 use postrider_types::{NodeId, Role};
 
 use super::report::Report;
@@ -30,7 +31,11 @@ impl Reporter {
     pub(crate) async fn report(&self) -> Report {
         let health = self.health.report_within(LOOK).await;
         let replica = self.backend.health();
-        let leader = self.backend.leader().map(|id| id.0);
+        let leader = match self.backend.leader().await {
+            Leader::Unknown => None,
+            Leader::Me { .. } => Some(self.node.0),
+            Leader::Other { node, .. } => Some(node),
+        };
         Report {
             node: self.node.0,
             name: self.name.to_string(),

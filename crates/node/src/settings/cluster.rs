@@ -42,11 +42,6 @@ impl Cluster {
         self.name.clone().or_else(system).unwrap_or_else(host)
     }
 
-    /// The host of its address.
-    pub(crate) fn host(&self) -> &str {
-        host(&self.address).unwrap_or_default()
-    }
-
     /// What is wrong with it.
     pub(super) fn problem(&self) -> Option<String> {
         if self.listen.is_empty() {
