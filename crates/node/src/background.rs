@@ -61,7 +61,7 @@ pub(crate) async fn fold_metrics(stop: CancellationToken) {
 /// Purges deleted mailboxes and accounts until `stop`.
 pub(crate) async fn purge(meta: Client, stop: CancellationToken) {
     let mut pace = Pace::new("purge", PURGE_EVERY, stop);
-    while pace.after(purge_step(&meta).await).await {}
+    while pace.step(purge_step(&meta)).await {}
 }
 
 async fn purge_step(meta: &Client) -> Result<bool, Error> {
@@ -76,7 +76,7 @@ async fn purge_step(meta: &Client) -> Result<bool, Error> {
 /// Trims the change log and the verdicts of old commands until `stop`.
 pub(crate) async fn trim(meta: Client, stop: CancellationToken) {
     let mut pace = Pace::new("trim", TRIM_EVERY, stop);
-    while pace.after(trim_step(&meta).await).await {}
+    while pace.step(trim_step(&meta)).await {}
 }
 
 async fn trim_step(meta: &Client) -> Result<bool, Error> {
@@ -91,13 +91,13 @@ async fn trim_step(meta: &Client) -> Result<bool, Error> {
 /// Carries new snapshots to the object store until `stop`.
 pub(crate) async fn archive(replica: Arc<Node>, stop: CancellationToken) {
     let mut pace = Pace::new("archive", ARCHIVE_EVERY, stop);
-    loop {
-        let archived = replica.archive().await;
-        let archived = archived.map_err(|error| Error::Failed(error.to_string()));
-        if !pace.after(archived.map(|_| false)).await {
-            return;
-        }
-    }
+    while pace.step(archive_step(&replica)).await {}
+}
+
+async fn archive_step(replica: &Node) -> Result<bool, Error> {
+    let archived = replica.archive().await;
+    archived.map_err(|error| Error::Failed(error.to_string()))?;
+    Ok(false)
 }
 
 /// The pace of a job: on at once while there is more to do, else after a pause.
@@ -118,6 +118,16 @@ impl Pace {
             stop,
             failing,
         }
+    }
+
+    /// Does a step and waits as its result asks for; false when it is time to
+    /// stop. What the step waits for may be away: it is dropped then.
+    async fn step(&mut self, step: impl Future<Output = Result<bool, Error>>) -> bool {
+        let done = tokio::select! {
+            () = self.stop.cancelled() => return false,
+            done = step => done,
+        };
+        self.after(done).await
     }
 
     /// Waits as a step's result asks for; false when it is time to stop.

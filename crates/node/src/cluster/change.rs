@@ -48,8 +48,11 @@ impl Cluster {
             Ok(()) | Err(Refusal::NotFound(_)) => {}
             Err(refusal) => bail!("{refusal}"),
         }
-        // It may have asked to be admitted again in between.
-        self.expel(id).await?;
+        // It may have asked to be admitted again in between. If it is this node,
+        // the others hear nothing from it any more.
+        if id != self.identity.facts.node {
+            self.expel(id).await?;
+        }
         self.roster.look();
         tracing::info!(node = %id, "removed from the cluster");
         Ok(())

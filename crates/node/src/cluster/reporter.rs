@@ -29,9 +29,10 @@ pub(crate) struct Reporter {
 impl Reporter {
     /// How this node is doing now.
     pub(crate) async fn report(&self) -> Report {
-        let health = self.health.report_within(LOOK).await;
+        let health = self.health.report_within(LOOK);
+        let (health, leader) = tokio::join!(health, self.backend.leader());
         let replica = self.backend.health();
-        let leader = match self.backend.leader().await {
+        let leader = match leader {
             Leader::Unknown => None,
             Leader::Me { .. } => Some(self.node.0),
             Leader::Other { node, .. } => Some(node),
