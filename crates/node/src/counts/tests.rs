@@ -110,24 +110,31 @@ async fn follow_first(nodes: &[&Node]) {
     let (first, others) = nodes.split_first().unwrap();
     first.leader.send_replace(Leader::Me);
     for node in others {
-        node.leader.send_replace(Leader::Other {
+        let leader = Leader::Other {
             node: first.id,
             address: first.address.clone(),
-        });
+        };
+        if *node.leader.borrow() != leader {
+            // Somebody lost, until the leader's node says who is there.
+            let until = Instant::now() + 2 * LONG;
+            node.exchange.state().lost.insert(u64::MAX, until);
+            node.leader.send_replace(leader);
+        }
     }
-    let linked = || {
-        let state = first.exchange.state();
-        let lost = others.iter().all(|n| n.exchange.state().lost.is_empty());
-        state.links.len() == others.len() && lost
-    };
-    until(LONG, linked).await;
+    let heard = || others.iter().all(|n| n.exchange.state().lost.is_empty());
+    until(LONG, heard).await;
+    assert_eq!(first.exchange.state().links.len(), others.len());
 }
 
-async fn until(within: Duration, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < within, "not within {within:?}");
-        sleep(Duration::from_millis(5)).await;
+#[track_caller]
+fn until(within: Duration, mut holds: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    let asked = std::panic::Location::caller();
+    async move {
+        let began = Instant::now();
+        while !holds() {
+            assert!(began.elapsed() < within, "not within {within:?}: {asked}");
+            sleep(Duration::from_millis(5)).await;
+        }
     }
 }
 
