@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
@@ -56,6 +57,8 @@ pub(crate) struct Core {
     pub(crate) shared: Arc<Shared>,
     pub(crate) log: Log,
     pub(crate) lease_reads: bool,
+    /// Another is asked to lead: the lease counts no more.
+    pub(crate) handing_over: AtomicBool,
     pub(crate) timeout: Duration,
     pub(crate) node_id: u64,
     pub(crate) channels: Channels,
@@ -197,6 +200,18 @@ impl Core {
         let Some(target) = to.or_else(|| self.successor()) else {
             return !matches!(*self.leader.borrow(), Leader::Me { .. });
         };
+        self.handing_over.store(true, Ordering::SeqCst);
+        let handed_over = self.hand_over_to(target).await;
+        // If it was not taken over yet, it may still be, for about an election;
+        // by then the lease has run out.
+        if !handed_over {
+            sleep(self.patience).await;
+        }
+        self.handing_over.store(false, Ordering::SeqCst);
+        handed_over
+    }
+
+    async fn hand_over_to(&self, target: u64) -> bool {
         let mut leader = self.leader.subscribe();
         if let Err(error) = self.raft.trigger().transfer_leader(target).await {
             tracing::warn!(%error, "the leadership could not be handed over");

@@ -26,6 +26,7 @@ use postrider_rpc::tonic::metadata::MetadataValue;
 use postrider_rpc::tonic::transport::Channel;
 use postrider_rpc::tonic::{Request, Status};
 use postrider_rpc::{Channels, Failure, MAX_MESSAGE, proto};
+use tokio::time::sleep;
 
 use crate::archive::Archive;
 use crate::convert;
@@ -64,6 +65,11 @@ impl Addresses {
     }
 }
 
+/// After the first stream of entries that could not be begun.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The pause is doubled this often at most: to 400 ms.
+const LAST_STEP: u32 = 3;
+
 /// Makes clients of other members.
 pub(crate) struct Network {
     /// For entries and snapshots.
@@ -92,6 +98,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
         self.addresses.0.write().insert(id, node.addr.clone());
         Peer {
             id,
+            failures: 0,
             bulk: self.bulk.clone(),
             urgent: self.urgent.clone(),
             addresses: self.addresses.clone(),
@@ -103,6 +110,8 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 /// Another member.
 pub(crate) struct Peer {
     id: u64,
+    /// Streams of entries in a row that could not be begun.
+    failures: u32,
     bulk: Channels,
     urgent: Channels,
     addresses: Addresses,
@@ -110,6 +119,27 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// Takes note of how beginning a stream of entries ended, and waits after a
+    /// failure: Raft tries again at once, however often that was in vain.
+    async fn pace<T>(&mut self, begun: &Rpc<T>) {
+        match begun {
+            Ok(_) => {
+                if self.failures > 0 {
+                    tracing::info!(node = self.id, "takes entries again");
+                }
+                self.failures = 0;
+            }
+            Err(error) => {
+                if self.failures == 0 {
+                    tracing::warn!(node = self.id, %error, "takes no entries");
+                }
+                let pause = FIRST_PAUSE * (1 << self.failures.min(LAST_STEP));
+                self.failures = self.failures.saturating_add(1);
+                sleep(pause).await;
+            }
+        }
+    }
+
     fn client(&self, channels: &Channels) -> Rpc<RaftClient<Channel>> {
         let unreachable = |text: String| RPCError::Unreachable(Unreachable::from_string(text));
         let address = self.addresses.get(self.id);
@@ -182,16 +212,21 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         let call = async move {
             // A heartbeat is a stream of one; the pipeline's length is not known.
             let heartbeat = input.size_hint() == (1, Some(1));
-            let channels = if heartbeat { &self.urgent } else { &self.bulk };
-            let mut client = self.client(channels)?;
             // What cannot be encoded ends the stream; the follower sees no gap.
             let requests = input
                 .map(convert::append_out)
                 .take_while(|encoded| std::future::ready(encoded.is_ok()))
                 .filter_map(|encoded| std::future::ready(encoded.ok()));
             let requests = self.request(requests);
-            let replies = client.append(requests).await.map_err(lost)?;
-            let replies = replies.into_inner().map(|reply| {
+            let channels = if heartbeat { &self.urgent } else { &self.bulk };
+            let begun = match self.client(channels) {
+                Ok(mut client) => client.append(requests).await.map_err(lost),
+                Err(error) => Err(error),
+            };
+            if !heartbeat {
+                self.pace(&begun).await;
+            }
+            let replies = begun?.into_inner().map(|reply| {
                 let reply = reply.map_err(lost)?;
                 convert::appended_in(reply).map_err(refused)
             });

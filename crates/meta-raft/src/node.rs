@@ -3,7 +3,9 @@
 //! answered here.
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use openraft::Raft;
@@ -24,6 +26,7 @@ use crate::engine::{Engine, View};
 use crate::error::{Error, Result};
 use crate::forward;
 use crate::leader::{Core, Leader};
+use crate::log::Log;
 use crate::machine::Machine;
 use crate::network::{Addresses, Network};
 use crate::raft::TypeConfig;
@@ -91,6 +94,7 @@ impl Node {
             shared,
             log,
             lease_reads: settings.lease_reads,
+            handing_over: AtomicBool::new(false),
             timeout: settings.timeout,
             node_id: settings.node_id,
             channels,
@@ -127,6 +131,11 @@ impl Node {
             core,
             _lock: lock,
         }))
+    }
+
+    /// Whether a replica was ever begun in the folder `dir`.
+    pub fn exists(dir: &Path) -> bool {
+        Log::exists(&dir.join("log"))
     }
 
     /// Who leads, as far as this node knows. Changes are told as they come.

@@ -3,6 +3,7 @@
 //! round (ReadIndex, Raft §6.4); during an election they wait.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use openraft::raft::ReadPolicy;
 use postrider_meta::Error;
@@ -51,7 +52,9 @@ async fn serve(core: Arc<Core>, mut receiver: mpsc::UnboundedReceiver<Reply>) {
 
 /// The read index, as leader.
 pub(crate) async fn own_index(core: &Core) -> Result<u64, Error> {
+    // Who hands over may be followed by another before its lease has run out.
     if core.lease_reads
+        && !core.handing_over.load(Ordering::SeqCst)
         && let Ok(read) = core.raft.get_read_linearizer(ReadPolicy::LeaseRead).await
     {
         return Ok(read.read_log_id().index());

@@ -8,11 +8,13 @@ use std::time::Duration;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
 use openraft::{BasicNode, ChangeMembers};
+use postrider_meta::{Ask as _, query};
 use postrider_rpc::{Failure, proto};
 use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep};
 
 use super::{CATCH_UP, CHANGE, MAX_VOTERS, client};
+use crate::blocking;
 use crate::forward::within;
 use crate::leader::{Core, Leader};
 
@@ -38,6 +40,7 @@ impl Core {
             let text = "a member needs an address at which the others reach it: set it";
             return Err(Failure::Failed(text.into()));
         }
+        self.check_known(id).await?;
         let _changing = self.begin_change().await?;
         let members = self.membership();
         let voters: BTreeSet<u64> = members.voter_ids().collect();
@@ -80,6 +83,29 @@ impl Core {
             ChangeMembers::RemoveNodes(learning),
         ]))
         .await
+    }
+
+    /// Refuses a node that the metadata of a cluster do not know, or call removed:
+    /// its id must not vote again.
+    async fn check_known(&self, id: u64) -> Result<(), Failure> {
+        let view = self.shared.engine.view();
+        let ask = move || {
+            let nodes = postrider_meta::query::answer(&view, query::Nodes {}.into());
+            futures::executor::block_on(nodes)
+        };
+        let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
+        let answer = blocking::run(ask).await.map_err(|error| failed(&error))?;
+        let nodes = query::Nodes::answer(answer.map_err(|error| failed(&error))?);
+        let nodes = nodes.unwrap_or_default();
+        match nodes.iter().find(|node| node.id.0 == id) {
+            Some(node) if node.removed.is_some() => Err(Failure::Removed),
+            Some(_) => Ok(()),
+            // A group without the rows of a cluster knows its nodes by its settings.
+            None if nodes.is_empty() => Ok(()),
+            None => Err(Failure::Failed(format!(
+                "the cluster knows no node {id}: join it with `postrider cluster join`"
+            ))),
+        }
     }
 
     /// Takes a node out, as leader.

@@ -82,10 +82,7 @@ impl Remote {
     }
 
     /// Asks the leader, else another voter, until one answers or the time is up.
-    async fn anywhere<T, F>(
-        &self,
-        ask: impl Fn(Voter) -> F + Send + Sync,
-    ) -> Result<T, Failure>
+    async fn anywhere<T, F>(&self, ask: impl Fn(Voter) -> F + Send + Sync) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Missed>> + Send,
     {

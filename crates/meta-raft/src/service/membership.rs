@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use postrider_rpc::proto::membership_server::Membership;
 use postrider_rpc::tonic::{Request, Response};
-use postrider_rpc::{Failure, proto};
+use postrider_rpc::{Caller, Failure, proto};
 
 use super::{Reply, present};
 use crate::leader::Leader;
@@ -49,7 +49,13 @@ impl Membership for MembershipService {
 
     async fn admit(&self, request: Request<proto::AdmitRequest>) -> Reply<proto::AdmitReply> {
         let node = self.asked(&request)?;
+        let passed_on = request.metadata().contains_key(FORWARDED);
+        let caller = request.extensions().get::<Caller>().map(|caller| caller.0);
         let proto::AdmitRequest { node: id, address } = request.into_inner();
+        if !passed_on && caller.is_some_and(|caller| caller != id) {
+            let text = format!("a node asks to be admitted itself: this is not node {id}");
+            return Err(Failure::Failed(text).into());
+        }
         node.admit(id, &address).await?;
         Ok(Response::new(proto::AdmitReply {}))
     }
