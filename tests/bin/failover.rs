@@ -72,7 +72,7 @@ async fn fail_over(cluster: &mut Cluster) -> anyhow::Result<(Duration, Duration)
     };
     let times = tokio::try_join!(accept, stored)?;
     cluster.node_mut(leader).start_again().await?;
-    cluster.until_safe().await?;
+    cluster.until_settled().await?;
     Ok(times)
 }
 

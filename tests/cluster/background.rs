@@ -38,7 +38,7 @@ async fn packing_goes_on_when_its_node_is_killed() -> anyhow::Result<()> {
         .context("nobody has the lease")?;
     assert_ne!(heir, holder);
     cluster.node_mut(holder).start_again().await?;
-    cluster.until_safe().await?;
+    cluster.until_settled().await?;
     turn.cluster.finish().await
 }
 

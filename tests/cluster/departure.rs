@@ -40,7 +40,7 @@ async fn a_removed_node_ends_and_its_number_is_never_given_again() -> anyhow::Re
         let id = cluster.node(newcomer).id();
         assert!(id > highest, "{how}: {id} after {highest}");
         highest = id;
-        cluster.until_safe().await?;
+        cluster.until_settled().await?;
         let at = cluster.node(newcomer).addresses();
         assert_eq!(count(at, ALICE).await?, 1);
     }

@@ -50,7 +50,7 @@ async fn nothing_acknowledged_is_lost_whatever_node_dies() -> anyhow::Result<()>
     tell("another joins with an empty disk");
     let newcomer = cluster.join(Roles::Both).await?;
     fleet.add(cluster.node(newcomer).configured().clone());
-    cluster.until_safe().await?;
+    cluster.until_settled().await?;
     fleet.progress(STEPS).await?;
 
     tell("all are killed at once");
@@ -65,7 +65,7 @@ async fn nothing_acknowledged_is_lost_whatever_node_dies() -> anyhow::Result<()>
     for place in &all {
         cluster.node_mut(*place).await_ready().await?;
     }
-    cluster.until_safe().await?;
+    cluster.until_settled().await?;
     all.iter().for_each(|place| fleet.mend(*place));
     fleet.progress(STEPS).await?;
 
@@ -83,7 +83,7 @@ async fn kill_and_start(cluster: &mut Cluster, fleet: &Fleet, place: usize) -> a
     cluster.node_mut(place).kill().await?;
     fleet.progress(STEPS).await?;
     cluster.node_mut(place).start_again().await?;
-    cluster.until_safe().await?;
+    cluster.until_settled().await?;
     fleet.mend(place);
     fleet.progress(STEPS).await
 }
@@ -102,10 +102,13 @@ async fn compare(cluster: &Cluster, fleet: &Fleet) -> anyhow::Result<()> {
         ] {
             let here = messages(at, user, mailbox).await?;
             let there = shown.entry((user, mailbox)).or_insert_with(|| here.clone());
+            let differ = here.iter().zip(&*there).find(|(here, there)| here != there);
             ensure!(
                 here == *there,
-                "{user}'s {mailbox} on node {} differs from the first node's",
-                place + 1
+                "{user}'s {mailbox} has {} messages on node {} and {} on the first; {differ:.400?}",
+                here.len(),
+                place + 1,
+                there.len(),
             );
         }
         for user in [ALICE, BOB, CAROL] {

@@ -21,7 +21,7 @@ async fn a_stopped_leader_costs_a_writer_no_election() -> anyhow::Result<()> {
         let at = cluster.node((leader + 1) % 3).addresses().clone();
         pauses.push(write_while_it_stops(cluster, leader, &at, &mut sent).await?);
         cluster.node_mut(leader).start_again().await?;
-        cluster.until_safe().await?;
+        cluster.until_settled().await?;
     }
     println!("longest pause of a writer while the leader stops: {pauses:.1?}");
     assert!(pauses.iter().all(|pause| *pause < Duration::from_secs(2)));

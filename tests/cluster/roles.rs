@@ -39,7 +39,7 @@ async fn a_frontend_serves_all_and_outlives_each_voter_in_turn() -> anyhow::Resu
         copies = serve(&at, &authority, copies).await?;
         session.run("NOOP").await?.ok()?;
         cluster.node_mut(place).start_again().await?;
-        cluster.until_safe().await?;
+        cluster.until_settled().await?;
     }
     turn.cluster.finish().await
 }

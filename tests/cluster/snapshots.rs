@@ -39,7 +39,7 @@ async fn a_node_that_was_away_for_long_loads_a_snapshot_from_the_bucket() -> any
     .await?;
 
     cluster.node_mut(away).start_again().await?;
-    cluster.until_safe().await?;
+    cluster.until_settled().await?;
     let log = cluster.node(away).log();
     assert!(log.contains("loads a snapshot from the archive"), "{log}");
     assert_eq!(count(cluster.node(away).addresses(), ALICE).await?, sent);

@@ -152,7 +152,7 @@ impl Cluster {
         for roles in others {
             cluster.join(*roles).await?;
         }
-        cluster.until_safe().await?;
+        cluster.until_settled().await?;
         let founder = cluster.node(0);
         founder.cli(&["domain", "add", "example.test"]).await?;
         founder.account("alice@example.test").await?;
@@ -263,24 +263,33 @@ impl Cluster {
         Ok((status.success(), value))
     }
 
-    /// Waits until any one node may fail.
-    pub async fn until_safe(&self) -> anyhow::Result<()> {
-        let voters = self.nodes().filter(|(_, m)| m.roles.is_meta()).count();
-        if voters < 3 {
-            return Ok(());
-        }
+    /// Waits until every node is there and ready, and every one with metadata
+    /// votes: what died is back, what joined is in.
+    pub async fn until_settled(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let (safe, status) = self.status().await?;
-            if safe {
+            let (_, status) = self.status().await?;
+            if self.is_settled(&status) {
                 return Ok(());
             }
             ensure!(
                 Instant::now() < deadline,
-                "the cluster does not become safe: {status:#}"
+                "the cluster does not settle: {status:#}"
             );
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    fn is_settled(&self, status: &Value) -> bool {
+        let told = status["nodes"].as_array().map_or(&[][..], Vec::as_slice);
+        let is_in = |member: &Member| {
+            let mut told = told.iter().filter(|node| node["node"] == member.id);
+            told.next().is_some_and(|node| {
+                node["report"]["ready"] == true && node["voter"] == member.roles.is_meta()
+            })
+        };
+        let expected = self.nodes().count();
+        told.len() == expected && self.nodes().all(|(_, member)| is_in(member))
     }
 
     /// The place of the node that leads, as soon as a running one does.

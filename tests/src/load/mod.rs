@@ -65,8 +65,9 @@ impl Pace {
 /// the whole body.
 pub async fn messages(at: &Addresses, user: &str, mailbox: &str) -> anyhow::Result<Vec<String>> {
     let mut imap = Imap::login(at.imap, user, PASSWORD).await?;
-    let selected = imap.run(&format!("SELECT {mailbox}")).await?.ok()?;
-    if selected.with("0 EXISTS").any(|line| line == "0 EXISTS") {
+    // SELECT would take \Recent away from whoever looks next.
+    let selected = imap.run(&format!("EXAMINE {mailbox}")).await?.ok()?;
+    if selected.with("EXISTS").any(|line| line == "0 EXISTS") {
         return Ok(Vec::new());
     }
     let all = imap
