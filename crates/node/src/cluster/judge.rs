@@ -85,7 +85,7 @@ pub(crate) fn judge(nodes: &[Node], leader: Option<u64>) -> Judgement {
     };
     let notes = troubles.iter().filter(|t| !told(t));
     let mut notes: Vec<String> = notes.map(Trouble::sentence).collect();
-    notes.extend(pending(nodes).map(|node| catching_up(node)));
+    notes.extend(pending(nodes).map(catching_up));
     notes.extend(versions(nodes));
     notes.retain(|note| !verdict.contains(note.as_str()));
     Judgement {

@@ -100,7 +100,7 @@ impl Default for Log {
     fn default() -> Self {
         Self {
             format: LogFormat::Text,
-            level: "info,openraft=warn".into(),
+            level: "info,openraft=error,fjall=warn,lsm_tree=warn".into(),
         }
     }
 }
