@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use postrider_blob::Store;
 use postrider_meta::{Error, Meta};
 use postrider_meta_raft::{Archive, Health, Leader, Members, Node, Remote};
-use postrider_rpc::Channels;
-use postrider_types::{Role, SystemClock};
+use postrider_rpc::{Channels, Failure};
+use postrider_types::{NodeId, Role, SystemClock};
 use tokio::time::timeout;
 
 use crate::cluster::Identity;
@@ -51,6 +51,18 @@ impl Backend {
             metadata.address = cluster.address.clone();
             // The founder's replica is there; all others are added to it.
             metadata.bootstrap = false;
+            if facts.begun && !Node::exists(&metadata.dir) {
+                // It has forgotten what it acknowledged, so it must not vote again
+                // under its id.
+                bail!(
+                    "the metadata of node {} are missing: {} holds none. Is the disk mounted, and \
+                     meta.dir right? If they are lost, remove this node (`postrider cluster remove \
+                     {}` on another), empty its data folder and join it again",
+                    facts.node,
+                    metadata.dir.display(),
+                    facts.node
+                );
+            }
             archive = Some(Archive::new(
                 blobs.clone(),
                 format!("snapshots/{}", facts.cluster),
@@ -121,6 +133,14 @@ impl Backend {
     /// The last entry that the replica has applied, and the hash of its state.
     pub(crate) async fn state_hash(&self) -> Result<(u64, [u8; 32]), Error> {
         self.here()?.state_hash().await
+    }
+
+    /// Takes node `id` out of the voters.
+    pub(crate) async fn expel(&self, id: NodeId) -> Result<(), Failure> {
+        match self {
+            Self::Replica(node) => node.expel(id.0).await,
+            Self::Remote(remote) => remote.expel(id.0).await,
+        }
     }
 
     fn here(&self) -> Result<&Arc<Node>, Error> {

@@ -144,6 +144,9 @@ impl Node {
         let channels = Channels::new(tls, Timeouts::default());
         let backend =
             Backend::start(&settings, identity.as_ref(), channels.clone(), &blobs).await?;
+        if let Some(identity) = &mut identity {
+            cluster::remember_begun(identity, &settings)?;
+        }
         let clock = Arc::new(SystemClock);
         let meta = Client::new(backend.meta(), clock, Arc::new(ThreadRandom));
         let bodies = Bodies::new(meta.clone(), blobs.clone(), settings.body.clone());
@@ -212,6 +215,10 @@ impl Node {
         first: impl AsyncFnOnce(&Client) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         if let (Some(cluster), Some(server)) = (&self.cluster, parts.server) {
+            // Who was removed shall not be let in before that is known here.
+            if self.backend.replica().is_some() {
+                cluster.roster.load(&self.meta).await?;
+            }
             self.link(cluster, server, &parts.settings, &parts.counts);
         }
         let bodies = parts.bodies;

@@ -126,14 +126,7 @@ impl Authority {
         node: u64,
         names: &[String],
     ) -> Result<String, Error> {
-        // Verifies that the request was signed by the key that it is for.
-        let request = CertificateSigningRequestParams::from_pem(signing_request)
-            .map_err(|error| Error::SigningRequest(error.to_string()))?;
-        let key = request.public_key;
-        if *PublicKeyData::algorithm(&key) != PKCS_ECDSA_P256_SHA256 {
-            let text = "its key is not an ECDSA key on P-256";
-            return Err(Error::SigningRequest(text.into()));
-        }
+        let key = requested_key(signing_request)?;
         let own = node_name(node);
         let mut params = params(&own, NODE_AGE);
         params.is_ca = IsCa::ExplicitNoCa;
@@ -154,6 +147,23 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.issuer);
         Ok(certificate.map_err(Error::crypto)?.pem())
     }
+}
+
+/// Checks a signing request (PKCS #10, PEM) as [`Authority::issue`] does.
+pub fn check_signing_request(signing_request: &str) -> Result<(), Error> {
+    requested_key(signing_request).map(drop)
+}
+
+/// The key of a signing request that was signed by that key.
+fn requested_key(signing_request: &str) -> Result<rcgen::PublicKey, Error> {
+    let request = CertificateSigningRequestParams::from_pem(signing_request)
+        .map_err(|error| Error::SigningRequest(error.to_string()))?;
+    let key = request.public_key;
+    if *PublicKeyData::algorithm(&key) != PKCS_ECDSA_P256_SHA256 {
+        let text = "its key is not an ECDSA key on P-256";
+        return Err(Error::SigningRequest(text.into()));
+    }
+    Ok(key)
 }
 
 /// What a node asks the authority with: a fresh key, which never leaves the

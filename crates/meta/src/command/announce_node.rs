@@ -9,7 +9,8 @@ use crate::stop::Stop;
 use crate::{cluster, key, row};
 
 /// Records a node's address, roles and version, which may have changed since it
-/// joined. Refused to a removed or unknown node.
+/// joined. Refused to a removed or unknown node. At a new address it replaces
+/// nobody whose address it had given before.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AnnounceNode {
     /// The node.
@@ -37,8 +38,19 @@ pub(super) async fn apply<T: Txn>(
         version: command.version,
         ..present.clone()
     };
-    if node != present {
-        row::put(txn, key::node(command.id), &node);
+    if node == present {
+        return Ok(());
+    }
+    row::put(txn, key::node(command.id), &node);
+    if node.address != present.address {
+        // It is not their machine after all.
+        for (id, mut other) in cluster::nodes(txn).await? {
+            let replaced = other.replaced_by == Some(command.id.0);
+            if replaced && other.is_member() && other.address != node.address {
+                other.replaced_by = None;
+                row::put(txn, key::node(id), &other);
+            }
+        }
     }
     Ok(())
 }

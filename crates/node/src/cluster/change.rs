@@ -43,7 +43,7 @@ impl Cluster {
     /// Its vote first: once it is told that it was removed, it ends, and must
     /// not be needed for that then.
     async fn take_out(&self, id: NodeId) -> anyhow::Result<()> {
-        self.expel(id).await?;
+        self.backend.expel(id).await?;
         match self.meta.run(command::RemoveNode { id }).await?.0 {
             Ok(()) | Err(Refusal::NotFound(_)) => {}
             Err(refusal) => bail!("{refusal}"),
@@ -51,18 +51,11 @@ impl Cluster {
         // It may have asked to be admitted again in between. If it is this node,
         // the others hear nothing from it any more.
         if id != self.identity.facts.node {
-            self.expel(id).await?;
+            self.backend.expel(id).await?;
         }
         self.roster.look();
         tracing::info!(node = %id, "removed from the cluster");
         Ok(())
-    }
-
-    async fn expel(&self, id: NodeId) -> Result<(), Failure> {
-        match &self.backend {
-            Backend::Replica(node) => node.expel(id.0).await,
-            Backend::Remote(remote) => remote.expel(id.0).await,
-        }
     }
 
     /// Gives the leadership to `to`, or to whichever voter keeps up best; who

@@ -40,6 +40,9 @@ pub(crate) struct Facts {
     pub(crate) roles: Vec<Role>,
     /// HOST:PORT of nodes with metadata, to begin with.
     pub(crate) members: Vec<String>,
+    /// It has begun a replica of the metadata: if that is missing, it is lost.
+    #[serde(default)]
+    pub(crate) begun: bool,
 }
 
 /// A node's identity.
@@ -180,6 +183,7 @@ mod tests {
                 address: "mail3:7425".into(),
                 roles: Role::ALL.to_vec(),
                 members: vec!["mail1:7425".into()],
+                begun: true,
             },
             authority: "authority".into(),
             certificate: "certificate".into(),

@@ -118,6 +118,7 @@ async fn found(
             address: cluster.address.clone(),
             roles: settings.roles.clone(),
             members: vec![cluster.address.clone()],
+            begun: true,
         },
         authority: authority.certificate().to_owned(),
         certificate,

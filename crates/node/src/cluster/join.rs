@@ -97,6 +97,7 @@ fn identity(
             address: cluster.address.clone(),
             roles: settings.roles.clone(),
             members,
+            begun: false,
         },
         authority: reply.authority,
         certificate: reply.certificate,

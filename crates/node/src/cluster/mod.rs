@@ -23,7 +23,7 @@ use std::time::Duration;
 use postrider_meta::Client;
 use postrider_meta_raft as raft;
 use postrider_rpc::Channels;
-use postrider_types::NodeId;
+use postrider_types::{NodeId, Role};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -106,6 +106,15 @@ pub(crate) fn remember(identity: &mut Identity, settings: &Settings) -> anyhow::
     }
     facts.address = cluster.address.clone();
     facts.roles = settings.roles.clone();
+    identity.write_facts(&settings.data_dir)
+}
+
+/// Remembers in the identity that this node's replica was begun.
+pub(crate) fn remember_begun(identity: &mut Identity, settings: &Settings) -> anyhow::Result<()> {
+    if identity.facts.begun || !settings.has(Role::Meta) {
+        return Ok(());
+    }
+    identity.facts.begun = true;
     identity.write_facts(&settings.data_dir)
 }
 

@@ -89,6 +89,11 @@ impl Roster {
         self.0.look.notify_one();
     }
 
+    /// Looks once, at whatever the own replica knows: needs no leader.
+    pub(crate) async fn load(&self, meta: &Client) -> Result<(), postrider_meta::Error> {
+        self.read(meta, ReadAt::AtLeast(Default::default())).await
+    }
+
     /// Looks once, at the latest state.
     pub(crate) async fn refresh(&self, meta: &Client) -> Result<(), postrider_meta::Error> {
         self.read(meta, ReadAt::Latest).await

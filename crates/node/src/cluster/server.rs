@@ -95,6 +95,7 @@ fn routes(cluster: &Arc<Cluster>, exchange: Exchange) -> Routes {
     let join = JoinServer::new(JoinService {
         meta: replica.clone(),
         roster: cluster.roster.clone(),
+        channels: cluster.channels.clone(),
         address: cluster.address.clone(),
     });
     let join = join.max_decoding_message_size(MAX_JOIN_MESSAGE);

@@ -117,7 +117,8 @@ impl Settling {
         let id = self.identity.facts.node;
         let mut replaced = Vec::new();
         for node in nodes {
-            if node.replaced_by == Some(id) && node.removed.is_none() {
+            let same = node.address == self.address;
+            if node.replaced_by == Some(id) && node.removed.is_none() && same {
                 replaced.push(node.id);
             }
         }
@@ -140,6 +141,8 @@ impl Settling {
         }
         for id in replaced {
             tracing::info!(node = %id, "removing the node that this machine was before");
+            // Its vote first, which counts against every majority.
+            self.backend.expel(id).await?;
             self.meta.run(command::RemoveNode { id }).await?.0?;
         }
         Ok(())

@@ -36,6 +36,7 @@ impl Cluster {
             .collect();
         let (leader, term) = leader(&nodes);
         fill(&mut nodes, leader, term);
+        nodes.extend(ghosts(&nodes, leader));
         let judgement = judge(&nodes, leader);
         Status {
             cluster: self.identity.facts.cluster.clone(),
@@ -143,6 +144,27 @@ fn fill(nodes: &mut [Node], leader: Option<u64>, term: u64) {
     }
 }
 
+/// Voters that were removed from the metadata, but count for every majority
+/// still: a removal that broke off.
+fn ghosts(nodes: &[Node], leader: Option<u64>) -> Vec<Node> {
+    let mut reports = nodes.iter().filter_map(|node| node.report.as_ref());
+    let Some(of_leader) = reports.find(|report| Some(report.node) == leader) else {
+        return Vec::new();
+    };
+    let known = |id: &u64| nodes.iter().any(|node| node.node == *id);
+    let ghosts = of_leader.voters.iter().filter(|id| !known(id));
+    ghosts
+        .map(|id| Node {
+            node: *id,
+            name: "removed".into(),
+            roles: vec![Role::Meta],
+            voter: true,
+            unreachable: Some("it was removed, but its vote still counts".into()),
+            ..Node::default()
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +206,17 @@ mod tests {
         assert_eq!(votes, [true, true, true, false]);
         assert_eq!(nodes[2].lag, Some(21));
         assert_eq!(nodes[3].lag, None);
+    }
+
+    #[test]
+    fn a_voter_that_was_removed_by_half_still_counts() {
+        let nodes = vec![
+            node(1, report(1, Some(1), 4, 90)),
+            node(3, report(3, Some(1), 4, 90)),
+        ];
+        let ghosts = ghosts(&nodes, Some(1));
+        assert_eq!(ghosts.len(), 1);
+        assert!(ghosts[0].node == 2 && ghosts[0].voter && ghosts[0].report.is_none());
     }
 
     #[test]
