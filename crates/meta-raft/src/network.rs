@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,8 +16,8 @@ use futures::{Stream, StreamExt};
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::RPCOption;
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
-    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendError,
+    StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::storage::Snapshot;
 use openraft::{BasicNode, RaftNetworkFactory, RaftNetworkV2};
@@ -70,6 +71,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The pause is doubled this often at most: to 400 ms.
 const LAST_STEP: u32 = 3;
 
+/// Between looks at a member whose disk was put back.
+const LOST_PAUSE: Duration = Duration::from_secs(5);
+
 /// Makes clients of other members.
 pub(crate) struct Network {
     /// For entries and snapshots.
@@ -99,6 +103,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
         Peer {
             id,
             failures: 0,
+            acknowledged: Arc::default(),
             bulk: self.bulk.clone(),
             urgent: self.urgent.clone(),
             addresses: self.addresses.clone(),
@@ -112,6 +117,8 @@ pub(crate) struct Peer {
     id: u64,
     /// Streams of entries in a row that could not be begun.
     failures: u32,
+    /// The last entry that it has acknowledged.
+    acknowledged: Arc<AtomicU64>,
     bulk: Channels,
     urgent: Channels,
     addresses: Addresses,
@@ -165,6 +172,36 @@ impl Peer {
         request.set_timeout(limit);
         request
     }
+}
+
+/// Refuses the answer of a member that lacks what it has acknowledged: its disk
+/// was put back. It gets nothing more, and is no reason for the leader to end,
+/// as Raft would have it.
+async fn still_has(
+    id: u64,
+    appended: &StreamAppendResult<TypeConfig>,
+    acknowledged: &AtomicU64,
+) -> Rpc<()> {
+    match appended {
+        Ok(Some(matched)) => {
+            acknowledged.fetch_max(matched.index, Ordering::Relaxed);
+        }
+        Err(StreamAppendError::Conflict(at))
+            if at.index <= acknowledged.load(Ordering::Relaxed) =>
+        {
+            tracing::error!(
+                node = id,
+                entry = at.index,
+                "the node has lost entries that it had acknowledged: its data folder is an old \
+                 copy. Remove the node, empty the folder and join it again"
+            );
+            sleep(LOST_PAUSE).await;
+            let text = format!("node {id} has lost entries that it had acknowledged");
+            return Err(refused(Failure::Failed(text)));
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 fn lost(status: Status) -> RPCError<TypeConfig> {
@@ -226,9 +263,15 @@ impl RaftNetworkV2<TypeConfig> for Peer {
             if !heartbeat {
                 self.pace(&begun).await;
             }
-            let replies = begun?.into_inner().map(|reply| {
-                let reply = reply.map_err(lost)?;
-                convert::appended_in(reply).map_err(refused)
+            let (id, had) = (self.id, Arc::clone(&self.acknowledged));
+            let replies = begun?.into_inner().then(move |reply| {
+                let had = Arc::clone(&had);
+                async move {
+                    let reply = reply.map_err(lost)?;
+                    let appended = convert::appended_in(reply).map_err(refused)?;
+                    still_has(id, &appended, &had).await?;
+                    Ok(appended)
+                }
             });
             Ok(replies.boxed())
         };

@@ -17,7 +17,8 @@ use crate::{cluster, key, limit, row};
 /// join tokens and leases whose time is up, which are few.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Trim {
-    /// Dedup rows of commands made before this.
+    /// Dedup rows of commands made before this, and [`limit::VERDICTS`] before the
+    /// moment of evaluation: the caller's clock may be wrong.
     pub dedup_before: CommandId,
 }
 
@@ -33,7 +34,8 @@ pub(super) async fn apply<T: Txn>(
     cx: &Context,
     command: Trim,
 ) -> Result<Trimmed, Stop> {
-    let verdicts = trim_verdicts(txn, command.dedup_before).await?;
+    let oldest = CommandId::floor(cx.now.before(limit::VERDICTS));
+    let verdicts = trim_verdicts(txn, command.dedup_before.min(oldest)).await?;
     let removals = trim_log(txn, cx.now.before(limit::LOG_AGE)).await?;
     trim_cluster(txn, cx.now).await?;
     Ok(Trimmed {
