@@ -2,9 +2,11 @@
 //! the guard lets through to the services. Bounds what strangers can cost, and
 //! ends all connections when it ends.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -31,12 +33,16 @@ use crate::tls::{Error, Tls};
 
 /// Connections at a time; more wait to be accepted.
 const CONNECTIONS: usize = 4096;
-/// Of these, from strangers; more are closed.
+/// Of these, those of which nobody knows yet whose they are; more are closed.
+const HANDSHAKES: usize = 512;
+/// Of those, from one address.
+const HANDSHAKES_PER_ADDRESS: u32 = 32;
+/// Connections from strangers; more are closed.
 const STRANGERS: usize = 64;
 /// How long a stranger's connection lives: enough to join.
 const STRANGER_AGE: Duration = Duration::from_secs(60);
 /// How long a TLS handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Calls at a time in a node's connection, and in a stranger's.
 const STREAMS: (u32, u32) = (4096, 4);
 /// How long calls have to end when the server does.
@@ -50,8 +56,43 @@ struct Shared {
     timeouts: Timeouts,
     guard: Guard,
     routes: TowerToHyperService<Routes>,
+    handshakes: Handshakes,
     strangers: Semaphore,
     stop: CancellationToken,
+}
+
+/// Handshakes that are going on, by address: one that opens connections and says
+/// nothing must not keep nodes out.
+#[derive(Default)]
+struct Handshakes(Mutex<HashMap<IpAddr, u32>>);
+
+impl Handshakes {
+    /// Counts one, unless there are too many; it ends when the answer is dropped.
+    fn begin(&self, address: IpAddr) -> Option<Handshake<'_>> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: usize = open.values().map(|count| *count as usize).sum();
+        let own = open.get(&address).copied().unwrap_or(0);
+        if all >= HANDSHAKES || own >= HANDSHAKES_PER_ADDRESS {
+            return None;
+        }
+        open.insert(address, own + 1);
+        Some(Handshake(self, address))
+    }
+}
+
+/// A handshake that is counted.
+struct Handshake<'a>(&'a Handshakes, IpAddr);
+
+impl Drop for Handshake<'_> {
+    fn drop(&mut self) {
+        let mut open = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.1);
+            }
+        }
+    }
 }
 
 /// Serves `routes` on `listener` until `shutdown` is ready, and then a moment
@@ -71,6 +112,7 @@ pub async fn serve(
         timeouts,
         guard,
         routes: TowerToHyperService::new(routes.prepare()),
+        handshakes: Handshakes::default(),
         strangers: Semaphore::new(STRANGERS),
         stop: CancellationToken::new(),
     });
@@ -81,8 +123,8 @@ pub async fn serve(
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(shared.clone().connection(stream));
+                Ok((stream, from)) => {
+                    connections.spawn(shared.clone().connection(stream, from.ip()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection from another node");
@@ -101,17 +143,21 @@ pub async fn serve(
 }
 
 impl Shared {
-    async fn connection(self: Arc<Self>, stream: TcpStream) {
+    async fn connection(self: Arc<Self>, stream: TcpStream, from: IpAddr) {
         // Small messages that wait for each other: Nagle's algorithm delays them.
         let _ = stream.set_nodelay(true);
         let Some(tls) = &self.tls else {
             return self.talk(stream, Peer::Unknown).await;
+        };
+        let Some(handshake) = self.handshakes.begin(from) else {
+            return tracing::debug!(%from, "too many TLS handshakes at once");
         };
         let stream = match timeout(HANDSHAKE, tls.accept(stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => return tracing::debug!("a TLS handshake took too long"),
         };
+        drop(handshake);
         let certificates = stream.get_ref().1.peer_certificates();
         match certificates.and_then(|chain| node_of(chain.first()?)) {
             Some(node) => self.talk(stream, Peer::Node(node)).await,

@@ -74,7 +74,11 @@ pub(crate) fn judge(nodes: &[Node], leader: Option<u64>) -> Judgement {
         )
     } else if spare > 0 {
         safe(spare)
-    } else if fit <= majority {
+    } else if fit < majority {
+        told = &of_voters;
+        let reason = because(told).unwrap_or_else(|| too_few(nodes, &voters));
+        format!("NOT safe: nothing can be stored now, because {reason}")
+    } else if fit == majority {
         told = &of_voters;
         let reason = because(told).unwrap_or_else(|| too_few(nodes, &voters));
         format!("NOT safe: if one more node fails, nothing can be stored, because {reason}")
@@ -128,7 +132,15 @@ fn trouble(node: &Node) -> Option<Trouble> {
             reasons => reasons,
         };
         let what = format!("{title} is not ready ({reasons})");
-        return trouble(what, "look at its log", true, true);
+        let (advice, no_vote) = match report.stopping {
+            true => ("wait until it is back", true),
+            // A voter that answers has its vote: what it lacks is the others'.
+            false => (
+                "it waits for a majority of the nodes with metadata",
+                node.voter && report.applied.is_none(),
+            ),
+        };
+        return trouble(what, advice, no_vote, true);
     }
     if let Some(lag) = node.lag.filter(|lag| node.voter && *lag > MAX_LAG) {
         let what = format!("{title} is {lag} entries behind");

@@ -19,6 +19,8 @@ pub(crate) struct Report {
     pub(crate) roles: Vec<Role>,
     /// Whether it serves.
     pub(crate) ready: bool,
+    /// It was told to stop.
+    pub(crate) stopping: bool,
     /// Why it is not ready, or serves only in part.
     pub(crate) reasons: Vec<String>,
     /// Who leads, as far as it knows.

@@ -43,6 +43,7 @@ impl Reporter {
             version: env!("CARGO_PKG_VERSION").into(),
             roles: self.roles.to_vec(),
             ready: health.ready,
+            stopping: health.draining,
             reasons: health.reasons,
             leader,
             term: replica.as_ref().map_or(0, |replica| replica.term),

@@ -299,3 +299,23 @@ async fn unusable_certificates_are_told_at_once() {
         assert!(matches!(told, Err(Error::Certificate(_))), "{told:?}");
     }
 }
+
+#[tokio::test]
+async fn who_opens_connections_and_says_nothing_keeps_no_node_out() {
+    let authority = Authority::new(&cluster("h")).unwrap();
+    let server = node_one(&authority).await;
+    let address: std::net::SocketAddr = server.address.parse().unwrap();
+    // More than are let in from one address, which is not the nodes'.
+    let mut silent = Vec::new();
+    for _ in 0..2 * HANDSHAKES_PER_ADDRESS {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        silent.push(socket.connect(address).await.unwrap());
+    }
+    let mut last = silent.pop().unwrap();
+    let closed = tokio::io::AsyncReadExt::read(&mut last, &mut [0; 1]).await;
+    assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
+    let node = Tls::Mutual(identity(&authority, 2));
+    let told = report(node, &server.address).await;
+    assert_eq!(told.unwrap(), "Some(Caller(2))");
+}

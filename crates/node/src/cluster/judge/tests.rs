@@ -226,16 +226,40 @@ fn a_node_that_is_not_ready_says_why() {
     let mut nodes = nodes(3);
     let report = report(&mut nodes[2]);
     report.ready = false;
+    report.stopping = true;
     report.reasons = vec!["the node is stopping".into()];
     let judgement = judge(&nodes, Some(1));
-    assert!(!judgement.safe);
     assert!(
-        judgement
-            .verdict
-            .ends_with("node 3 (mail3:7425) is not ready (the node is stopping): look at its log"),
+        judgement.verdict.ends_with(
+            "node 3 (mail3:7425) is not ready (the node is stopping): wait until it is back"
+        ),
         "{}",
         judgement.verdict
     );
+}
+
+#[test]
+fn a_majority_that_is_lost_is_told_as_lost() {
+    let mut nodes = nodes(3);
+    silence(&mut nodes[0]);
+    silence(&mut nodes[1]);
+    let left = report(&mut nodes[2]);
+    left.ready = false;
+    left.applied = Some(9);
+    left.reasons = vec!["the metadata store does not answer: no leader".into()];
+    // The leader has not yet noticed, or nobody leads any more.
+    for (leader, begins) in [
+        (Some(3), "NOT safe: nothing can be stored now, because "),
+        (
+            None,
+            "NOT safe: no node leads, so nothing can be stored now (1 of 3 ",
+        ),
+    ] {
+        let verdict = judge(&nodes, leader).verdict;
+        assert!(verdict.starts_with(begins), "{verdict}");
+        // Node 3 is well: it lacks the others.
+        assert!(!verdict.contains("node 3 (mail3:7425)"), "{verdict}");
+    }
 }
 
 #[test]
