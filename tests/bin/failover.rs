@@ -40,7 +40,8 @@ async fn measure(kills: usize) -> anyhow::Result<()> {
     let (mut accepted, mut stored) = (Vec::new(), Vec::new());
     for kill in 1..=kills {
         let (accept, store) = fail_over(&mut cluster).await?;
-        println!("{kill:3}: 250 after {accept:.0?}, OK after {store:.0?}");
+        let [a, s] = [accept, store].map(|time| time.as_millis());
+        println!("{kill:3}: 250 after {a} ms, OK after {s} ms");
         accepted.push(accept);
         stored.push(store);
     }
