@@ -1,5 +1,7 @@
 //! Nodes for one purpose: mail without metadata, and metadata without mail.
 
+use std::time::{Duration, Instant};
+
 use postrider_tests::{Addresses, Plan, Roles, Smtp, Wire};
 
 use crate::{ALICE, BOB, PASSWORD, deliver, inbox, message, pop3, start};
@@ -7,6 +9,8 @@ use crate::{ALICE, BOB, PASSWORD, deliver, inbox, message, pop3, start};
 /// Where the nodes of this test stand.
 const METAS: [usize; 3] = [0, 1, 2];
 const FRONTEND: usize = 3;
+/// A client's, while a voter hangs: an election and a few tries.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frontend_serves_all_and_outlives_each_voter_in_turn() -> anyhow::Result<()> {
@@ -41,6 +45,20 @@ async fn a_frontend_serves_all_and_outlives_each_voter_in_turn() -> anyhow::Resu
         cluster.node_mut(place).start_again().await?;
         cluster.until_settled().await?;
     }
+    // A voter that hangs keeps its connections open, and is worse than a dead one.
+    let mut waits = Vec::new();
+    for place in METAS {
+        cluster.node(place).pause().await?;
+        let began = Instant::now();
+        session.run("STORE 1 +FLAGS (\\Flagged)").await?.ok()?;
+        session.run("STORE 1 -FLAGS (\\Flagged)").await?.ok()?;
+        deliver(&at, BOB, &message("while a voter hangs", "x")).await?;
+        waits.push(began.elapsed());
+        cluster.node(place).proceed().await?;
+        cluster.until_settled().await?;
+    }
+    println!("three commands on a frontend while a voter hangs: {waits:.1?}");
+    assert!(waits.iter().all(|wait| *wait < PATIENCE), "{waits:?}");
     turn.cluster.finish().await
 }
 
