@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use postrider_blob::Store;
 use postrider_meta::{Client, Error, ReadAt, command, limit, query};
 use postrider_meta_raft::Node;
 use postrider_types::CommandId;
@@ -16,6 +17,8 @@ use crate::telemetry;
 
 /// Between two folds of the histograms' samples.
 const FOLD_EVERY: Duration = Duration::from_secs(5);
+/// Between looks at the object store.
+const PROBE_EVERY: Duration = Duration::from_secs(20);
 /// Between looks whether there is something to purge.
 const PURGE_EVERY: Duration = Duration::from_secs(5);
 /// Messages in one step of a purge: a few milliseconds' work.
@@ -54,6 +57,19 @@ pub(crate) async fn fold_metrics(stop: CancellationToken) {
         }
         if let Some(recorder) = telemetry::recorder() {
             recorder.run_upkeep();
+        }
+    }
+}
+
+/// Looks whether the object store takes and gives objects until `stop`: a node
+/// that has nothing to do there would not notice that it is away.
+pub(crate) async fn probe(blobs: Arc<Store>, stop: CancellationToken) {
+    loop {
+        // What it finds, the store tells by itself.
+        let _ = blobs.probe().await;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(PROBE_EVERY) => {}
         }
     }
 }

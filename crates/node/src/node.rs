@@ -84,6 +84,7 @@ struct Parts {
     keeper: Option<Keeper>,
     leases: Leases,
     counts: Counts,
+    blobs: Arc<Store>,
     bodies: Bodies,
     health: Arc<Health>,
     token: Arc<str>,
@@ -151,7 +152,7 @@ impl Node {
         let meta = Client::new(backend.meta(), clock, Arc::new(ThreadRandom));
         let bodies = Bodies::new(meta.clone(), blobs.clone(), settings.body.clone());
         let drain = Drain::new();
-        let health = Arc::new(Health::new(meta.clone(), blobs, drain.clone()));
+        let health = Arc::new(Health::new(meta.clone(), blobs.clone(), drain.clone()));
         let (leases, keeper) = match &identity {
             Some(identity) => {
                 let (leases, keeper) = Leases::kept(meta.clone(), identity.facts.node);
@@ -201,6 +202,7 @@ impl Node {
             keeper,
             leases,
             counts,
+            blobs,
             bodies,
             health,
             token,
@@ -275,6 +277,10 @@ impl Node {
             self.jobs.tasks.spawn(watched);
         }
         self.work(&bodies, &parts.leases);
+        if self.cluster.is_some() {
+            let probe = background::probe(parts.blobs, self.jobs.stop.clone());
+            self.spawn("probe", probe.boxed());
+        }
         if let Some(keeper) = parts.keeper {
             let backend = self.backend.clone();
             let keeping = keeper.run(move || able(&backend), self.keeper.stop.clone());
