@@ -3,12 +3,17 @@
 //! Safe means: whichever single node dies next, writing goes on (a majority of
 //! the voters is left) and somebody still serves mail.
 
+use std::time::Duration;
+
 use postrider_types::Role;
 
 use super::report::Node;
 
 /// A voter that is further behind than this many entries could not take over at once.
 const MAX_LAG: u64 = 1000;
+
+/// Clocks that are further apart are worth a word. Reports take up to two seconds.
+const MAX_APART: Duration = Duration::from_secs(10);
 
 /// What is to be said of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +96,7 @@ pub(crate) fn judge(nodes: &[Node], leader: Option<u64>) -> Judgement {
     let mut notes: Vec<String> = notes.map(Trouble::sentence).collect();
     notes.extend(pending(nodes).map(catching_up));
     notes.extend(versions(nodes));
+    notes.extend(clocks(nodes));
     notes.retain(|note| !verdict.contains(note.as_str()));
     Judgement {
         safe: spare > 0 && leader.is_some(),
@@ -223,6 +229,21 @@ fn versions(nodes: &[Node]) -> Option<String> {
         format!(
             "the nodes run different versions ({}): finish the upgrade",
             versions.join(", ")
+        )
+    })
+}
+
+/// A leader refuses commands of nodes whose clocks are minutes away.
+fn clocks(nodes: &[Node]) -> Option<String> {
+    let told = nodes.iter().filter_map(|node| node.report.as_ref());
+    let clocks = told.map(|report| report.clock).filter(|clock| *clock > 0);
+    let (first, last) = (clocks.clone().min()?, clocks.max()?);
+    let apart = Duration::from_millis(last - first);
+    (apart > MAX_APART).then(|| {
+        format!(
+            "the clocks of the nodes differ by {} s: have all keep time by NTP, before commands \
+             are refused",
+            apart.as_secs()
         )
     })
 }

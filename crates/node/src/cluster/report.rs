@@ -43,6 +43,8 @@ pub(crate) struct Report {
     pub(crate) leases: Vec<String>,
     /// Seconds since it started.
     pub(crate) uptime_seconds: u64,
+    /// Its clock: Unix milliseconds.
+    pub(crate) clock: u64,
 }
 
 /// One node as the cluster sees it.

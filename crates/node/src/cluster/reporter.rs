@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postrider_meta_raft::Leader;
-use postrider_types::{NodeId, Role};
+use postrider_types::{Clock as _, NodeId, Role, SystemClock};
 
 use super::report::Report;
 use crate::backend::Backend;
@@ -57,6 +57,7 @@ impl Reporter {
             bucket_writable: health.bodies_writable,
             leases: self.leases.held(),
             uptime_seconds: health.uptime_seconds,
+            clock: SystemClock.now().0,
         }
     }
 }

@@ -273,3 +273,18 @@ fn different_versions_are_noted() {
         ["the nodes run different versions (0.1.0, 0.2.0): finish the upgrade"]
     );
 }
+
+#[test]
+fn clocks_that_differ_are_told() {
+    let mut nodes = nodes(3);
+    for (node, clock) in nodes.iter_mut().zip([1_000_000, 1_002_000, 1_061_000]) {
+        report(node).clock = clock;
+    }
+    let judgement = judge(&nodes, Some(1));
+    assert!(judgement.safe);
+    assert!(
+        judgement.notes[0].contains("differ by 61 s"),
+        "{:?}",
+        judgement.notes
+    );
+}
