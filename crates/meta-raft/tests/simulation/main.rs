@@ -37,7 +37,7 @@ use tokio::time::sleep;
 use world::{Slot, World};
 
 /// Seeds of a run in CI.
-const SEEDS: Range<u64> = 0..100;
+const SEEDS: Range<u64> = 0..240;
 const ACCOUNTS: u64 = 2;
 const CLIENTS: u64 = 4;
 

@@ -302,7 +302,7 @@ async fn unusable_certificates_are_told_at_once() {
 
 #[tokio::test]
 async fn who_opens_connections_and_says_nothing_keeps_no_node_out() {
-    let authority = Authority::new(&cluster("h")).unwrap();
+    let authority = Authority::new(&cluster("e")).unwrap();
     let server = node_one(&authority).await;
     let address: std::net::SocketAddr = server.address.parse().unwrap();
     // More than are let in from one address, which is not the nodes'.
