@@ -207,9 +207,11 @@ impl Keeper {
         let mut leases = leases.iter();
         let holder = leases.find(|lease| lease.name == SNAPSHOTS && lease.until > now);
         match holder {
-            Some(lease) => {
+            // Since it led nobody, or since nobody else did: only then it stays.
+            Some(lease) if lease.holder == self.me => Ok(self.free > PATIENCE),
+            Some(_) => {
                 self.free = 0;
-                Ok(lease.holder == self.me)
+                Ok(false)
             }
             None => {
                 self.free = self.free.saturating_add(1);
