@@ -90,7 +90,11 @@ pub(crate) fn judge(nodes: &[Node], leader: Option<u64>) -> Judgement {
     } else {
         told = &of_mail;
         let reason = because(told).unwrap_or_else(|| too_few_frontends(&frontends));
-        format!("NOT safe: if one more node fails, nobody can reach the mail, because {reason}")
+        let when = match serving {
+            0 => "nobody can reach all mail now",
+            _ => "if one more node fails, nobody can reach all mail",
+        };
+        format!("NOT safe: {when}, because {reason}")
     };
     let notes = troubles.iter().filter(|t| !told(t));
     let mut notes: Vec<String> = notes.map(Trouble::sentence).collect();

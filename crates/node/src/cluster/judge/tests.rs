@@ -178,7 +178,7 @@ fn a_bucket_that_is_away_everywhere_is_not_safe_and_at_one_node_a_note() {
     let judgement = judge(&nodes, Some(1));
     assert!(!judgement.safe);
     assert!(
-        judgement.verdict.contains("nobody can reach the mail")
+        judgement.verdict.contains("nobody can reach all mail now")
             && judgement
                 .verdict
                 .contains("node 3 (mail3:7425) cannot read the object store"),
