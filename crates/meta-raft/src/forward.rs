@@ -36,7 +36,8 @@ where
     A: Future<Output = Result<T, Failure>>,
 {
     let mut pauses = Pauses::new(core, deadline);
-    let mut last = Failure::Unavailable("no leader was elected in time".into());
+    let none = "no leader was elected in time: a majority of the nodes with metadata must run";
+    let mut last = Failure::Unavailable(none.into());
     loop {
         core.check_open().map_err(payload::failure)?;
         let tried = match pauses.leader() {
@@ -47,7 +48,9 @@ where
                 let left = deadline.saturating_duration_since(Instant::now());
                 tokio::select! {
                     biased;
-                    answer = there(channel, left.min(longest)) => Some(answer),
+                    answer = there(channel, left.min(longest)) => {
+                        Some(answer.map_err(|failure| naming(&address, failure)))
+                    }
                     () = pauses.changed() => None,
                 }
             }
@@ -64,6 +67,16 @@ where
             None if Instant::now() >= deadline => return Err(last),
             None => {}
         }
+    }
+}
+
+/// Says which node was asked: of a broken connection only the cause is told.
+fn naming(leader: &str, failure: Failure) -> Failure {
+    match failure {
+        Failure::Unavailable(text) => {
+            Failure::Unavailable(format!("the leader at {leader}: {text}"))
+        }
+        other => other,
     }
 }
 
