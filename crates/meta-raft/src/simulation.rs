@@ -47,12 +47,26 @@ pub fn break_disk(node: &Node) {
     node.core().log.fail("the simulated disk is gone");
 }
 
-/// Tells whether anything of a node is left that uses its folder.
-pub fn remains(node: &Node) -> impl Fn() -> bool + use<> {
+/// Tells what is left of a node that uses its folder, with the number of those
+/// that hold it; nothing once it has ended.
+pub fn remains(node: &Arc<Node>) -> impl Fn() -> Option<String> + use<> {
     let core = Arc::downgrade(node.core());
     let shared = Arc::downgrade(&node.core().shared);
     let log = node.core().log.remains();
-    move || core.strong_count() > 0 || shared.strong_count() > 0 || log()
+    let node = Arc::downgrade(node);
+    move || {
+        let counts = [
+            ("node", node.strong_count()),
+            ("core", core.strong_count()),
+            ("state", shared.strong_count()),
+            ("log", log()),
+        ];
+        let left = counts.iter().filter(|(_, count)| *count > 0);
+        let left: Vec<_> = left
+            .map(|(part, count)| format!("{part} {count}"))
+            .collect();
+        (!left.is_empty()).then(|| left.join(", "))
+    }
 }
 
 /// A random number.

@@ -332,11 +332,11 @@ impl Log {
         }
     }
 
-    /// Tells whether anybody still has this log open.
-    pub(crate) fn remains(&self) -> impl Fn() -> bool + use<> {
+    /// Tells how many still have this log open, its writer among them.
+    pub(crate) fn remains(&self) -> impl Fn() -> usize + use<> {
         let handle = Arc::downgrade(&self.handle);
         let shared = Arc::downgrade(&self.handle.shared);
-        move || handle.strong_count() > 0 || shared.strong_count() > 0
+        move || handle.strong_count() + shared.strong_count()
     }
 
     /// Makes the log unusable, as a failed write does.

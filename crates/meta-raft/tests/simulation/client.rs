@@ -19,7 +19,7 @@ use tokio::time::sleep;
 
 use crate::member::WallClock;
 use crate::model::{Fate, Message};
-use crate::world::{Ids, World};
+use crate::world::{Ids, Slot, World};
 
 pub(crate) struct Client {
     pub(crate) number: u64,
@@ -77,18 +77,25 @@ impl Client {
 
     /// Executes once, by a node or over the network.
     async fn once(&mut self, id: CommandId, command: Command) -> Result<Executed, Error> {
-        let nodes = self.world.nodes();
-        if nodes.is_empty() || self.dice.random_bool(0.5) {
+        let Some(Slot { node, mut life }) = self.choose(0.5) else {
             return self.remote.execute(id, command).await;
-        }
-        let (_, mut slot) = nodes[self.dice.random_range(0..nodes.len())].clone();
-        drop(nodes);
+        };
         tokio::select! {
             biased;
             // Ends with an error when the node dies.
-            _ = slot.life.changed() => Err(Error::Unavailable("the node died".into())),
-            executed = slot.node.execute(id, command) => executed,
+            _ = life.changed() => Err(Error::Unavailable("the node died".into())),
+            executed = node.execute(id, command) => executed,
         }
+    }
+
+    /// A node to ask directly. None, which has a probability of `remote` at
+    /// least: ask over the network.
+    pub(crate) fn choose(&mut self, remote: f64) -> Option<Slot> {
+        let ids = self.world.ids();
+        if ids.is_empty() || self.dice.random_bool(remote) {
+            return None;
+        }
+        self.world.slot(ids[self.dice.random_range(0..ids.len())])
     }
 
     /// Executes, again and again under the same id for a while. Nothing: its

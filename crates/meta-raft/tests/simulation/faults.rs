@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use postrider_meta_raft::Node;
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IteratorRandom;
@@ -16,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::hub::{Life, Weather};
 use crate::member::{Member, State};
-use crate::world::World;
+use crate::world::{Slot, World};
 
 /// The first voters.
 const VOTERS: u64 = 3;
@@ -72,20 +73,12 @@ impl Faults {
         let world = Arc::clone(&self.world);
         let address = self.members[&id].address.clone();
         tokio::spawn(async move {
-            loop {
-                for (_, mut slot) in world.nodes() {
-                    let admitted = tokio::select! {
-                        biased;
-                        _ = slot.life.changed() => continue,
-                        admitted = slot.node.admit(id, &address) => admitted,
-                    };
-                    if admitted.is_ok() {
-                        world.note(&format!("n{id} is admitted"));
-                        return;
-                    }
-                }
-                sleep(Duration::from_millis(100)).await;
-            }
+            let admit = |node: Arc<Node>| {
+                let address = address.clone();
+                async move { node.admit(id, &address).await.is_ok() }
+            };
+            ask_until_done(&world, admit).await;
+            world.note(&format!("n{id} is admitted"));
         })
     }
 
@@ -269,21 +262,10 @@ impl Faults {
     fn expel(&self, id: u64) -> JoinHandle<()> {
         let world = Arc::clone(&self.world);
         tokio::spawn(async move {
-            loop {
-                for (_, mut slot) in world.nodes() {
-                    let expelled = tokio::select! {
-                        biased;
-                        _ = slot.life.changed() => continue,
-                        expelled = slot.node.expel(id) => expelled,
-                    };
-                    if expelled.is_ok() {
-                        world.note(&format!("n{id} is expelled"));
-                        world.model.lock().unwrap().expelled = Some(id);
-                        return;
-                    }
-                }
-                sleep(Duration::from_millis(100)).await;
-            }
+            let expel = |node: Arc<Node>| async move { node.expel(id).await.is_ok() };
+            ask_until_done(&world, expel).await;
+            world.note(&format!("n{id} is expelled"));
+            world.model.lock().unwrap().expelled = Some(id);
         })
     }
 
@@ -315,5 +297,30 @@ impl Faults {
         for member in self.members.values_mut() {
             member.stop().await;
         }
+    }
+}
+
+/// Asks one node after the other until one has done it. Holds none but the one
+/// that it asks, and that only while it lives: an answer takes up to half a
+/// minute, and a node that dies meanwhile must be gone before it is back.
+async fn ask_until_done<F>(world: &World, ask: impl Fn(Arc<Node>) -> F)
+where
+    F: Future<Output = bool>,
+{
+    loop {
+        for id in world.ids() {
+            let Some(Slot { node, mut life }) = world.slot(id) else {
+                continue;
+            };
+            let done = tokio::select! {
+                biased;
+                _ = life.changed() => continue,
+                done = ask(node) => done,
+            };
+            if done {
+                return;
+            }
+        }
+        sleep(Duration::from_millis(100)).await;
     }
 }

@@ -141,7 +141,8 @@ impl Member {
         self.keep(State::Kept);
     }
 
-    /// Waits until nothing of a dead node is left.
+    /// Waits until nothing of a dead node is left. The last to end are tries to
+    /// reach others, after some seconds.
     async fn bury(&self, running: Running) {
         let Running { node, server, life } = running;
         drop(life);
@@ -151,10 +152,10 @@ impl Member {
         server.abort();
         let _ = server.await;
         let mut waited = 0;
-        while left() {
+        while let Some(left) = left() {
             tokio::time::sleep(Duration::from_millis(10)).await;
             waited += 1;
-            assert!(waited < 10_000, "node {} does not end", self.id);
+            assert!(waited < 1_000, "node {} does not end: {left}", self.id);
         }
     }
 

@@ -8,20 +8,18 @@ use rand::Rng;
 
 use crate::client::Client;
 use crate::model::Fate;
+use crate::world::Slot;
 
 impl Client {
     /// Asks once, a node or over the network.
     async fn once_asked(&mut self, query: Query, at: ReadAt) -> Result<(Answer, Token), Error> {
-        let nodes = self.world.nodes();
-        if nodes.is_empty() || self.dice.random_bool(0.4) {
+        let Some(Slot { node, mut life }) = self.choose(0.4) else {
             return self.remote.query(query, at).await;
-        }
-        let (_, mut slot) = nodes[self.dice.random_range(0..nodes.len())].clone();
-        drop(nodes);
+        };
         tokio::select! {
             biased;
-            _ = slot.life.changed() => Err(Error::Unavailable("the node died".into())),
-            answered = slot.node.query(query, at) => answered,
+            _ = life.changed() => Err(Error::Unavailable("the node died".into())),
+            answered = node.query(query, at) => answered,
         }
     }
 

@@ -87,7 +87,18 @@ impl World {
         self.failures.lock().unwrap().clone()
     }
 
-    /// The nodes that are up.
+    /// The ids of the nodes that are up.
+    pub(crate) fn ids(&self) -> Vec<u64> {
+        self.nodes.lock().unwrap().keys().copied().collect()
+    }
+
+    /// A node, if it is up.
+    pub(crate) fn slot(&self, id: u64) -> Option<Slot> {
+        self.nodes.lock().unwrap().get(&id).cloned()
+    }
+
+    /// The nodes that are up. Not to be held while one of them may die: it ends
+    /// only once nobody has it any more.
     pub(crate) fn nodes(&self) -> Vec<(u64, Slot)> {
         let nodes = self.nodes.lock().unwrap();
         nodes.iter().map(|(id, slot)| (*id, slot.clone())).collect()
