@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -63,6 +62,10 @@ struct Host {
     incoming: mpsc::UnboundedSender<io::Result<DuplexStream>>,
     life: watch::Sender<Life>,
 }
+
+/// An end of a connection: its host, that host's side of it, and the life of the
+/// host, if it can die.
+type End<'h> = (&'h str, DuplexStream, Option<watch::Receiver<Life>>);
 
 /// What a host accepts from.
 pub(crate) type Incoming = mpsc::UnboundedReceiver<io::Result<DuplexStream>>;
@@ -161,13 +164,13 @@ impl Hub {
             Some((host.incoming.clone(), host.life.subscribe()))
         });
         let (incoming, life) = host.ok_or_else(refused)?;
-        let mut lives = vec![life];
-        lives.extend(own);
-        if lives.iter().any(|life| *life.borrow() == Life::Silent) {
+        let states = [Some(&life), own.as_ref()];
+        let states = states.map(|life| life.map_or(Life::Up, |life| *life.borrow()));
+        if states.contains(&Life::Silent) {
             // The caller has a time limit.
             std::future::pending::<()>().await;
         }
-        if lives.iter().any(|life| *life.borrow() != Life::Up) {
+        if states.contains(&Life::Reset) {
             return Err(refused());
         }
         let (near, near_end) = duplex(WINDOW);
@@ -175,32 +178,43 @@ impl Hub {
         incoming.send(Ok(far)).map_err(|_| refused())?;
         let hub = self.clone();
         tokio::spawn(async move {
-            hub.carry((&from, near_end), (&to, far_end), lives).await;
+            let (near, far) = ((&*from, near_end, own), (&*to, far_end, Some(life)));
+            hub.carry(near, far).await;
         });
         Ok(near)
     }
 
-    /// Carries a connection until it or one of its hosts ends.
-    async fn carry(
-        &self,
-        (from, near): (&str, DuplexStream),
-        (to, far): (&str, DuplexStream),
-        mut lives: Vec<watch::Receiver<Life>>,
-    ) {
-        let (near_read, near_write) = split(near);
-        let (far_read, far_write) = split(far);
-        let forth = self.pipe(from, to, near_read, far_write);
-        let back = self.pipe(to, from, far_read, near_write);
-        let mut both = pin!(async { tokio::join!(forth, back) });
-        let mut dying = lives.clone();
-        let died = pin!(until(&mut dying, |life| life != Life::Up));
+    /// Carries a connection until it or its hosts end.
+    async fn carry(&self, near: End<'_>, far: End<'_>) {
+        let ((from, near, own), (to, far, life)) = (near, far);
+        let (mut near, mut far) = (split(near), split(far));
+        let forth = self.pipe(from, to, &mut near.0, &mut far.1);
+        let back = self.pipe(to, from, &mut far.0, &mut near.1);
+        let dead = |life: Life| life != Life::Up;
         tokio::select! {
             biased;
-            () = died => {}
-            _ = &mut both => return,
+            () = until(own.clone(), dead) => {}
+            () = until(life.clone(), dead) => {}
+            _ = async { tokio::join!(forth, back) } => return,
         }
-        // A peer of a silent death holds its end until the dead one is back.
-        until(&mut lives, |life| life == Life::Reset).await;
+        // The end of a dead host goes with it. The peer of a silent death holds
+        // its own until the dead one is back, or it dies too.
+        let (own_again, life_again) = (own.clone(), life.clone());
+        let near = async {
+            until(own, dead).await;
+            drop(near);
+        };
+        let far = async {
+            until(life, dead).await;
+            drop(far);
+        };
+        let reset = |life: Life| life == Life::Reset;
+        tokio::select! {
+            biased;
+            () = until(own_again, reset) => {}
+            () = until(life_again, reset) => {}
+            _ = async { tokio::join!(near, far) } => {}
+        }
     }
 
     /// Carries one direction.
@@ -208,8 +222,8 @@ impl Hub {
         &self,
         from: &str,
         to: &str,
-        mut read: ReadHalf<DuplexStream>,
-        mut write: WriteHalf<DuplexStream>,
+        read: &mut ReadHalf<DuplexStream>,
+        write: &mut WriteHalf<DuplexStream>,
     ) {
         let mut piece = vec![0; 16 << 10];
         loop {
@@ -247,13 +261,11 @@ impl Hub {
     }
 }
 
-/// Waits until one of `lives` is as asked.
-async fn until(lives: &mut [watch::Receiver<Life>], asked: fn(Life) -> bool) {
-    let waits = lives.iter_mut().map(|life| {
-        Box::pin(async move {
-            // An error: the hub is gone, and with it everything.
-            let _ = life.wait_for(|life| asked(*life)).await;
-        })
-    });
-    futures::future::select_all(waits).await;
+/// Waits until a host is as asked; for ever where it never dies.
+async fn until(life: Option<watch::Receiver<Life>>, asked: fn(Life) -> bool) {
+    match life {
+        // An error: the host is up again, in another life.
+        Some(mut life) => drop(life.wait_for(|life| asked(*life)).await),
+        None => std::future::pending().await,
+    }
 }
