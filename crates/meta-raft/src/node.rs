@@ -52,6 +52,10 @@ pub struct Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.queue.close();
+        // Whoever waits for an answer holds the node: nobody does any more.
+        if let Some(sequencer) = self.sequencer.get_mut().take() {
+            sequencer.abort();
+        }
         for task in &self.tasks {
             task.abort();
         }
