@@ -203,6 +203,29 @@ async fn truncated_entries_stay_gone_and_purged_segments_go() {
     assert!(files(&path).len() < before);
 }
 
+/// A segment may be begun before the spare file is ready. Many logs at once: so
+/// their threads come to it in any order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 16)]
+async fn segments_may_be_begun_right_after_the_start() {
+    let log = |dir: TempDir| async move {
+        let path = dir.path().join("log");
+        Log::create(&path, NODE, layout()).unwrap();
+        let entries = (0..20).map(|index| entry(1, index, body(index, 66_000)));
+        let entries: Vec<Entry> = entries.collect();
+        for pair in entries.chunks(2) {
+            let mut log = Log::open(&path, NODE, layout()).unwrap();
+            append(&mut log, pair.to_vec()).await;
+            log.close();
+        }
+        let mut log = Log::open(&path, NODE, layout()).unwrap();
+        assert_eq!(all(&mut log).await, entries);
+    };
+    let logs = (0..16).map(|_| tokio::spawn(log(TempDir::new().unwrap())));
+    for done in futures::future::join_all(logs).await {
+        done.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_entry_may_be_larger_than_a_segment() {
     let dir = TempDir::new().unwrap();

@@ -253,16 +253,8 @@ impl Writer {
             size,
             facts: self.facts.clone(),
         };
-        let dir = &self.shared.dir;
-        let file = self.keeper.take(size).map_err(io::Error::other)?;
-        file.write_all_at(&header.encode(), 0)?;
-        file.sync_data()?;
-        fs::rename(
-            segment::spare_path(dir),
-            segment::path(dir, header.sequence),
-        )?;
-        segment::sync_dir(dir).map_err(io::Error::other)?;
-        let file = Arc::new(file);
+        let file = Arc::new(self.keeper.begin(&header)?);
+        segment::sync_dir(&self.shared.dir).map_err(io::Error::other)?;
         self.shared.add_file(&header, &file);
         self.segments.push(Segment {
             header,
@@ -408,13 +400,20 @@ impl Keeper {
         }
     }
 
-    /// The spare file if it has the size, else a new one, under the spare's name.
-    fn take(&self, size: u64) -> Result<fs::File> {
+    /// Begins a segment: in the spare file if that has the size, else in a new
+    /// one. Nothing is made ready before the file has left the spare's name: it
+    /// would be made in the very file that was taken.
+    fn begin(&self, header: &SegmentHeader) -> io::Result<fs::File> {
         let mut spare = self.spare.lock();
-        match spare.take() {
-            Some(file) if size == self.size => Ok(file),
-            _ => segment::allocate(&segment::spare_path(&self.dir), size),
-        }
+        let path = segment::spare_path(&self.dir);
+        let file = match spare.take() {
+            Some(file) if header.size == self.size => file,
+            _ => segment::allocate(&path, header.size).map_err(io::Error::other)?,
+        };
+        file.write_all_at(&header.encode(), 0)?;
+        file.sync_data()?;
+        fs::rename(path, segment::path(&self.dir, header.sequence))?;
+        Ok(file)
     }
 }
 
