@@ -27,7 +27,7 @@ use postrider_rpc::tonic::metadata::MetadataValue;
 use postrider_rpc::tonic::transport::Channel;
 use postrider_rpc::tonic::{Request, Status};
 use postrider_rpc::{Channels, Failure, MAX_MESSAGE, proto};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::archive::Archive;
 use crate::convert;
@@ -66,6 +66,10 @@ impl Addresses {
     }
 }
 
+/// A stream of entries is begun within this time or given up: a little more than
+/// a connection takes. Those of former terms would wait for a silent member
+/// one after the other, each as long as a connection may take.
+const BEGIN: Duration = Duration::from_secs(3);
 /// After the first stream of entries that could not be begun.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The pause is doubled this often at most: to 400 ms.
@@ -257,7 +261,10 @@ impl RaftNetworkV2<TypeConfig> for Peer {
             let requests = self.request(requests);
             let channels = if heartbeat { &self.urgent } else { &self.bulk };
             let begun = match self.client(channels) {
-                Ok(mut client) => client.append(requests).await.map_err(lost),
+                Ok(mut client) => match timeout(BEGIN, client.append(requests)).await {
+                    Ok(begun) => begun.map_err(lost),
+                    Err(_) => Err(refused(Failure::Unavailable("no answer in time".into()))),
+                },
                 Err(error) => Err(error),
             };
             if !heartbeat {
