@@ -19,6 +19,7 @@ mod membership;
 mod network;
 mod node;
 mod payload;
+mod queue;
 mod raft;
 mod reads;
 mod recover;

@@ -29,10 +29,11 @@ use crate::leader::{Core, Leader};
 use crate::log::Log;
 use crate::machine::Machine;
 use crate::network::{Addresses, Network};
+use crate::queue::{Queue, Room};
 use crate::raft::TypeConfig;
 use crate::reads::{self, Reads};
 use crate::recover;
-use crate::sequencer::{self, Limits, Queue};
+use crate::sequencer::{self, Limits};
 use crate::settings::Settings;
 
 /// A member of the metadata cluster.
@@ -233,23 +234,44 @@ impl Node {
         reads::own_index(&self.core).await
     }
 
+    /// Room for a command that comes in `bytes` bytes, to be taken before it is
+    /// decoded.
+    pub(crate) async fn room(&self, bytes: usize) -> Result<Room, MetaError> {
+        let deadline = Instant::now() + self.core.timeout;
+        self.queue.reserve(bytes, deadline).await
+    }
+
     /// Executes here, as leader or not at all.
     pub(crate) async fn execute_here(
         &self,
         id: CommandId,
         command: Command,
+        room: Room,
     ) -> Result<Executed, MetaError> {
         let deadline = Instant::now() + self.core.timeout;
-        self.execute_until(id, command, deadline).await
+        self.execute_until(id, command, Some(room), deadline).await
+    }
+
+    /// Executes, wherever the leader is.
+    pub(crate) async fn execute_anywhere(
+        &self,
+        id: CommandId,
+        command: Command,
+        room: Option<Room>,
+    ) -> Result<Executed, MetaError> {
+        let deadline = Instant::now() + self.core.timeout;
+        let here = || self.execute_until(id, command.clone(), room.clone(), deadline);
+        forward::execute(&self.core, deadline, id, &command, here).await
     }
 
     async fn execute_until(
         &self,
         id: CommandId,
         command: Command,
+        room: Option<Room>,
         deadline: Instant,
     ) -> Result<Executed, MetaError> {
-        let executed = self.queue.execute(id, command, deadline).await;
+        let executed = self.queue.execute(id, command, room, deadline).await;
         metrics::gauge!("postrider_meta_queue_commands").set(self.queue.length() as f64);
         executed
     }
@@ -323,9 +345,7 @@ impl Node {
 #[async_trait]
 impl Meta for Node {
     async fn execute(&self, id: CommandId, command: Command) -> Result<Executed, MetaError> {
-        let deadline = Instant::now() + self.core.timeout;
-        let here = || self.execute_until(id, command.clone(), deadline);
-        forward::execute(&self.core, deadline, id, &command, here).await
+        self.execute_anywhere(id, command, None).await
     }
 
     async fn query(&self, query: Query, at: ReadAt) -> Result<(Answer, Token), MetaError> {

@@ -10,30 +10,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use openraft::raft::ReadPolicy;
-use parking_lot::Mutex;
 use postrider_kv::Buffered;
-use postrider_meta::command::{Accept, Append};
-use postrider_meta::{
-    Command, Content, Context, Error, Executed, NewBody, Outcome, Refusal, Token,
-};
+use postrider_meta::{Command, Context, Error, Executed, Outcome, Refusal, Token};
 use postrider_types::{AccountId, Clock, CommandId};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::timeout_at;
 
 use crate::batch::Batch;
 use crate::engine::View;
 use crate::leader::Core;
+use crate::queue::{Receiver, Waiting};
 
 type Verdict = Result<Outcome, Refusal>;
-
-/// The queue in front of the sequencer.
-pub(crate) struct Queue {
-    /// None once closed.
-    sender: Mutex<Option<mpsc::Sender<Waiting>>>,
-    /// In KiB.
-    room: Arc<Semaphore>,
-    room_total: u32,
-}
 
 /// Bounds of a batch.
 #[derive(Clone, Copy)]
@@ -44,108 +30,6 @@ pub(crate) struct Limits {
     /// may pass it.
     pub(crate) bytes: usize,
 }
-
-struct Waiting {
-    id: CommandId,
-    command: Command,
-    bytes: usize,
-    reply: oneshot::Sender<Result<Executed, Error>>,
-    _room: OwnedSemaphorePermit,
-}
-
-impl Queue {
-    /// A queue for so many commands and bytes, and its other end.
-    pub(crate) fn new(commands: usize, bytes: usize) -> (Self, Receiver) {
-        let (sender, receiver) = mpsc::channel(commands);
-        let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).max(1);
-        let queue = Self {
-            sender: Mutex::new(Some(sender)),
-            room: Arc::new(Semaphore::new(kib as usize)),
-            room_total: kib,
-        };
-        (queue, Receiver(receiver))
-    }
-
-    /// Commands that wait.
-    pub(crate) fn length(&self) -> usize {
-        let sender = self.sender.lock();
-        sender
-            .as_ref()
-            .map_or(0, |s| s.max_capacity() - s.capacity())
-    }
-
-    /// No more commands; those that wait are still executed.
-    pub(crate) fn close(&self) {
-        self.room.close();
-        self.sender.lock().take();
-    }
-
-    /// Executes a command, or gives up at `deadline`: then it may still be
-    /// executed later.
-    pub(crate) async fn execute(
-        &self,
-        id: CommandId,
-        command: Command,
-        deadline: tokio::time::Instant,
-    ) -> Result<Executed, Error> {
-        let stopped = || Error::Unavailable("the metadata node is shutting down".into());
-        let late = |what: &str| Error::Unavailable(format!("{what} in time"));
-        let bytes = weight(&command);
-        let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX);
-        let kib = kib.saturating_add(1).min(self.room_total);
-        let room = Arc::clone(&self.room).acquire_many_owned(kib);
-        let room = timeout_at(deadline, room)
-            .await
-            .map_err(|_| late("too many commands wait: none was begun"))?
-            .map_err(|_| stopped())?;
-        let (reply, answer) = oneshot::channel();
-        let waiting = Waiting {
-            id,
-            command,
-            bytes,
-            reply,
-            _room: room,
-        };
-        let sender = self.sender.lock().clone().ok_or_else(stopped)?;
-        timeout_at(deadline, sender.send(waiting))
-            .await
-            .map_err(|_| late("too many commands wait: none was begun"))?
-            .map_err(|_| stopped())?;
-        drop(sender);
-        timeout_at(deadline, answer)
-            .await
-            .map_err(|_| late("the command was not committed"))?
-            .map_err(|_| stopped())?
-    }
-}
-
-/// About the bytes that a command brings along.
-fn weight(command: &Command) -> usize {
-    let body = |body: &NewBody| {
-        let content = match &body.content {
-            Content::Inline(bytes) => bytes.len(),
-            Content::Object { .. } => 64,
-        };
-        content + body.summary.len() + 128
-    };
-    match command {
-        Command::Accept(Accept {
-            body: new,
-            deliveries,
-            ..
-        }) => {
-            let prefixes: usize = deliveries.iter().map(|d| d.prefix.len() + 256).sum();
-            body(new) + prefixes
-        }
-        Command::Append(Append { messages, .. }) => {
-            messages.iter().map(|message| body(&message.body)).sum()
-        }
-        _ => 512,
-    }
-}
-
-/// The sequencer's end of the queue.
-pub(crate) struct Receiver(mpsc::Receiver<Waiting>);
 
 /// Takes commands until the queue is closed and empty.
 pub(crate) async fn run(
@@ -165,7 +49,7 @@ pub(crate) async fn run(
     loop {
         let first = match held.pop_front() {
             Some(first) => first,
-            None => match queue.0.recv().await {
+            None => match queue.recv().await {
                 Some(first) => first,
                 None => return,
             },
@@ -173,7 +57,7 @@ pub(crate) async fn run(
         let mut bytes = first.bytes;
         let mut group = vec![first];
         while group.len() < limits.commands && bytes < limits.bytes {
-            let Some(next) = held.pop_front().or_else(|| queue.0.try_recv().ok()) else {
+            let Some(next) = held.pop_front().or_else(|| queue.try_recv()) else {
                 break;
             };
             if bytes + next.bytes > 2 * limits.bytes {
@@ -227,9 +111,9 @@ impl Sequencer {
                     command,
                     bytes,
                     reply,
-                    _room,
+                    room,
                 } = waiting;
-                ((id, command), (bytes, reply, _room))
+                ((id, command), (bytes, reply, room))
             })
             .unzip();
         let mut replies = replies.into_iter();
@@ -243,12 +127,12 @@ impl Sequencer {
                     let _ = reply.send(verdict.map(|verdict| Executed { verdict, token }));
                 }
                 let rest = executed.rest.into_iter().zip(replies);
-                rest.map(|((id, command), (bytes, reply, _room))| Waiting {
+                rest.map(|((id, command), (bytes, reply, room))| Waiting {
                     id,
                     command,
                     bytes,
                     reply,
-                    _room,
+                    room,
                 })
                 .collect()
             }

@@ -39,7 +39,8 @@ pub struct Settings {
     pub lease_reads: bool,
     /// The most commands that wait at once.
     pub queue_commands: usize,
-    /// The most bytes of commands that wait at once.
+    /// The most bytes of commands that wait at once. As many again may wait for
+    /// room among them; more are refused at once.
     pub queue_bytes: usize,
     /// The most commands in a batch.
     pub batch_commands: usize,

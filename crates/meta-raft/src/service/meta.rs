@@ -45,21 +45,28 @@ impl Meta for MetaService {
     type WatchStream = BoxStream<'static, Result<proto::Hint, Status>>;
 
     async fn execute(&self, request: Request<proto::ExecuteRequest>) -> Reply<proto::ExecuteReply> {
-        let request = request.into_inner();
-        let id: [u8; 16] = request
-            .id
+        let proto::ExecuteRequest {
+            id,
+            command,
+            forward,
+        } = request.into_inner();
+        let id: [u8; 16] = id
             .as_ref()
             .try_into()
             .map_err(|_| Status::invalid_argument("a command id has 16 bytes"))?;
         let id = CommandId::from_bytes(id);
-        if !request.forward {
+        // What waits for room waits as it came, and once: not decoded as well.
+        let node = present(&self.node)?;
+        let room = node.room(command.len()).await.map_err(payload::failure)?;
+        if !forward {
             self.leading().await?;
         }
-        let command = payload::decode(&request.command)?;
-        let node = present(&self.node)?;
-        let executed = match request.forward {
-            true => node.execute(id, command).await,
-            false => node.execute_here(id, command).await,
+        let encoded = command;
+        let command = payload::decode(&encoded)?;
+        drop(encoded);
+        let executed = match forward {
+            true => node.execute_anywhere(id, command, Some(room)).await,
+            false => node.execute_here(id, command, room).await,
         };
         let executed = executed.map_err(payload::failure)?;
         Ok(Response::new(proto::ExecuteReply {
