@@ -21,15 +21,16 @@ use crate::payload;
 const TRY: Duration = Duration::from_secs(3);
 
 /// Does something at the leader: `here` if this node leads, else `there`, which
-/// gets the connection to the node that does and the time for the try. What
-/// ends with [`Failure::Unavailable`] or [`Failure::NotLeader`] is tried again
-/// until `deadline`, so it must be safe to do twice.
+/// gets the id of the node that does, the connection to it and the time for the
+/// try. What ends with [`Failure::Unavailable`] or [`Failure::NotLeader`] is tried
+/// again until `deadline`, and so is what was not answered when another node leads:
+/// it must be safe to do twice.
 pub(crate) async fn at_leader<T, H, A>(
     core: &Core,
     deadline: Instant,
     longest: Duration,
     here: impl Fn() -> H,
-    there: impl Fn(Channel, Duration) -> A,
+    there: impl Fn(u64, Channel, Duration) -> A,
 ) -> Result<T, Failure>
 where
     H: Future<Output = Result<T, Failure>>,
@@ -42,13 +43,13 @@ where
         core.check_open().map_err(payload::failure)?;
         let tried = match pauses.leader() {
             Leader::Me { .. } => Some(here().await),
-            Leader::Other { address, .. } => {
+            Leader::Other { node, address, .. } => {
                 let channel = core.channels.get(&address);
                 let channel = channel.map_err(|error| Failure::Failed(error.to_string()))?;
                 let left = deadline.saturating_duration_since(Instant::now());
                 tokio::select! {
                     biased;
-                    answer = there(channel, left.min(longest)) => {
+                    answer = there(node, channel, left.min(longest)) => {
                         Some(answer.map_err(|failure| naming(&address, failure)))
                     }
                     () = pauses.changed() => None,
@@ -97,7 +98,7 @@ where
         let executed = here();
         async move { executed.await.map_err(payload::failure) }
     };
-    let there = |channel: Channel, limit| {
+    let there = |_, channel: Channel, limit| {
         let command = encoded.get_or_init(|| payload::encode(command)).clone();
         let id = bytes.clone();
         async move {
@@ -131,7 +132,7 @@ where
         let index = here();
         async move { index.await.map_err(payload::failure) }
     };
-    let there = |channel: Channel, limit| async move {
+    let there = |_, channel: Channel, limit| async move {
         let request = within(proto::ReadIndexRequest {}, limit);
         Ok(client(channel)
             .read_index(request)

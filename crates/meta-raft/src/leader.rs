@@ -147,6 +147,11 @@ impl Core {
             self.addresses.learn(&members);
             if *self.leader.borrow() != leader {
                 let leads = matches!(leader, Leader::Me { .. });
+                if leads {
+                    // A hand-over that was given up half way belongs to an
+                    // earlier term: whoever it was meant for cannot use it now.
+                    self.handing_over.store(false, Ordering::SeqCst);
+                }
                 *self.led_since.lock() = leads.then(Instant::now);
                 self.leader.send_replace(leader);
             }

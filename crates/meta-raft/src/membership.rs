@@ -5,6 +5,7 @@
 mod change;
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
@@ -75,7 +76,7 @@ impl Node {
     pub async fn admit(&self, id: u64, address: &str) -> Result<(), Failure> {
         let core = self.core();
         let deadline = Instant::now() + CATCH_UP + CHANGE;
-        let there = |channel, limit| async move {
+        let there = |_, channel, limit| async move {
             let request = proto::AdmitRequest {
                 node: id,
                 address: address.to_owned(),
@@ -94,7 +95,7 @@ impl Node {
     /// written any more. A member that does not answer may always go.
     pub async fn expel(&self, id: u64) -> Result<(), Failure> {
         let core = self.core();
-        let there = |channel, limit| async move {
+        let there = |_, channel, limit| async move {
             let request = proto::ExpelRequest { node: id };
             client(channel).expel(passed_on(request, limit)).await?;
             Ok(())
@@ -107,16 +108,39 @@ impl Node {
     /// leads then.
     pub async fn move_leader(&self, to: Option<u64>) -> Result<u64, Failure> {
         let core = self.core();
-        let there = |channel, limit| async move {
-            let request = proto::MoveLeaderRequest {
-                to: to.unwrap_or(0),
-            };
-            let mut client = client(channel);
-            let reply = client.move_leader(passed_on(request, limit)).await?;
-            Ok(reply.into_inner().leader)
+        // Who led when it was asked first. That another leads since then may be
+        // known here before the answer is: asked again, that one would give the
+        // leadership away in its turn, and so on.
+        let first = OnceLock::new();
+        let moved = |leader: u64| match to {
+            Some(to) => leader == to,
+            None => *first.get_or_init(|| leader) != leader,
+        };
+        let there = |leader: u64, channel, limit| {
+            let moved = moved(leader);
+            async move {
+                if moved {
+                    return Ok(leader);
+                }
+                let request = proto::MoveLeaderRequest {
+                    to: to.unwrap_or(0),
+                };
+                let mut client = client(channel);
+                let reply = client.move_leader(passed_on(request, limit)).await?;
+                Ok(reply.into_inner().leader)
+            }
+        };
+        let here = || {
+            let moved = moved(core.node_id);
+            async move {
+                match moved {
+                    true => Ok(core.node_id),
+                    false => core.move_leader(to).await,
+                }
+            }
         };
         let deadline = Instant::now() + CHANGE;
-        at_leader(core, deadline, CHANGE, || core.move_leader(to), there).await
+        at_leader(core, deadline, CHANGE, here, there).await
     }
 
     /// Asks to be admitted, at `seeds` (HOST:PORT) and at the members that this

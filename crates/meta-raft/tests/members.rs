@@ -118,6 +118,31 @@ async fn leadership_moves_and_members_leave() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_leadership_moves_once_when_it_is_asked_to() {
+    let members = three(&Tls::Off, &Network::default()).await;
+    for round in 0..12 {
+        let leading = leader(&members).await;
+        let before = members[leading].node.health();
+        // Asked of a node that does not lead: it may see that the leadership has
+        // moved before it is told.
+        let asked = &members[(leading + 1 + round % 2) % 3].node;
+        until("it knows the leader", async || {
+            asked.health().leader == Some(before.node)
+        })
+        .await;
+        let to = asked.move_leader(None).await.unwrap();
+        assert_ne!(to, before.node);
+        until("it leads", async || {
+            let leading = members.iter().find(|it| it.settings.node_id == to);
+            leading.is_some_and(Member::leads)
+        })
+        .await;
+        let term = members.iter().map(|member| member.node.health().term).max();
+        assert_eq!(term, Some(before.term + 1), "round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_was_alone_gets_its_address_and_then_members() {
     let network = Network::default();
     let alone = Member::at(1, String::new(), &Tls::Off, &network, None).await;

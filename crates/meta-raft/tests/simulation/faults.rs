@@ -12,7 +12,7 @@ use postrider_meta_raft::Node;
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IteratorRandom;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::hub::{Life, Weather};
@@ -33,6 +33,8 @@ pub(crate) struct Faults {
     /// A change of the membership that is under way.
     change: Option<JoinHandle<()>>,
     changes: u32,
+    /// Moves of the leadership that were asked for.
+    moves: JoinSet<()>,
 }
 
 pub(crate) fn fair() -> Weather {
@@ -53,6 +55,7 @@ impl Faults {
             back: BTreeMap::new(),
             change: None,
             changes: 0,
+            moves: JoinSet::new(),
         };
         for id in 1..=VOTERS {
             faults.add(id).await;
@@ -230,7 +233,7 @@ impl Faults {
             all.choose(&mut self.dice).unwrap()
         });
         let world = Arc::clone(&self.world);
-        tokio::spawn(async move {
+        self.moves.spawn(async move {
             let moved = tokio::select! {
                 biased;
                 _ = slot.life.changed() => return,
@@ -269,7 +272,8 @@ impl Faults {
         })
     }
 
-    /// Repairs everything: nothing fails any more.
+    /// Repairs everything: nothing fails any more, and nothing that was asked for
+    /// is still to come.
     pub(crate) async fn end(&mut self) {
         self.note("all is repaired");
         self.world.hub.heal();
@@ -284,6 +288,7 @@ impl Faults {
             self.world
                 .fail("a change of the members does not end".into());
         }
+        while self.moves.join_next().await.is_some() {}
         let expelled = self.world.model.lock().unwrap().expelled;
         if let Some(id) = expelled
             && let Some(mut member) = self.members.remove(&id)
