@@ -78,7 +78,12 @@ impl Node {
             state_bytes: core.shared.engine.disk_bytes(),
             queued: self.queue().length(),
             cut_at_start: core.log.cut_at_start(),
-            failure: core.log.failure().or(stopped).or_else(|| self.ended_task()),
+            failure: core
+                .log
+                .failure()
+                .or_else(|| core.shared.engine.failure())
+                .or(stopped)
+                .or_else(|| self.ended_task()),
         }
     }
 

@@ -162,6 +162,34 @@ async fn the_state_is_rebuilt_from_snapshot_and_log() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_state_that_is_damaged_while_it_runs_ends_the_node_and_is_rebuilt() {
+    let dir = TempDir::new().unwrap();
+    let node = start(settings(dir.path())).await;
+    let meta = client(node.clone());
+    let alice = account(&meta).await;
+    // More than the engine keeps in memory.
+    for _ in 0..20 {
+        let batch = (0..20).map(|_| meta.run(message(alice, 20_000)));
+        for accepted in futures::future::join_all(batch).await {
+            accepted.unwrap().0.unwrap();
+        }
+    }
+    let hash = node.state_hash().await.unwrap();
+    assert_eq!(node.health().failure, None);
+    damage(&dir.path().join("state"));
+    assert!(node.state_hash().await.is_err());
+    let failure = node.health().failure.unwrap();
+    assert!(failure.contains("state engine"), "{failure}");
+    // It may not be able to make the state durable.
+    let _ = node.shutdown().await;
+    drop((node, meta));
+    let node = start(settings(dir.path())).await;
+    assert_eq!(node.state_hash().await.unwrap().1, hash.1);
+    consistent(&node).await;
+    node.shutdown().await.unwrap();
+}
+
 /// Overwrites the middle of every file below `dir`.
 fn damage(dir: &Path) {
     for item in fs::read_dir(dir).unwrap() {

@@ -15,7 +15,7 @@ use std::fs;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
@@ -94,7 +94,11 @@ pub(crate) struct Engine {
     root: PathBuf,
     bounds: Bounds,
     current: RwLock<Arc<Generation>>,
+    failure: Failure,
 }
+
+/// Why a state is not to be trusted any more, once that is so.
+type Failure = Arc<OnceLock<String>>;
 
 /// One state on disk.
 struct Generation {
@@ -103,6 +107,7 @@ struct Generation {
     db: Database,
     data: Keyspace,
     facts: Keyspace,
+    failure: Failure,
 }
 
 impl Engine {
@@ -119,11 +124,12 @@ impl Engine {
             }
             fs::remove_file(&marker).map_err(Error::io("cannot remove", &marker))?;
         }
+        let failure = Failure::default();
         let mut found = None;
         let next = numbers.last().map_or(1, |last| last + 1);
         while let Some(number) = numbers.pop() {
             if found.is_none() {
-                match Generation::open_complete(root, number, bounds) {
+                match Generation::open_complete(root, number, bounds, &failure) {
                     Ok(generation) => {
                         found = Some(generation);
                         continue;
@@ -139,7 +145,7 @@ impl Engine {
         let generation = match found {
             Some(generation) => generation,
             None => {
-                let generation = Generation::open(root, next, bounds)?;
+                let generation = Generation::open(root, next, bounds, &failure)?;
                 generation.write(BTreeMap::new(), &Progress::default(), true)?;
                 generation
             }
@@ -148,6 +154,7 @@ impl Engine {
             root: root.to_owned(),
             bounds,
             current: RwLock::new(Arc::new(generation)),
+            failure,
         })
     }
 
@@ -183,7 +190,7 @@ impl Engine {
     ) -> Result<()> {
         let number = self.current.read().number + 1;
         remove(&self.root, number)?;
-        let generation = Generation::open(&self.root, number, self.bounds)?;
+        let generation = Generation::open(&self.root, number, self.bounds, &self.failure)?;
         let mut batch = generation.db.batch();
         let mut size = 0;
         for pair in pairs {
@@ -227,6 +234,13 @@ impl Engine {
         Ok(*hasher.finalize().as_bytes())
     }
 
+    /// What was found damaged, or could not be read or written. The state is
+    /// rebuilt at the next start, which should be soon: until then commands and
+    /// queries fail over and over.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.failure.get().cloned()
+    }
+
     /// Bytes on disk.
     pub(crate) fn disk_bytes(&self) -> u64 {
         self.current.read().db.disk_space().unwrap_or(0)
@@ -234,7 +248,7 @@ impl Engine {
 }
 
 impl Generation {
-    fn open(root: &Path, number: u64, bounds: Bounds) -> Result<Self> {
+    fn open(root: &Path, number: u64, bounds: Bounds, failure: &Failure) -> Result<Self> {
         let path = folder(root, number);
         let open = || -> fjall::Result<Self> {
             let db = Database::builder(&path)
@@ -257,6 +271,7 @@ impl Generation {
                 db,
                 data,
                 facts,
+                failure: Arc::clone(failure),
             })
         };
         // The engine may panic over damaged files; that too only means to rebuild.
@@ -271,8 +286,8 @@ impl Generation {
     }
 
     /// Opens a generation that was completed.
-    fn open_complete(root: &Path, number: u64, bounds: Bounds) -> Result<Self> {
-        let generation = Self::open(root, number, bounds)?;
+    fn open_complete(root: &Path, number: u64, bounds: Bounds, failure: &Failure) -> Result<Self> {
+        let generation = Self::open(root, number, bounds, failure)?;
         let generation = Arc::new(generation);
         View::new(Arc::clone(&generation))
             .progress()
@@ -339,8 +354,12 @@ impl Generation {
         self.db.persist(PersistMode::SyncAll).map_err(engine)
     }
 
-    /// Makes the next start rebuild the state.
+    /// Makes the next start rebuild the state, and tells that it is time for one.
     fn distrust(&self, error: &fjall::Error) {
+        let reason = format!("the state engine failed; the next start rebuilds the state: {error}");
+        if self.failure.set(reason).is_err() {
+            return;
+        }
         tracing::error!(%error, "the state engine failed; the state is rebuilt at the next start");
         let marker = self.root.join(DISTRUSTED);
         if let Err(error) = fs::write(&marker, error.to_string()) {

@@ -117,9 +117,12 @@ fn a_distrusted_state_is_dropped() {
     let engine = Engine::open(dir.path(), bounds()).unwrap();
     engine.write([put("a", "1")], &progress(1), true).unwrap();
     engine.persist().unwrap();
+    assert_eq!(engine.failure(), None);
     engine.current.read().distrust(&fjall::Error::Poisoned);
+    assert!(engine.failure().is_some());
     drop(engine);
     let engine = Engine::open(dir.path(), bounds()).unwrap();
     assert!(contents(&engine).is_empty());
     assert_eq!(engine.progress().unwrap(), Progress::default());
+    assert_eq!(engine.failure(), None);
 }
