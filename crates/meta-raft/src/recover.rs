@@ -76,14 +76,9 @@ pub(crate) async fn adopt(archive: &Archive, log: &Log, shared: &Shared, gap: u6
             return Ok(None);
         }
         tracing::info!(entry = %newest.id, bytes = newest.bytes, "loads a snapshot from the archive");
-        let path = shared.snapshots.draft();
-        let fetched = archive.fetch(&newest, &path).await;
-        let fetched = fetched.and_then(|_| shared.snapshots.adopt(&path));
-        if fetched.is_err() {
-            // Of no use; if it cannot be removed, the next start does it.
-            let _ = std::fs::remove_file(&path);
-        }
-        fetched.map(Some)
+        let draft = shared.snapshots.draft();
+        archive.fetch(&newest, draft.path()).await?;
+        shared.snapshots.adopt(draft.path()).map(Some)
     };
     if let Err(error) = adopted.await {
         tracing::warn!(%error, "the archive is of no help; the leader sends what is missing");

@@ -44,6 +44,32 @@ pub(crate) struct Stored {
     file: Arc<File>,
     bytes: u64,
     head: Head,
+    _draft: Option<Arc<Draft>>,
+}
+
+/// A snapshot that is being received, at a path of its own. Nothing is there any
+/// more once it is dropped; a snapshot that was made the newest one has left it
+/// before.
+#[derive(Debug)]
+pub(crate) struct Draft(PathBuf);
+
+impl Draft {
+    /// Where it lies, or is to lie.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        match fs::remove_file(&self.0) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                let path = self.0.display();
+                tracing::warn!(%path, %error, "a draft of a snapshot is left until the next start");
+            }
+            _ => {}
+        }
+    }
 }
 
 impl Stored {
@@ -63,7 +89,16 @@ impl Stored {
             file: Arc::new(file),
             bytes,
             head,
+            _draft: None,
         })
+    }
+
+    /// The same, for as long as somebody has it: it keeps its draft.
+    pub(crate) fn of(self, draft: Draft) -> Self {
+        Self {
+            _draft: Some(Arc::new(draft)),
+            ..self
+        }
     }
 
     /// Its length.
@@ -164,9 +199,9 @@ impl Snapshots {
     }
 
     /// A fresh path for a snapshot that is being received.
-    pub(crate) fn draft(&self) -> PathBuf {
-        self.dir
-            .join(format!("received-{:016x}.tmp", crate::simulation::random()))
+    pub(crate) fn draft(&self) -> Draft {
+        let name = format!("received-{:016x}.tmp", crate::simulation::random());
+        Draft(self.dir.join(name))
     }
 
     /// Writes `view` as a snapshot, durably. Blocks.
@@ -381,3 +416,6 @@ impl Iterator for Pairs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use std::fs;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -102,12 +103,30 @@ type Failure = Arc<OnceLock<String>>;
 
 /// One state on disk.
 struct Generation {
-    number: u64,
-    root: PathBuf,
     db: Database,
     data: Keyspace,
     facts: Keyspace,
     failure: Failure,
+    /// After what has files in it: it may be removed when it is dropped.
+    folder: Folder,
+}
+
+/// Where a generation lies.
+struct Folder {
+    root: PathBuf,
+    number: u64,
+    /// Another generation has taken its place: it goes with its last view.
+    replaced: AtomicBool,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.replaced.load(Ordering::Relaxed)
+            && let Err(error) = remove(&self.root, self.number)
+        {
+            tracing::warn!(%error, "an old state is left until the next start");
+        }
+    }
 }
 
 impl Engine {
@@ -188,7 +207,7 @@ impl Engine {
         pairs: impl Iterator<Item = Result<Pair>>,
         progress: &Progress,
     ) -> Result<()> {
-        let number = self.current.read().number + 1;
+        let number = self.current.read().folder.number + 1;
         remove(&self.root, number)?;
         let generation = Generation::open(&self.root, number, self.bounds, &self.failure)?;
         let mut batch = generation.db.batch();
@@ -207,12 +226,8 @@ impl Engine {
         generation.write(BTreeMap::new(), progress, true)?;
         generation.persist()?;
         let old = std::mem::replace(&mut *self.current.write(), Arc::new(generation));
-        // Its files go when the last view of it does; what is left, the next start removes.
-        if let Ok(old) = Arc::try_unwrap(old) {
-            let number = old.number;
-            drop(old);
-            remove(&self.root, number)?;
-        }
+        // Its files go when the last view of it does.
+        old.folder.replaced.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -266,12 +281,15 @@ impl Generation {
             let data = db.keyspace("data", options)?;
             let facts = db.keyspace("facts", options)?;
             Ok(Self {
-                number,
-                root: root.to_owned(),
                 db,
                 data,
                 facts,
                 failure: Arc::clone(failure),
+                folder: Folder {
+                    root: root.to_owned(),
+                    number,
+                    replaced: AtomicBool::new(false),
+                },
             })
         };
         // The engine may panic over damaged files; that too only means to rebuild.
@@ -361,7 +379,7 @@ impl Generation {
             return;
         }
         tracing::error!(%error, "the state engine failed; the state is rebuilt at the next start");
-        let marker = self.root.join(DISTRUSTED);
+        let marker = self.folder.root.join(DISTRUSTED);
         if let Err(error) = fs::write(&marker, error.to_string()) {
             tracing::error!(path = %marker.display(), %error, "cannot mark the state as damaged");
         }

@@ -90,7 +90,10 @@ fn replacing_leaves_old_views_readable_and_survives_a_restart() {
         .unwrap();
     assert_eq!(before.pairs().count(), 1);
     assert_eq!(contents(&engine), [("new".into(), "2".into())]);
-    drop((before, engine));
+    assert_eq!(generations(dir.path()).unwrap(), [1, 2]);
+    drop(before);
+    assert_eq!(generations(dir.path()).unwrap(), [2]);
+    drop(engine);
     let engine = Engine::open(dir.path(), bounds()).unwrap();
     assert_eq!(contents(&engine), [("new".into(), "2".into())]);
     assert_eq!(engine.progress().unwrap(), progress(9));

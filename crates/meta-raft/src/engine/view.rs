@@ -13,8 +13,9 @@ use super::{Generation, Progress};
 /// A consistent state. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct View {
-    generation: Arc<Generation>,
+    /// Before the generation, whose files may go with it.
     snapshot: fjall::Snapshot,
+    generation: Arc<Generation>,
 }
 
 /// Where a state stands.
@@ -30,8 +31,8 @@ impl View {
     pub(super) fn new(generation: Arc<Generation>) -> Self {
         let snapshot = generation.db.snapshot();
         Self {
-            generation,
             snapshot,
+            generation,
         }
     }
 

@@ -87,26 +87,21 @@ impl Raft for RaftService {
         let head = head.ok_or_else(|| Status::invalid_argument("a snapshot without a head"))?;
         let vote = convert::vote_in(head.vote)?;
         let core = node.core();
-        let path = core.shared.snapshots.draft();
+        // Goes with this call, or with Raft once that has it: Raft may be at work on
+        // it when the caller has long gone.
+        let draft = core.shared.snapshots.draft();
         let received = if head.object.is_empty() {
-            receive(&mut parts, &path, head.length).await
+            receive(&mut parts, draft.path(), head.length).await
         } else {
-            fetch(core, &head.object, &path).await
+            fetch(core, &head.object, draft.path()).await
         };
-        let installed = match received {
-            Ok(stored) => {
-                let snapshot = Snapshot {
-                    meta: stored.meta(),
-                    snapshot: stored,
-                };
-                let installed = core.raft.install_full_snapshot(vote, snapshot).await;
-                installed.map_err(stopped)
-            }
-            Err(error) => Err(Failure::Unavailable(error.to_string()).into()),
+        let stored = received.map_err(|error| Failure::Unavailable(error.to_string()))?;
+        let snapshot = Snapshot {
+            meta: stored.meta(),
+            snapshot: stored.of(draft),
         };
-        // Gone if it was installed; else it is of no use.
-        let _ = blocking::run(move || std::fs::remove_file(path)).await;
-        let reply = installed?;
+        let installed = core.raft.install_full_snapshot(vote, snapshot).await;
+        let reply = installed.map_err(stopped)?;
         Ok(Response::new(proto::SnapshotReply {
             vote: Some(convert::vote_out(&reply.vote)),
         }))
