@@ -144,6 +144,7 @@ pub async fn suite<B: Backend>(start: impl AsyncFn(Arc<dyn Clock>) -> Arc<B>) {
         cluster::a_join_that_is_sent_again_is_one_join,
         cluster::tokens_end_and_are_bounded,
         cluster::a_node_that_comes_back_replaces_itself,
+        cluster::whose_replacement_goes_stays,
         cluster::a_removed_node_stays_refused,
         cluster::a_lease_has_one_holder,
         cluster::leases_are_bounded,

@@ -9,7 +9,7 @@ use crate::stop::Stop;
 use crate::{cluster, key, row};
 
 /// Removes a node: every other one refuses it from then on, and its leases are
-/// free. Removing it again changes nothing. Refused for the last node that
+/// free. A node whose place it was to take stays for good. Removing it again changes nothing. Refused for the last node that
 /// holds metadata. Its membership in the Raft group is another matter, and ends
 /// before.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,9 +30,13 @@ pub(super) async fn apply<T: Txn>(
     if !node.is_member() {
         return Ok(());
     }
+    let without = |node: &row::Node| row::Node {
+        replaced_by: node.replaced_by.filter(|by| *by != command.id.0),
+        ..node.clone()
+    };
     let another = nodes
         .iter()
-        .any(|(id, node)| *id != command.id && node.holds_metadata());
+        .any(|(id, node)| *id != command.id && without(node).holds_metadata());
     if node.holds_metadata() && !another {
         let text = format!(
             "node {} is the only one that holds metadata: let another one join first",
@@ -45,6 +49,11 @@ pub(super) async fn apply<T: Txn>(
         ..node.clone()
     };
     row::put(txn, key::node(command.id), &removed);
+    for (id, other) in &nodes {
+        if other.is_member() && other.replaced_by == Some(command.id.0) {
+            row::put(txn, key::node(*id), &without(other));
+        }
+    }
     for (key, lease) in cluster::leases(txn).await? {
         if lease.holder == command.id.0 {
             txn.delete(key.to_vec());

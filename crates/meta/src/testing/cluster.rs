@@ -256,6 +256,16 @@ pub(super) async fn a_node_that_comes_back_replaces_itself(f: &Fixture) {
     assert_eq!(node(f, 1).await.replaced_by, None);
 }
 
+pub(super) async fn whose_replacement_goes_stays(f: &Fixture) {
+    found(f, 5).await;
+    f.run(add("two")).await;
+    assert_eq!(f.run(add("two")).await.node, NodeId(3));
+    f.run(c::RemoveNode { id: NodeId(3) }).await;
+    assert_eq!(node(f, 2).await.replaced_by, None);
+    // It counts again as one that holds metadata.
+    f.run(c::RemoveNode { id: NodeId(1) }).await;
+}
+
 pub(super) async fn a_removed_node_stays_refused(f: &Fixture) {
     found(f, 5).await;
     let last = f.refused(c::RemoveNode { id: NodeId(1) }).await;
