@@ -88,6 +88,8 @@ impl Node {
         }
         let mut machine = Machine::new(Arc::clone(&shared), Some(log.clone()))?;
         recover::recover(&dir, &log, &shared, &mut machine).await?;
+        let lease = settings.lease();
+        recover::wait_out_lease(&log, &shared, settings.node_id, lease).await?;
         let fatal = |error: &dyn std::fmt::Display| Error::Raft(error.to_string());
         let addresses = Addresses::default();
         let network = Network::new(&channels, addresses.clone(), archive.clone());

@@ -1,17 +1,20 @@
 //! What happens before Raft runs: takes the folder, opens log and state, checks
 //! that log, state and snapshot fit together, and brings the state to what is
-//! known to be committed. Believes no damaged log; rebuilds a damaged state.
+//! known to be committed. Believes no damaged log; rebuilds a damaged state. Waits
+//! until nobody counts on what this node promised before it ended.
 
 use std::fs::File;
 use std::path::Path;
+use std::time::Duration;
 
 use openraft::storage::RaftStateMachine;
+use tokio::time::sleep;
 
 use crate::archive::Archive;
 use crate::error::{Error, Result};
 use crate::log::{Log, make_dir};
 use crate::machine::{Machine, Shared};
-use crate::raft::LogId;
+use crate::raft::{LogId, Payload};
 use crate::settings::Settings;
 
 /// Entries are replayed at start in pieces of this many bytes.
@@ -83,6 +86,35 @@ pub(crate) async fn adopt(archive: &Archive, log: &Log, shared: &Shared, gap: u6
     if let Err(error) = adopted.await {
         tracing::warn!(%error, "the archive is of no help; the leader sends what is missing");
     }
+}
+
+/// Waits for one lease where this node may have voted with others: a leader that
+/// it has answered right before it ended counts on it that long, and may answer
+/// reads by itself meanwhile. Raft has forgotten that over the restart, and would
+/// help another to lead at once.
+pub(crate) async fn wait_out_lease(
+    log: &Log,
+    shared: &Shared,
+    me: u64,
+    lease: Duration,
+) -> Result<()> {
+    if log.vote().is_none() {
+        return Ok(());
+    }
+    let progress = shared.engine.progress()?;
+    let mut alone = progress.membership.voter_ids().eq([me]);
+    // A change of the members counts for Raft as soon as it is in the log.
+    let next = progress.applied.map_or(0, |id| id.index + 1);
+    let tail = log.read(next, u64::MAX, usize::MAX).await;
+    for entry in tail.map_err(|error| Error::Raft(error.to_string()))? {
+        if let Payload::Membership(members) = &entry.payload {
+            alone &= members.voter_ids().eq([me]);
+        }
+    }
+    if !alone {
+        sleep(lease).await;
+    }
+    Ok(())
 }
 
 /// Checks that log, state and snapshot fit together, and brings the state to

@@ -179,11 +179,17 @@ impl Settings {
         }
     }
 
+    /// How long a leader may count on a voter that has answered it: that one lets
+    /// nobody else lead meanwhile.
+    pub(crate) fn lease(&self) -> Duration {
+        let silence = u64::try_from(self.election_timeout.as_millis()).unwrap_or(u64::MAX / 4);
+        Duration::from_millis(silence * 2 / 3)
+    }
+
     pub(crate) fn raft(&self) -> Result<openraft::Config> {
         // A member waits out the leader's lease, which is as long as the longest
         // timeout, and then its own timeout: from half a lease to a whole one.
-        let silence = u64::try_from(self.election_timeout.as_millis()).unwrap_or(u64::MAX / 4);
-        let lease = silence * 2 / 3;
+        let lease = u64::try_from(self.lease().as_millis()).unwrap_or(u64::MAX / 4);
         let config = openraft::Config {
             cluster_name: "postrider".into(),
             heartbeat_interval: (lease / 5).max(20),

@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use postrider_meta::Client;
+use postrider_meta_raft::Settings;
 use postrider_rpc::Tls;
 use postrider_types::AccountId;
-use support::cluster::{Member, Network, leader, same_state, three};
+use support::cluster::{Member, Network, free_address, leader, same_state, three};
 use support::{account, client, count, message, uid, until};
 use tokio::task::JoinHandle;
 
@@ -213,4 +214,52 @@ async fn what_is_committed_shows_on_followers_at_once() {
     // Far below the heartbeat's interval: nothing waits for one.
     assert!(waits[20] < Duration::from_millis(30), "{waits:?}");
     assert!(waits[35] < Duration::from_millis(100), "{waits:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_leases_too_reads_see_what_was_told() {
+    let (tls, network) = (Tls::Off, Network::default());
+    let mut members: Vec<Member> = Vec::new();
+    for id in 1..=3 {
+        let address = free_address().await;
+        let (home, settings) = Member::home(id, address, &tls, &network);
+        let settings = Settings {
+            lease_reads: true,
+            ..settings
+        };
+        members.push(Member::start(home, settings).await);
+        if id > 1 {
+            let first = members[0].address();
+            members.last().unwrap().node.join(&[first]).await.unwrap();
+        }
+    }
+    let alice = account(&client(members[0].node.clone())).await;
+    let mut expected = 0;
+    for round in 0..6 {
+        let leading = leader(&members).await;
+        match round {
+            2 => {
+                let asked = &members[(leading + 1) % 3].node;
+                asked.move_leader(None).await.unwrap();
+            }
+            4 => {
+                let (home, settings) = members.remove(leading).kill();
+                let lease = settings.election_timeout * 2 / 3;
+                let began = Instant::now();
+                members.push(Member::start(home, settings).await);
+                // The leader before may still count on it.
+                assert!(began.elapsed() >= lease);
+            }
+            _ => {}
+        }
+        for writer in 0..3 {
+            let meta = client(members[writer].node.clone());
+            meta.run(message(alice, 100)).await.unwrap().0.unwrap();
+            expected += 1;
+            for reader in &members {
+                assert_eq!(count(&client(reader.node.clone()), alice).await, expected);
+            }
+        }
+    }
+    same_state(&members).await;
 }

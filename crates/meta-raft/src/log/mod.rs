@@ -35,7 +35,7 @@ use self::recover::Location;
 use self::writer::Writer;
 use crate::batch::Batch;
 use crate::error::{Error, Result};
-use crate::raft::{Entry, LogId, Payload, TypeConfig, term};
+use crate::raft::{Entry, LogId, Payload, TypeConfig, Vote, term};
 
 /// How the log lies on disk.
 #[derive(Clone, Copy, Debug)]
@@ -263,6 +263,11 @@ impl Log {
     /// The last entry, or what was purged last.
     pub(crate) fn last(&self) -> Option<LogId> {
         self.shared().state.lock().facts.last
+    }
+
+    /// Whom this node has voted for, or follows.
+    pub(crate) fn vote(&self) -> Option<Vote> {
+        self.shared().state.lock().facts.vote
     }
 
     /// Entries up to here are gone.

@@ -82,6 +82,7 @@ impl Member {
             bootstrap: self.id == 1,
             timeout: Duration::from_secs(8),
             election_timeout: Duration::from_millis(500),
+            lease_reads: self.world.seed % 2 == 1,
             segment_bytes: 1 << 20,
             cache_bytes: 1 << 20,
             buffer_bytes: 1 << 20,
