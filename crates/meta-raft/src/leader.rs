@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
+use openraft::raft::ReadPolicy;
 use openraft::{BasicNode, Instant as _, Raft};
 use parking_lot::Mutex;
 use postrider_meta::Error as MetaError;
@@ -120,6 +121,18 @@ impl Core {
             && metrics.running_state.is_ok()
             && metrics.membership_config.voter_ids().eq([self.node_id]);
         alone.then_some(vote.leader_id.term)
+    }
+
+    /// Confirms that this node leads and has applied what was committed before.
+    /// The term in which it does.
+    pub(crate) async fn barrier(&self) -> Result<u64, MetaError> {
+        let unavailable = |error: &dyn std::fmt::Display| MetaError::Unavailable(error.to_string());
+        let read = self.raft.get_read_linearizer(ReadPolicy::ReadIndex).await;
+        let read = read.map_err(|error| unavailable(&error))?;
+        let term = read.read_log_id().committed_leader_id().term;
+        let applied = read.await_ready(&self.raft).await;
+        applied.map_err(|error| unavailable(&error))?;
+        Ok(term)
     }
 
     /// Keeps [`Self::leader`] and the addresses of the members as Raft has them.

@@ -9,7 +9,6 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use openraft::raft::ReadPolicy;
 use postrider_kv::Buffered;
 use postrider_meta::{Command, Context, Error, Executed, Outcome, Refusal, Token};
 use postrider_types::{AccountId, Clock, CommandId};
@@ -197,17 +196,10 @@ impl Sequencer {
     /// Confirms that this node leads in `term` and has applied what was
     /// committed before.
     async fn barrier(&self, term: u64) -> Result<(), Error> {
-        let unavailable = |error: &dyn std::fmt::Display| Error::Unavailable(error.to_string());
-        let raft = &self.core.raft;
-        let read = raft.get_read_linearizer(ReadPolicy::ReadIndex).await;
-        let read = read.map_err(|error| unavailable(&error))?;
-        if read.read_log_id().committed_leader_id().term != term {
-            return Err(unavailable(&"the leader changed"));
+        match self.core.barrier().await? {
+            now if now == term => Ok(()),
+            _ => Err(Error::Unavailable("the leader changed".into())),
         }
-        read.await_ready(raft)
-            .await
-            .map_err(|error| unavailable(&error))?;
-        Ok(())
     }
 }
 

@@ -9,10 +9,11 @@ mod support;
 use std::time::Duration;
 
 use postrider_blob::Store;
-use postrider_meta::Client;
+use postrider_meta::command::{AddNode, AnnounceNode, FoundCluster, IssueToken, RemoveNode};
+use postrider_meta::{Authority, Client, NewNode};
 use postrider_meta_raft::{Archive, Settings};
 use postrider_rpc::{Failure, Tls};
-use postrider_types::AccountId;
+use postrider_types::{AccountId, Clock, NodeId, Role, SystemClock};
 use support::cluster::{Member, Network, free_address, leader, same_state, three};
 use support::{account, client, count, message, uid, until};
 use tempfile::TempDir;
@@ -115,6 +116,67 @@ async fn leadership_moves_and_members_leave() {
     .await;
     let refused = members[0].node.expel(stays).await.unwrap_err();
     assert!(refused.to_string().contains("is needed"), "{refused}");
+}
+
+fn row(address: &str, roles: &[Role]) -> NewNode {
+    NewNode {
+        name: "it".into(),
+        address: address.into(),
+        roles: roles.to_vec(),
+        version: "1".into(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_who_is_known_to_hold_metadata_gets_a_vote() {
+    let (tls, network) = (Tls::Off, Network::default());
+    let first = Member::new(1, &tls, &network, None).await;
+    let meta = client(first.node.clone());
+    let found = FoundCluster {
+        id: "00c0ffee".repeat(4),
+        authority: Authority {
+            certificate: "-----BEGIN CERTIFICATE-----\n".into(),
+            key: "-----BEGIN PRIVATE KEY-----\n".into(),
+        },
+        node: row(&first.address(), &[Role::Meta]),
+        node_id: NodeId(1),
+    };
+    meta.run(found).await.unwrap().0.unwrap();
+    let token = [7; 32];
+    let issue = IssueToken {
+        hash: token,
+        expires: SystemClock.now().after(Duration::from_secs(3600)),
+        uses: 2,
+    };
+    meta.run(issue).await.unwrap().0.unwrap();
+    let unknown = first.node.admit(2, "127.0.0.1:1").await.unwrap_err();
+    assert!(unknown.to_string().contains("knows no node 2"), "{unknown}");
+
+    let second = Member::new(2, &tls, &network, None).await;
+    let add = AddNode {
+        token,
+        node: row(&second.address(), &[Role::Frontend]),
+    };
+    meta.run(add).await.unwrap().0.unwrap();
+    let seeds = [first.address()];
+    let refused = second.node.join(&seeds).await.unwrap_err();
+    assert!(refused.to_string().contains("role meta"), "{refused}");
+    assert_eq!(voters(&first), [1]);
+    let announce = AnnounceNode {
+        id: NodeId(2),
+        address: second.address(),
+        roles: vec![Role::Meta],
+        version: "1".into(),
+    };
+    meta.run(announce).await.unwrap().0.unwrap();
+    second.node.join(&seeds).await.unwrap();
+    until("two vote", async || voters(&first) == [1, 2]).await;
+
+    second.node.expel(2).await.unwrap();
+    let remove = RemoveNode { id: NodeId(2) };
+    meta.run(remove).await.unwrap().0.unwrap();
+    assert_eq!(second.node.join(&seeds).await, Err(Failure::Removed));
+    until("one votes", async || voters(&first) == [1]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

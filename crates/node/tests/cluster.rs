@@ -309,6 +309,31 @@ fn a_frontend_holds_no_metadata() {
 }
 
 #[test]
+fn a_frontend_takes_on_metadata() {
+    let root = tempfile::tempdir().unwrap();
+    let mut first = Node::new(&root, "meta1", r#"["meta"]"#);
+    let token = first.init();
+    first.start();
+    let mut front = Node::new(&root, "front1", r#"["frontend"]"#);
+    assert_eq!(front.join(&token), 2);
+    front.start();
+    front.done(&["domain", "add", "example.test"]);
+    front.stop();
+    let text = std::fs::read_to_string(front.config()).unwrap();
+    let text = text.replace(r#"roles = ["frontend"]"#, &format!("roles = {BOTH}"));
+    std::fs::write(front.config(), text).unwrap();
+    front.start();
+    front.until("a voter", |node| {
+        let nodes = node.status().1["nodes"].as_array().cloned();
+        let votes = |node: &Value| node["voter"] == true;
+        nodes.is_some_and(|nodes| nodes.len() == 2 && nodes.iter().all(votes))
+    });
+    let done = front.done(&["check"]);
+    assert!(done.contains("no contradictions"), "{done}");
+    assert!(front.done(&["domain", "list"]).contains("example.test"));
+}
+
+#[test]
 fn a_node_that_stood_alone_founds_a_cluster_with_its_mail() {
     let root = tempfile::tempdir().unwrap();
     let mut first = Node::new(&root, "mail1", BOTH);

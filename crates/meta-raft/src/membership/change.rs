@@ -10,6 +10,7 @@ use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
 use openraft::{BasicNode, ChangeMembers};
 use postrider_meta::{Ask as _, query};
 use postrider_rpc::{Failure, proto};
+use postrider_types::Role;
 use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep};
 
@@ -17,6 +18,7 @@ use super::{CATCH_UP, CHANGE, MAX_VOTERS, client};
 use crate::blocking;
 use crate::forward::within;
 use crate::leader::{Core, Leader};
+use crate::payload;
 
 /// A learner that lacks no more entries than this keeps up.
 const CLOSE: u64 = 64;
@@ -40,8 +42,8 @@ impl Core {
             let text = "a member needs an address at which the others reach it: set it";
             return Err(Failure::Failed(text.into()));
         }
-        self.check_known(id).await?;
         let _changing = self.begin_change().await?;
+        self.check_known(id).await?;
         let members = self.membership();
         let voters: BTreeSet<u64> = members.voter_ids().collect();
         let present = members.get_node(&id).map(|node| node.addr.clone());
@@ -74,6 +76,8 @@ impl Core {
             return Ok(());
         }
         self.wait_until_close(id, deadline).await?;
+        // That took its time: the node may have been removed meanwhile.
+        self.check_known(id).await?;
         let (voting, learning): (BTreeSet<u64>, BTreeSet<u64>) =
             twins.iter().partition(|twin| voters.contains(twin));
         tracing::info!(node = id, address, replaces = ?twins, "admits a voter");
@@ -86,8 +90,17 @@ impl Core {
     }
 
     /// Refuses a node that the metadata of a cluster do not know, or call removed:
-    /// its id must not vote again.
+    /// its id must not vote again. Refuses one that is there for mail alone, too.
     async fn check_known(&self, id: u64) -> Result<(), Failure> {
+        // By what is committed, and as a leader that others still follow.
+        let fresh = tokio::select! {
+            fresh = self.barrier() => fresh,
+            () = self.cut_off() => {
+                let text = "no majority of the voters answers: nobody can be admitted";
+                return Err(Failure::Unavailable(text.into()));
+            }
+        };
+        fresh.map_err(payload::failure)?;
         let view = self.shared.engine.view();
         let ask = move || {
             let nodes = postrider_meta::query::answer(&view, query::Nodes {}.into());
@@ -99,7 +112,11 @@ impl Core {
         let nodes = nodes.unwrap_or_default();
         match nodes.iter().find(|node| node.id.0 == id) {
             Some(node) if node.removed.is_some() => Err(Failure::Removed),
-            Some(_) => Ok(()),
+            Some(node) if node.roles.contains(&Role::Meta) => Ok(()),
+            Some(_) => Err(Failure::Failed(format!(
+                "node {id} has not got the role meta: give it that in its settings, and start it \
+                 again"
+            ))),
             // A group without the rows of a cluster knows its nodes by its settings.
             None if nodes.is_empty() => Ok(()),
             None => Err(Failure::Failed(format!(

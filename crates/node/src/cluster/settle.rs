@@ -2,20 +2,25 @@
 //! the eyes of the others. Announces what changed, asks for a vote where it
 //! holds metadata and has none, and removes the node whose machine it is now.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use postrider_meta::{Client, NodeView, ReadAt, command, query};
-use postrider_rpc::Channels;
-use postrider_types::Role;
+use postrider_meta_raft::Remote;
+use postrider_rpc::{Channels, Failure};
+use postrider_types::{Role, SystemClock};
 use tokio_util::sync::CancellationToken;
 
 use super::identity::Identity;
 use super::status::report_at;
 use crate::backend::Backend;
+use crate::random::ThreadRandom;
 
 /// Between two tries.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long the others may take to be told something.
+const TELL: Duration = Duration::from_secs(5);
 /// Tries in a row that are not worth a line in the log.
 const QUIET: u32 = 3;
 
@@ -66,7 +71,7 @@ impl Settling {
     async fn step(&self) -> anyhow::Result<()> {
         self.vote().await?;
         let nodes = self.meta.ask(query::Nodes {}, ReadAt::Latest).await?.0;
-        self.announce(&nodes).await?;
+        self.announce(&self.meta, &nodes).await?;
         self.replace(&nodes).await
     }
 
@@ -84,12 +89,22 @@ impl Settling {
         if votes {
             return Ok(());
         }
-        let asked = replica.join(&self.identity.facts.members).await;
+        let members = &self.identity.facts.members;
+        let asked = replica.join(members).await;
+        if matches!(asked, Err(Failure::Failed(_))) {
+            // A frontend that is to hold metadata from now on gets no vote before
+            // the others know that. Its own replica cannot tell them yet.
+            let others = Remote::new(self.channels.clone(), members.clone(), TELL);
+            let clock = Arc::new(SystemClock);
+            let others = Client::new(Arc::new(others), clock, Arc::new(ThreadRandom));
+            let nodes = others.ask(query::Nodes {}, ReadAt::Latest).await?.0;
+            self.announce(&others, &nodes).await?;
+        }
         asked.context("no vote yet")
     }
 
     /// Tells what has changed since it was told last.
-    async fn announce(&self, nodes: &[NodeView]) -> anyhow::Result<()> {
+    async fn announce(&self, meta: &Client, nodes: &[NodeView]) -> anyhow::Result<()> {
         let id = self.identity.facts.node;
         let version = env!("CARGO_PKG_VERSION");
         let known = nodes.iter().any(|node| {
@@ -107,7 +122,7 @@ impl Settling {
             roles: self.roles.clone(),
             version: version.into(),
         };
-        self.meta.run(announce).await?.0?;
+        meta.run(announce).await?.0?;
         Ok(())
     }
 
