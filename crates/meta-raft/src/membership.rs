@@ -187,20 +187,31 @@ impl Core {
     /// How long a member has not answered this node, which leads: since its last
     /// answer, or since this node leads.
     fn silence(&self, id: u64) -> Option<Duration> {
+        let led = || self.led_since.lock().map(|since| since.elapsed());
+        self.heard(id).or_else(led)
+    }
+
+    /// How long ago a member answered this node, which leads; None: not yet.
+    fn heard(&self, id: u64) -> Option<Duration> {
         if id == self.node_id {
             return Some(Duration::ZERO);
         }
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         let heard = metrics.heartbeat.as_ref().and_then(|all| *all.get(&id)?);
-        let heard = heard.map(|at| at.into_inner().elapsed());
-        heard.or_else(|| self.led_since.lock().map(|since| since.elapsed()))
+        heard.map(|at| at.into_inner().elapsed())
+    }
+
+    /// Whether a member may answer: it has done so lately, or there was no time
+    /// for it yet.
+    fn may_answer(&self, id: u64) -> bool {
+        self.silence(id)
+            .is_some_and(|silence| silence < self.patience)
     }
 
     /// Whether a member has answered lately.
     fn answers(&self, id: u64) -> bool {
-        self.silence(id)
-            .is_some_and(|silence| silence < self.patience)
+        self.heard(id).is_some_and(|ago| ago < self.patience)
     }
 }
 

@@ -118,6 +118,21 @@ async fn leadership_moves_and_members_leave() {
     assert!(refused.to_string().contains("is needed"), "{refused}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_leader_takes_no_dead_voter_for_one_that_answers() {
+    let mut members = three(&Tls::Off, &Network::default()).await;
+    let leading = leader(&members).await;
+    drop(members.remove((leading + 1) % 3).kill());
+    let leading = leader(&members).await;
+    let (old, new) = (&members[leading], &members[1 - leading]);
+    let (gone, to) = (old.settings.node_id, new.settings.node_id);
+    assert_eq!(old.node.move_leader(Some(to)).await.unwrap(), to);
+    // The dead one had no time to answer the new leader. It is no majority.
+    let refused = new.node.expel(gone).await.unwrap_err();
+    assert!(refused.to_string().contains("is needed"), "{refused}");
+    assert_eq!(voters(new).len(), 3);
+}
+
 fn row(address: &str, roles: &[Role]) -> NewNode {
     NewNode {
         name: "it".into(),

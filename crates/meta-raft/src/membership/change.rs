@@ -144,7 +144,11 @@ impl Core {
         }
         // One that does not answer is no help to any majority: that it goes makes
         // nothing worse.
-        if self.answers(id) && answer.len() <= stay.len() / 2 {
+        if self.may_answer(id) && answer.len() <= stay.len() / 2 {
+            if silent.iter().any(|it| self.may_answer(*it)) {
+                let text = format!("the leader has not heard of the voters {silent:?} yet");
+                return Err(Failure::Unavailable(text));
+            }
             return Err(Failure::Failed(format!(
                 "node {id} is needed: of the voters that would stay ({stay:?}) {silent:?} do not \
                  answer, so no majority would be left and nothing could be written. Remove or \
@@ -170,7 +174,7 @@ impl Core {
             Some(id) if !members.voter_ids().any(|voter| voter == id) => {
                 return Err(Failure::Failed(format!("node {id} is no voter")));
             }
-            Some(id) if !self.answers(id) => {
+            Some(id) if !self.may_answer(id) => {
                 return Err(Failure::Failed(format!(
                     "node {id} does not answer: it cannot lead"
                 )));
