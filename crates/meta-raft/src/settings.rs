@@ -128,8 +128,10 @@ impl Settings {
             ),
             (
                 "batch_bytes",
-                self.batch_bytes >= 1 && self.batch_bytes <= 64 << 20,
-                "must be from 1 to 64 MiB",
+                // An entry that cannot be sent stops every follower: a batch may be
+                // twice this and one large command more.
+                self.batch_bytes >= 1 && self.batch_bytes <= 16 << 20,
+                "must be from 1 byte to 16 MiB",
             ),
             (
                 "readers",
@@ -210,5 +212,21 @@ impl Settings {
         config
             .validate()
             .map_err(|error| Error::Raft(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_fits_well_into_a_message() {
+        let of = |batch_bytes| Settings {
+            batch_bytes,
+            ..Settings::default()
+        };
+        assert!(of(16 << 20).check().is_ok());
+        assert!(of((16 << 20) + 1).check().is_err());
+        assert!(of(0).check().is_err());
     }
 }
