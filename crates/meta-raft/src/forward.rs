@@ -44,7 +44,7 @@ where
         let tried = match pauses.leader() {
             Leader::Me { .. } => Some(here().await),
             Leader::Other { node, address, .. } => {
-                let channel = core.channels.get(&address);
+                let channel = core.channels.node(node, &address);
                 let channel = channel.map_err(|error| Failure::Failed(error.to_string()))?;
                 let left = deadline.saturating_duration_since(Instant::now());
                 tokio::select! {

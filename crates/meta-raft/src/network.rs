@@ -155,7 +155,7 @@ impl Peer {
         let unreachable = |text: String| RPCError::Unreachable(Unreachable::from_string(text));
         let address = self.addresses.get(self.id);
         let address = address.ok_or_else(|| unreachable("its address is not known".into()))?;
-        let channel = channels.get(&address);
+        let channel = channels.node(self.id, &address);
         let channel = channel.map_err(|error| unreachable(error.to_string()))?;
         Ok(RaftClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE)

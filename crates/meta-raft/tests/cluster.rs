@@ -16,7 +16,7 @@ use openraft::{BasicNode, ChangeMembers};
 use postrider_meta::Client;
 use postrider_meta_raft::{Node, Remote, Settings};
 use postrider_rpc::tonic::transport::server::TcpIncoming;
-use postrider_rpc::{Identity, Timeouts, Tls, server};
+use postrider_rpc::{Authority, Identity, KeyRequest, NODE_NAME, Timeouts, Tls, server};
 use postrider_types::SystemClock;
 use support::{account, client, count, message, settings, uid, until};
 use tempfile::TempDir;
@@ -168,8 +168,8 @@ async fn goes_on_without_the_leader_and_takes_it_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_member_is_brought_up_by_a_snapshot_under_mutual_tls() {
-    let tls = mutual();
-    let first = Member::new(1, tls.clone()).await;
+    let authority = Authority::new(&"ab".repeat(16)).unwrap();
+    let first = Member::new(1, mutual(&authority, 1)).await;
     let meta = client(first.node.clone());
     let alice = account(&meta).await;
     deliver(&meta, alice, 60, 50_000).await;
@@ -181,7 +181,7 @@ async fn a_new_member_is_brought_up_by_a_snapshot_under_mutual_tls() {
     deliver(&meta, alice, 1, 10).await;
     let mut members = vec![first];
     for id in 2..=3 {
-        members.push(Member::new(id, tls.clone()).await);
+        members.push(Member::new(id, mutual(&authority, id)).await);
     }
     join(&members).await;
     same_state(&members).await;
@@ -199,20 +199,14 @@ async fn a_new_member_is_brought_up_by_a_snapshot_under_mutual_tls() {
     }
 }
 
-/// A CA and a certificate for all nodes.
-fn mutual() -> Tls {
-    let name = "nodes.postrider.test";
-    let mut ca = rcgen::CertificateParams::new(Vec::new()).unwrap();
-    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let ca_key = rcgen::KeyPair::generate().unwrap();
-    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
-    let issuer = rcgen::Issuer::new(ca, ca_key);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let node = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+/// The certificate of a node.
+fn mutual(authority: &Authority, node: u64) -> Tls {
+    let request = KeyRequest::new().unwrap();
+    let certificate = authority.issue(&request.signing_request, node, &[]);
     Tls::Mutual(Identity {
-        ca: ca_pem,
-        certificate: node.signed_by(&key, &issuer).unwrap().pem(),
-        key: key.serialize_pem(),
-        name: name.to_owned(),
+        ca: authority.certificate().to_owned(),
+        certificate: certificate.unwrap(),
+        key: request.key,
+        name: NODE_NAME.to_owned(),
     })
 }

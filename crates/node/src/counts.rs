@@ -358,7 +358,7 @@ impl Exchange {
         let mut pause = RETRY.0;
         loop {
             let began = Instant::now();
-            let channel = channels.get(&address);
+            let channel = channels.node(node.0, &address);
             let linked = match channel {
                 Ok(channel) => self.clone().call(node, NodesClient::new(channel)).await,
                 Err(error) => Err(Failure::Failed(error.to_string()).into()),

@@ -237,7 +237,8 @@ fn check_cluster(cluster: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn node_name(node: u64) -> String {
+/// The name that only the certificate of this node carries.
+pub(crate) fn node_name(node: u64) -> String {
     format!("node-{node}.{DOMAIN}")
 }
 

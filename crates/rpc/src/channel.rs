@@ -29,14 +29,17 @@ impl Default for Timeouts {
     }
 }
 
-/// One connection per address, shared by all calls; it reconnects by itself.
+/// The node that an address must belong to, if that is known, and the address.
+type Target = (Option<u64>, String);
+
+/// One connection per target, shared by all calls; it reconnects by itself.
 #[derive(Clone)]
 pub struct Channels {
     tls: Tls,
     timeouts: Timeouts,
     /// None: TCP.
     connector: Option<Connector>,
-    open: Arc<Mutex<HashMap<String, Channel>>>,
+    open: Arc<Mutex<HashMap<Target, Channel>>>,
 }
 
 impl Channels {
@@ -68,21 +71,32 @@ impl Channels {
         }
     }
 
-    /// The connection to `address` (HOST:PORT). Needs no network: it connects
-    /// with the first call.
+    /// The connection to whichever node of the cluster is at `address`
+    /// (HOST:PORT). Needs no network: it connects with the first call.
     pub fn get(&self, address: &str) -> Result<Channel, Error> {
+        self.to((None, address.to_owned()))
+    }
+
+    /// The same to `node` alone: under [`Tls::Mutual`] no call reaches another
+    /// one, not even one that has got hold of its address.
+    pub fn node(&self, node: u64, address: &str) -> Result<Channel, Error> {
+        self.to((Some(node), address.to_owned()))
+    }
+
+    fn to(&self, target: Target) -> Result<Channel, Error> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(channel) = open.get(address) {
+        if let Some(channel) = open.get(&target) {
             return Ok(channel.clone());
         }
-        let client = self.tls.client();
+        let (node, address) = &target;
+        let client = self.tls.client(*node);
         let scheme = if client.is_some() { "https" } else { "http" };
         let setup = |source| Error::Setup {
-            target: address.to_owned(),
+            target: address.clone(),
             source,
         };
         let mut endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))
-            .map_err(|_| Error::Address(address.to_owned()))?
+            .map_err(|_| Error::Address(address.clone()))?
             .connect_timeout(self.timeouts.connect)
             .http2_keep_alive_interval(self.timeouts.keepalive)
             .keep_alive_timeout(self.timeouts.keepalive)
@@ -98,7 +112,7 @@ impl Channels {
             Some(connector) => endpoint.connect_with_connector_lazy(connector.clone()),
             None => endpoint.connect_lazy(),
         };
-        open.insert(address.to_owned(), channel.clone());
+        open.insert(target, channel.clone());
         Ok(channel)
     }
 }

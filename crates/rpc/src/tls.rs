@@ -9,6 +9,8 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tonic::transport::{Certificate, ClientTlsConfig, ServerTlsConfig};
 
+use crate::authority::node_name;
+
 /// TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -98,7 +100,8 @@ pub enum Tls {
 }
 
 impl Tls {
-    pub(crate) fn client(&self) -> Option<ClientTlsConfig> {
+    /// For calls to `node`, or to any node of the cluster.
+    pub(crate) fn client(&self, node: Option<u64>) -> Option<ClientTlsConfig> {
         let Self::Mutual(identity) = self else {
             return None;
         };
@@ -106,7 +109,7 @@ impl Tls {
         let config = ClientTlsConfig::new()
             .ca_certificate(Certificate::from_pem(&identity.ca))
             .identity(own)
-            .domain_name(&identity.name);
+            .domain_name(node.map_or_else(|| identity.name.clone(), node_name));
         Some(config)
     }
 

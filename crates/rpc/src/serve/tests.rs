@@ -250,6 +250,22 @@ async fn another_authority_is_refused_by_both_sides() {
 }
 
 #[tokio::test]
+async fn a_node_is_not_taken_for_another_at_its_address() {
+    let authority = Authority::new(&cluster("a")).unwrap();
+    let server = node_one(&authority).await;
+    let tls = Tls::Mutual(identity(&authority, 2));
+    let channels = Channels::new(tls, Timeouts::default());
+    for (node, reached) in [(1, true), (3, false), (11, false)] {
+        let channel = channels.node(node, &server.address).unwrap();
+        let told = NodesClient::new(channel).report(ReportRequest {}).await;
+        assert_eq!(told.is_ok(), reached, "node {node}");
+    }
+    let channel = channels.get(&server.address).unwrap();
+    let told = NodesClient::new(channel).report(ReportRequest {}).await;
+    assert!(told.is_ok());
+}
+
+#[tokio::test]
 async fn without_tls_everybody_is_let_in() {
     let authority = Authority::new(&cluster("d")).unwrap();
     let server = start(&Tls::Off, doorman(&authority)).await;
