@@ -13,7 +13,7 @@ use openraft::{BasicNode, Instant as _};
 use postrider_rpc::proto::membership_client::MembershipClient;
 use postrider_rpc::tonic::Request;
 use postrider_rpc::tonic::transport::Channel;
-use postrider_rpc::{Failure, proto};
+use postrider_rpc::{FORWARDED, Failure, proto};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -28,8 +28,6 @@ pub const MAX_VOTERS: usize = 7;
 const CATCH_UP: Duration = Duration::from_secs(20);
 /// How long a change of the membership may take, once it is begun.
 const CHANGE: Duration = Duration::from_secs(15);
-/// Set on requests that a member passes on, so that they are passed on once.
-pub(crate) const FORWARDED: &str = "postrider-forwarded";
 
 /// The members, as one of them knows them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
-use hyper::http::Extensions;
+use hyper::http::request::Parts;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::failure::Failure;
 
 /// What a caller without a certificate may reach.
 const JOIN: &str = "/postrider.v1.Join/";
+/// What only nodes with metadata call.
+const RAFT: &str = "/postrider.v1.Raft/";
+/// Metadata of requests that one node with metadata passes on to another, so that
+/// they are passed on once. Nobody else may set it.
+pub const FORWARDED: &str = "postrider-forwarded";
 /// Calls of those at a time. The secret that they bring has 128 bits: this
 /// bounds the work, not the guesses.
 const JOINS: usize = 8;
@@ -19,10 +24,22 @@ const JOINS: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller(pub u64);
 
-/// Lets nodes of the cluster call everything, and others nothing but `Join`.
+/// What is known of a node that calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It was removed from the cluster, for ever.
+    Removed,
+    /// It holds no metadata.
+    Frontend,
+    /// It holds metadata, or nothing is known of it.
+    Voter,
+}
+
+/// Lets nodes of the cluster call what is theirs to call, and others nothing but
+/// `Join`.
 #[derive(Clone)]
 pub struct Guard {
-    allowed: Arc<dyn Fn(u64) -> bool + Send + Sync>,
+    standing: Arc<dyn Fn(u64) -> Standing + Send + Sync>,
     joins: Arc<Semaphore>,
 }
 
@@ -38,39 +55,52 @@ pub(crate) enum Peer {
 }
 
 impl Guard {
-    /// `allowed` is asked before each call whether the calling node may still:
+    /// `standing` is asked before each call, and for each connection now and then:
     /// a certificate outlives its node's removal. It must be quick.
-    pub fn new(allowed: impl Fn(u64) -> bool + Send + Sync + 'static) -> Self {
+    pub fn new(standing: impl Fn(u64) -> Standing + Send + Sync + 'static) -> Self {
         Self {
-            allowed: Arc::new(allowed),
+            standing: Arc::new(standing),
             joins: Arc::new(Semaphore::new(JOINS)),
         }
     }
 
-    /// Whether `peer` may call `path`. A stranger's permit lasts as long as the
-    /// call.
-    pub(crate) fn admit(
-        &self,
-        peer: Peer,
-        path: &str,
-        extensions: &mut Extensions,
-    ) -> Result<Option<OwnedSemaphorePermit>, Failure> {
+    /// Whether `peer` may make this call. A stranger needs a permit as well.
+    pub(crate) fn admit(&self, peer: Peer, head: &mut Parts) -> Result<(), Failure> {
+        let path = head.uri.path();
         match peer {
-            Peer::Unknown => Ok(None),
-            Peer::Node(node) if (self.allowed)(node) => {
-                extensions.insert(Caller(node));
-                Ok(None)
+            Peer::Unknown => Ok(()),
+            Peer::Node(node) => {
+                let voters = path.starts_with(RAFT) || head.headers.contains_key(FORWARDED);
+                match (self.standing)(node) {
+                    Standing::Removed => return Err(Failure::Removed),
+                    Standing::Frontend if voters => {
+                        let text = format!(
+                            "node {node} holds no metadata: this call is for those that do. If \
+                             it has got the role meta just now, it is known in a moment"
+                        );
+                        return Err(Failure::Unavailable(text));
+                    }
+                    Standing::Frontend | Standing::Voter => {}
+                }
+                head.extensions.insert(Caller(node));
+                Ok(())
             }
-            Peer::Node(_) => Err(Failure::Removed),
-            Peer::Stranger if path.starts_with(JOIN) => {
-                let permit = self.joins.clone().try_acquire_owned();
-                let busy = |_| Failure::Unavailable("too many nodes join at once".into());
-                permit.map(Some).map_err(busy)
-            }
+            Peer::Stranger if path.starts_with(JOIN) => Ok(()),
             Peer::Stranger => {
                 let text = "this call needs a certificate of the cluster: join first";
                 Err(Failure::Failed(text.into()))
             }
         }
+    }
+
+    /// A permit for a stranger's call, which lasts as long as that.
+    pub(crate) fn join(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        let permit = self.joins.clone().try_acquire_owned();
+        permit.map_err(|_| Failure::Unavailable("too many nodes join at once".into()))
+    }
+
+    /// Whether a node was removed: nothing of it is to go on.
+    pub(crate) fn refuses(&self, peer: Peer) -> bool {
+        matches!(peer, Peer::Node(node) if (self.standing)(node) == Standing::Removed)
     }
 }

@@ -23,7 +23,7 @@ pub use authority::{Authority, KeyRequest, NODE_NAME, check_signing_request};
 pub use channel::{Channels, Timeouts, server};
 pub use connector::{Connecting, Connector, Transport};
 pub use failure::Failure;
-pub use guard::{Caller, Guard};
+pub use guard::{Caller, FORWARDED, Guard, Standing};
 pub use join::join;
 pub use serve::serve;
 pub use tls::{Error, Identity, Tls};

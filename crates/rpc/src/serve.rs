@@ -47,6 +47,8 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const STREAMS: (u32, u32) = (4096, 4);
 /// How long calls have to end when the server does.
 const GRACE: Duration = Duration::from_secs(1);
+/// How often it is looked whether the node at the other end was removed.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long to wait when no connection can be accepted: out of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -192,9 +194,21 @@ impl Shared {
         let mut connection = pin!(http.serve_connection(TokioIo::new(io), service));
         tokio::select! {
             ended = &mut connection => return ended_with(ended),
+            () = self.refused(peer) => return tracing::info!(?peer, "a removed node is cut off"),
             () = self.stop.cancelled() => connection.as_mut().graceful_shutdown(),
         }
         ended_with(connection.await);
+    }
+
+    /// Is ready once the node at the other end was removed: its streams would go on
+    /// for ever. Not at once: it is to be told why its calls are refused.
+    async fn refused(&self, peer: Peer) {
+        loop {
+            sleep(LOOK).await;
+            if self.guard.refuses(peer) {
+                return;
+            }
+        }
     }
 }
 
@@ -211,7 +225,11 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let (mut head, body) = request.into_parts();
-    match guard.admit(peer, head.uri.path(), &mut head.extensions) {
+    let admitted = guard.admit(peer, &mut head).and_then(|()| match peer {
+        Peer::Stranger => guard.join().map(Some),
+        Peer::Node(_) | Peer::Unknown => Ok(None),
+    });
+    match admitted {
         Ok(_permit) => match routes.call(Request::from_parts(head, body)).await {
             Ok(response) => response,
             Err(never) => match never {},

@@ -5,11 +5,10 @@ use std::sync::{Arc, Weak};
 
 use postrider_rpc::proto::membership_server::Membership;
 use postrider_rpc::tonic::{Request, Response};
-use postrider_rpc::{Caller, Failure, proto};
+use postrider_rpc::{Caller, FORWARDED, Failure, proto};
 
 use super::{Reply, present};
 use crate::leader::Leader;
-use crate::membership::FORWARDED;
 use crate::node::Node;
 
 pub(super) struct MembershipService {

@@ -4,13 +4,13 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use postrider_meta::{Client, NodeView, ReadAt, query};
 use postrider_rpc::proto::membership_client::MembershipClient;
 use postrider_rpc::tonic::Request;
-use postrider_rpc::{Channels, Failure, proto};
+use postrider_rpc::{Channels, Failure, Standing, proto};
 use postrider_types::{NodeId, Role};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -23,6 +23,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Each so many looks ask for the latest state: who was removed gets no answer
 /// to that, whatever its own replica says.
 const LATEST: u32 = 4;
+/// For so long after the latest state was seen it is believed what a node is not:
+/// a few such looks.
+const BELIEVED: Duration = Duration::from_secs(15);
 /// How long a look may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -33,6 +36,8 @@ pub(crate) struct Roster(Arc<Inner>);
 struct Inner {
     me: NodeId,
     nodes: ArcSwap<Vec<NodeView>>,
+    /// When the latest state was seen last.
+    confirmed: ArcSwapOption<Instant>,
     look: Notify,
     gone: OnceLock<String>,
 }
@@ -43,6 +48,7 @@ impl Roster {
         Self(Arc::new(Inner {
             me,
             nodes: ArcSwap::default(),
+            confirmed: ArcSwapOption::default(),
             look: Notify::new(),
             gone: OnceLock::new(),
         }))
@@ -58,12 +64,19 @@ impl Roster {
         self.nodes().iter().find(|node| node.id == id).cloned()
     }
 
-    /// Whether node `id` may speak to this one: it was not removed. One that is
-    /// not known yet has joined a moment ago.
-    pub(crate) fn allows(&self, id: u64) -> bool {
+    /// What node `id` is. One that is not known yet has joined a moment ago. That
+    /// one holds no metadata is believed only while this node keeps up: a replica
+    /// that lags may have to be brought up by the very node of which it does not
+    /// know yet that it leads.
+    pub(crate) fn standing(&self, id: u64) -> Standing {
         let nodes = self.0.nodes.load();
-        let found = nodes.iter().find(|node| node.id.0 == id);
-        found.is_none_or(|node| node.removed.is_none())
+        let confirmed = self.0.confirmed.load();
+        let fresh = confirmed.as_ref().is_some_and(|at| at.elapsed() < BELIEVED);
+        match nodes.iter().find(|node| node.id.0 == id) {
+            Some(node) if node.removed.is_some() => Standing::Removed,
+            Some(node) if fresh && !node.roles.contains(&Role::Meta) => Standing::Frontend,
+            _ => Standing::Voter,
+        }
     }
 
     /// Where nodes with metadata are reached.
@@ -106,6 +119,9 @@ impl Roster {
             self.removed();
         }
         self.0.nodes.store(Arc::new(nodes));
+        if at == ReadAt::Latest {
+            self.0.confirmed.store(Some(Arc::new(Instant::now())));
+        }
         Ok(())
     }
 

@@ -61,7 +61,7 @@ impl Server {
     ) {
         let routes = routes(cluster, exchange);
         let roster = cluster.roster.clone();
-        let guard = Guard::new(move |node| roster.allows(node));
+        let guard = Guard::new(move |node| roster.standing(node));
         for listener in self.listeners {
             let tls = cluster.identity.tls();
             let (guard, routes) = (guard.clone(), routes.clone());

@@ -6,7 +6,7 @@ use postrider_net::{Busy, Gate, Key, Permit, RateLimiter};
 use postrider_rpc::proto::nodes_server::{Nodes, NodesServer};
 use postrider_rpc::proto::{ReportReply, ReportRequest};
 use postrider_rpc::tonic::service::Routes;
-use postrider_rpc::{Guard, Timeouts, Tls, serve};
+use postrider_rpc::{Guard, Standing, Timeouts, Tls, serve};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -60,7 +60,7 @@ impl Node {
             .run(followed, channels, CancellationToken::new());
         let routes = Routes::new(NodesServer::new(Service(exchange.clone())));
         let server = async move {
-            let guard = Guard::new(|_| true);
+            let guard = Guard::new(|_| Standing::Voter);
             let end = std::future::pending();
             let timeouts = Timeouts::default();
             let served = serve(listener, &Tls::Off, timeouts, guard, routes, end);

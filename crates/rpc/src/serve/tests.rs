@@ -13,10 +13,11 @@ use crate::proto::join_client::JoinClient;
 use crate::proto::join_server::{Join, JoinServer};
 use crate::proto::nodes_client::NodesClient;
 use crate::proto::nodes_server::{Nodes, NodesServer};
-use crate::proto::{CountsPart, JoinReply, JoinRequest, ReportReply, ReportRequest};
+use crate::proto::raft_client::RaftClient;
+use crate::proto::{CountsPart, JoinReply, JoinRequest, ReportReply, ReportRequest, VoteRequest};
 use crate::{
-    Authority, Caller, Channels, Failure, Identity, KeyRequest, MAX_JOIN_MESSAGE, NODE_NAME, Token,
-    join,
+    Authority, Caller, Channels, FORWARDED, Failure, Identity, KeyRequest, MAX_JOIN_MESSAGE,
+    NODE_NAME, Standing, Token, join,
 };
 
 const SECRET: [u8; 16] = *b"an open sesame!!";
@@ -79,15 +80,25 @@ struct Server {
     address: String,
     serving: JoinHandle<Result<(), Error>>,
     stop: DropGuard,
-    removed: Arc<Mutex<Vec<u64>>>,
+    /// Of all others nothing is known.
+    standing: Arc<Mutex<HashMap<u64, Standing>>>,
+}
+
+impl Server {
+    fn is(&self, node: u64, standing: Standing) {
+        self.standing.lock().unwrap().insert(node, standing);
+    }
 }
 
 async fn start(tls: &Tls, doorman: Doorman) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let removed: Arc<Mutex<Vec<u64>>> = Arc::default();
-    let told = removed.clone();
-    let guard = Guard::new(move |node| !told.lock().unwrap().contains(&node));
+    let standing: Arc<Mutex<HashMap<u64, Standing>>> = Arc::default();
+    let known = standing.clone();
+    let guard = Guard::new(move |node| {
+        let known = known.lock().unwrap();
+        known.get(&node).copied().unwrap_or(Standing::Voter)
+    });
     let join = JoinServer::new(doorman).max_decoding_message_size(MAX_JOIN_MESSAGE);
     let routes = Routes::new(NodesServer::new(Mirror)).add_service(join);
     let stop = CancellationToken::new();
@@ -99,7 +110,7 @@ async fn start(tls: &Tls, doorman: Doorman) -> Server {
         address,
         serving,
         stop: stop.drop_guard(),
-        removed,
+        standing,
     }
 }
 
@@ -181,7 +192,7 @@ async fn a_node_joins_by_token_and_is_known_from_then_on() {
     assert_eq!(told.unwrap(), "Some(Caller(9))");
 
     // Once removed it is refused, in so many words.
-    server.removed.lock().unwrap().push(9);
+    server.is(9, Standing::Removed);
     assert_eq!(report(tls, &server.address).await, Err(Failure::Removed));
     let other = Tls::Mutual(identity(&authority, 2));
     let told = report(other, &server.address).await;
@@ -247,6 +258,44 @@ async fn another_authority_is_refused_by_both_sides() {
     let token = ours.token(SECRET, vec![server.address.clone()]);
     let refused = join(&token, request().1).await.unwrap_err();
     assert!(matches!(refused, Failure::Failed(_)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn nodes_without_metadata_have_no_part_in_raft() {
+    let authority = Authority::new(&cluster("9")).unwrap();
+    let server = node_one(&authority).await;
+    server.is(2, Standing::Frontend);
+    for (node, reached) in [(2, false), (3, true)] {
+        let tls = Tls::Mutual(identity(&authority, node));
+        let channel = Channels::new(tls, Timeouts::default());
+        let channel = channel.get(&server.address).unwrap();
+        let vote = RaftClient::new(channel.clone())
+            .vote(VoteRequest::default())
+            .await;
+        // No such service is served here: the guard has let it through.
+        let vote = Failure::from(vote.unwrap_err());
+        assert_eq!(matches!(vote, Failure::Unsupported(_)), reached, "{vote:?}");
+        let mut passed_on = Request::new(ReportRequest {});
+        let yes = "1".parse().unwrap();
+        passed_on.metadata_mut().insert(FORWARDED, yes);
+        let mut client = NodesClient::new(channel);
+        assert_eq!(client.report(passed_on).await.is_ok(), reached);
+        assert!(client.report(ReportRequest {}).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn the_streams_of_a_node_end_when_it_is_removed() {
+    let authority = Authority::new(&cluster("8")).unwrap();
+    let server = node_one(&authority).await;
+    let tls = Tls::Mutual(identity(&authority, 2));
+    let channel = Channels::new(tls.clone(), Timeouts::default());
+    let mut client = NodesClient::new(channel.get(&server.address).unwrap());
+    let sent = tokio_stream::pending::<CountsPart>();
+    let mut counts = client.counts(sent).await.unwrap().into_inner();
+    server.is(2, Standing::Removed);
+    assert!(counts.message().await.is_err());
+    assert_eq!(report(tls, &server.address).await, Err(Failure::Removed));
 }
 
 #[tokio::test]
