@@ -9,6 +9,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
 use hyper::service::{Service, service_fn};
@@ -17,7 +18,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -26,8 +26,10 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 
+use crate::MAX_JOIN_MESSAGE;
 use crate::authority::node_of;
 use crate::channel::Timeouts;
+use crate::failure::Failure;
 use crate::guard::{Guard, Peer};
 use crate::tls::{Error, Tls};
 
@@ -39,6 +41,10 @@ const HANDSHAKES: usize = 512;
 const HANDSHAKES_PER_ADDRESS: u32 = 32;
 /// Connections from strangers; more are closed.
 const STRANGERS: usize = 64;
+/// Of those, from one address.
+const STRANGERS_PER_ADDRESS: u32 = 8;
+/// How long the body of a stranger's call may take.
+const BODY: Duration = Duration::from_secs(5);
 /// How long a stranger's connection lives: enough to join.
 const STRANGER_AGE: Duration = Duration::from_secs(60);
 /// How long a TLS handshake may take.
@@ -58,36 +64,47 @@ struct Shared {
     timeouts: Timeouts,
     guard: Guard,
     routes: TowerToHyperService<Routes>,
-    handshakes: Handshakes,
-    strangers: Semaphore,
+    handshakes: PerAddress,
+    strangers: PerAddress,
     stop: CancellationToken,
 }
 
-/// Handshakes that are going on, by address: one that opens connections and says
-/// nothing must not keep nodes out.
-#[derive(Default)]
-struct Handshakes(Mutex<HashMap<IpAddr, u32>>);
+/// What is going on, by address: one that opens connections and does nothing with
+/// them must not keep nodes out.
+struct PerAddress {
+    open: Mutex<HashMap<IpAddr, u32>>,
+    most: usize,
+    most_of_one: u32,
+}
 
-impl Handshakes {
+impl PerAddress {
+    fn new(most: usize, most_of_one: u32) -> Self {
+        Self {
+            open: Mutex::default(),
+            most,
+            most_of_one,
+        }
+    }
+
     /// Counts one, unless there are too many; it ends when the answer is dropped.
-    fn begin(&self, address: IpAddr) -> Option<Handshake<'_>> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn begin(&self, address: IpAddr) -> Option<Counted<'_>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let all: usize = open.values().map(|count| *count as usize).sum();
         let own = open.get(&address).copied().unwrap_or(0);
-        if all >= HANDSHAKES || own >= HANDSHAKES_PER_ADDRESS {
+        if all >= self.most || own >= self.most_of_one {
             return None;
         }
         open.insert(address, own + 1);
-        Some(Handshake(self, address))
+        Some(Counted(self, address))
     }
 }
 
-/// A handshake that is counted.
-struct Handshake<'a>(&'a Handshakes, IpAddr);
+/// Something that is counted.
+struct Counted<'a>(&'a PerAddress, IpAddr);
 
-impl Drop for Handshake<'_> {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        let mut open = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = open.get_mut(&self.1) {
             *count -= 1;
             if *count == 0 {
@@ -114,8 +131,8 @@ pub async fn serve(
         timeouts,
         guard,
         routes: TowerToHyperService::new(routes.prepare()),
-        handshakes: Handshakes::default(),
-        strangers: Semaphore::new(STRANGERS),
+        handshakes: PerAddress::new(HANDSHAKES, HANDSHAKES_PER_ADDRESS),
+        strangers: PerAddress::new(STRANGERS, STRANGERS_PER_ADDRESS),
         stop: CancellationToken::new(),
     });
     let mut shutdown = pin!(shutdown);
@@ -164,8 +181,8 @@ impl Shared {
         match certificates.and_then(|chain| node_of(chain.first()?)) {
             Some(node) => self.talk(stream, Peer::Node(node)).await,
             None => {
-                let Ok(_permit) = self.strangers.try_acquire() else {
-                    return tracing::debug!("too many connections from strangers");
+                let Some(_counted) = self.strangers.begin(from) else {
+                    return tracing::debug!(%from, "too many connections from strangers");
                 };
                 let _ = timeout(STRANGER_AGE, self.talk(stream, Peer::Stranger)).await;
             }
@@ -225,16 +242,35 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let (mut head, body) = request.into_parts();
-    let admitted = guard.admit(peer, &mut head).and_then(|()| match peer {
-        Peer::Stranger => guard.join().map(Some),
-        Peer::Node(_) | Peer::Unknown => Ok(None),
-    });
-    match admitted {
-        Ok(_permit) => match routes.call(Request::from_parts(head, body)).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        },
-        Err(failure) => Status::from(failure).into_http(),
+    let answered = async {
+        guard.admit(peer, &mut head)?;
+        if peer != Peer::Stranger {
+            return Ok(call(routes, Request::from_parts(head, Body::new(body))).await);
+        }
+        // First all of it: who sends slowly must not keep a permit meanwhile.
+        let body = whole(body).await?;
+        let _permit = guard.join()?;
+        Ok(call(routes, Request::from_parts(head, body)).await)
+    };
+    let answered: Result<_, Failure> = answered.await;
+    answered.unwrap_or_else(|failure| Status::from(failure).into_http())
+}
+
+async fn call(routes: &TowerToHyperService<Routes>, request: Request<Body>) -> Response<Body> {
+    match routes.call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+/// The body of a stranger's call, if it comes soon and is not too long.
+async fn whole(body: Incoming) -> Result<Body, Failure> {
+    // With what gRPC puts before a message.
+    let limited = Limited::new(body, MAX_JOIN_MESSAGE + 5);
+    match timeout(BODY, limited.collect()).await {
+        Ok(Ok(collected)) => Ok(Body::new(Full::new(collected.to_bytes()))),
+        Ok(Err(error)) => Err(Failure::Unsupported(format!("unusable request: {error}"))),
+        Err(_) => Err(Failure::Unavailable("the request took too long".into())),
     }
 }
 

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 
 use bytes::Bytes;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use tokio::task::JoinHandle;
 use tokio_util::sync::DropGuard;
 use tonic::{Request, Response, Streaming};
@@ -16,8 +18,7 @@ use crate::proto::nodes_server::{Nodes, NodesServer};
 use crate::proto::raft_client::RaftClient;
 use crate::proto::{CountsPart, JoinReply, JoinRequest, ReportReply, ReportRequest, VoteRequest};
 use crate::{
-    Authority, Caller, Channels, FORWARDED, Failure, Identity, KeyRequest, MAX_JOIN_MESSAGE,
-    NODE_NAME, Standing, Token, join,
+    Authority, Caller, Channels, FORWARDED, Identity, KeyRequest, NODE_NAME, Standing, Token, join,
 };
 
 const SECRET: [u8; 16] = *b"an open sesame!!";
@@ -383,4 +384,63 @@ async fn who_opens_connections_and_says_nothing_keeps_no_node_out() {
     let node = Tls::Mutual(identity(&authority, 2));
     let told = report(node, &server.address).await;
     assert_eq!(told.unwrap(), "Some(Caller(2))");
+}
+
+/// A stranger's connection from 127.0.0.2 that is made, and then does nothing.
+async fn idle_stranger(authority: &Authority, address: &str) -> impl AsyncRead + use<> {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let stream = socket.connect(address.parse().unwrap()).await.unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    for root in CertificateDer::pem_slice_iter(authority.certificate().as_bytes()) {
+        roots.add(root.unwrap()).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let name = NODE_NAME.try_into().unwrap();
+    connector.connect(name, stream).await.unwrap()
+}
+
+#[tokio::test]
+async fn one_address_does_not_keep_others_from_joining() {
+    let authority = Authority::new(&cluster("7")).unwrap();
+    let server = node_one(&authority).await;
+    let mut idle = Vec::new();
+    for _ in 0..=STRANGERS {
+        idle.push(idle_stranger(&authority, &server.address).await);
+    }
+    let token = authority.token(SECRET, vec![server.address.clone()]);
+    join(&token, request().1).await.unwrap();
+}
+
+#[tokio::test]
+async fn slow_strangers_keep_nobody_from_joining() {
+    let authority = Authority::new(&cluster("6")).unwrap();
+    let server = node_one(&authority).await;
+    let token = authority.token(SECRET, vec![server.address.clone()]);
+    // More calls than may join at once, of which no body ever comes.
+    let mut slow = JoinSet::new();
+    for _ in 0..3 {
+        let channel = stranger(&token).await;
+        for _ in 0..4 {
+            let mut grpc = tonic::client::Grpc::new(channel.clone());
+            slow.spawn(async move {
+                grpc.ready().await.unwrap();
+                let never = Request::new(tokio_stream::pending::<JoinRequest>());
+                let path = "/postrider.v1.Join/Join".parse().unwrap();
+                let codec = tonic_prost::ProstCodec::<JoinRequest, JoinReply>::default();
+                grpc.client_streaming(never, path, codec).await.map(drop)
+            });
+        }
+    }
+    join(&token, request().1).await.unwrap();
+    // And they are told so after a while.
+    let told = slow.join_next().await.unwrap().unwrap();
+    assert!(told.unwrap_err().message().contains("too long"));
 }
