@@ -256,8 +256,19 @@ async fn answer(
     answered.unwrap_or_else(|failure| Status::from(failure).into_http())
 }
 
+/// Calls a service, for as long as the caller waits. What a stream answers after
+/// its beginning takes as long as it takes.
 async fn call(routes: &TowerToHyperService<Routes>, request: Request<Body>) -> Response<Body> {
-    match routes.call(request).await {
+    let limit = request.headers().get("grpc-timeout");
+    let limit = limit.and_then(|value| deadline::parse(value.to_str().ok()?));
+    let answered = match limit {
+        None => routes.call(request).await,
+        Some(limit) => match timeout(limit, routes.call(request)).await {
+            Ok(answered) => answered,
+            Err(_) => return Status::deadline_exceeded("not done in time").into_http(),
+        },
+    };
+    match answered {
         Ok(response) => response,
         Err(never) => match never {},
     }
@@ -273,6 +284,8 @@ async fn whole(body: Incoming) -> Result<Body, Failure> {
         Err(_) => Err(Failure::Unavailable("the request took too long".into())),
     }
 }
+
+mod deadline;
 
 #[cfg(test)]
 mod tests;

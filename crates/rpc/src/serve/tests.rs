@@ -53,8 +53,11 @@ impl Join for Doorman {
     }
 }
 
-/// Tells callers who they are.
+/// Tells callers who they are, but not those that say they wait.
 struct Mirror;
+
+/// Set by callers that are to get no answer.
+const WAIT: &str = "wait";
 
 #[tonic::async_trait]
 impl Nodes for Mirror {
@@ -64,6 +67,9 @@ impl Nodes for Mirror {
         &self,
         request: Request<ReportRequest>,
     ) -> Result<Response<ReportReply>, Status> {
+        if request.metadata().contains_key(WAIT) {
+            std::future::pending::<()>().await;
+        }
         let caller = request.extensions().get::<Caller>();
         let json = Bytes::from(format!("{caller:?}"));
         Ok(Response::new(ReportReply { json }))
@@ -443,4 +449,37 @@ async fn slow_strangers_keep_nobody_from_joining() {
     // And they are told so after a while.
     let told = slow.join_next().await.unwrap().unwrap();
     assert!(told.unwrap_err().message().contains("too long"));
+}
+
+#[tokio::test]
+async fn a_call_ends_with_its_deadline() {
+    // Without a client, which would give up by itself.
+    let routes = Routes::new(NodesServer::new(Mirror)).prepare();
+    let routes = TowerToHyperService::new(routes);
+    for (wait, status) in [(true, Some("4")), (false, None)] {
+        let mut request = hyper::Request::post("http://node/postrider.v1.Nodes/Report")
+            .header("content-type", "application/grpc")
+            .header("grpc-timeout", "50m");
+        if wait {
+            request = request.header(WAIT, "1");
+        }
+        // No compression, no bytes.
+        let body = Body::new(Full::new(Bytes::from_static(&[0; 5])));
+        let response = call(&routes, request.body(body).unwrap()).await;
+        let told = response.headers().get("grpc-status");
+        assert_eq!(told.map(|it| it.to_str().unwrap()), status);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_outlives_the_deadline_of_its_call() {
+    let authority = Authority::new(&cluster("5")).unwrap();
+    let server = node_one(&authority).await;
+    let channels = Channels::new(Tls::Mutual(identity(&authority, 2)), Timeouts::default());
+    let mut client = NodesClient::new(channels.get(&server.address).unwrap());
+    let mut counts = Request::new(tokio_stream::pending::<CountsPart>());
+    counts.set_timeout(Duration::from_secs(1));
+    let mut counts = client.counts(counts).await.unwrap().into_inner();
+    let more = timeout(Duration::from_millis(1200), counts.message()).await;
+    assert!(more.is_err(), "{more:?}");
 }
