@@ -115,18 +115,18 @@ class Node:
         except FileNotFoundError:
             return None
 
-    def run(self, binary, *arguments):
-        """Runs a command of Postrider that must succeed; its output."""
-        done = self.attempt(binary, *arguments)
+    def run(self, binary, *arguments, typed=""):
+        """Runs a command of Postrider that must succeed; its output. Secrets are
+        `typed`: the arguments are shown to everybody."""
+        done = self.attempt(binary, *arguments, typed=typed)
         if done.returncode != 0:
             shown = shlex.join([str(binary), *map(str, arguments)])
             raise Failure(f"`{shown}` failed: {(done.stderr or done.stdout).strip()}\n"
                           f"({self.name}'s log: {self.log})")
         return done.stdout
 
-    def attempt(self, binary, *arguments):
-        return subprocess.run([binary, *arguments], capture_output=True, text=True,
-                              stdin=subprocess.DEVNULL)
+    def attempt(self, binary, *arguments, typed=""):
+        return subprocess.run([binary, *arguments], capture_output=True, text=True, input=typed)
 
     def found(self, binary):
         self.run(binary, "cluster", "init", "--config", self.config)
@@ -136,11 +136,12 @@ class Node:
         output = self.run(binary, "cluster", "token", "--uses", str(uses), "--dir", self.data)
         found = re.search(r"postrider-join-[\w-]+", output)
         if not found:
-            raise Failure(f"`postrider cluster token` printed no token but: {output}")
+            raise Failure("`postrider cluster token` printed no token: are program and "
+                          "local-cluster of one version?")
         return found.group()
 
     def join(self, binary, token):
-        self.run(binary, "cluster", "join", "--config", self.config, token)
+        self.run(binary, "cluster", "join", "--config", self.config, "-", typed=token)
 
     def spawn(self, binary):
         # More arenas of the C library keep what a burst of mail needed.

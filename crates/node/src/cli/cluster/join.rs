@@ -1,9 +1,12 @@
 //! `postrider cluster join`
 
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Args;
+use postrider_rpc::Token;
 use serde::Serialize;
 
 use super::super::output::Output;
@@ -27,8 +30,25 @@ pub(in crate::cli) struct Join {
         default_value = "/etc/postrider/postrider.toml"
     )]
     config: PathBuf,
-    /// The join token: one word
-    token: postrider_rpc::Token,
+    /// The join token: one word, or - to read it from standard input
+    // As text: a message about an argument that cannot be parsed would show it.
+    token: String,
+}
+
+/// The longest input that is looked at for a token, in bytes.
+const LONGEST: u64 = 16 << 10;
+
+/// The token from the command line or from `input`. No error shows it.
+fn token(argument: &str, input: impl Read) -> anyhow::Result<Token> {
+    if argument != "-" {
+        return Ok(argument.parse()?);
+    }
+    let mut text = String::new();
+    input
+        .take(LONGEST)
+        .read_to_string(&mut text)
+        .context("cannot read the join token from standard input")?;
+    Ok(text.parse()?)
 }
 
 #[derive(Serialize)]
@@ -46,7 +66,8 @@ impl Join {
             Err(problems) => return Ok(refuse(&problems)),
         };
         logs::start_quiet(&settings.log)?;
-        let identity = cluster::join(&settings, &self.token).await?;
+        let token = token(&self.token, std::io::stdin())?;
+        let identity = cluster::join(&settings, &token).await?;
         let facts = &identity.facts;
         if output.json {
             output.json(&Answer {
@@ -66,5 +87,26 @@ impl Join {
             dir = settings.data_dir.display(),
         ))?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_comes_from_either_place_and_is_in_no_error() {
+        let authority = postrider_rpc::Authority::new(&"ab".repeat(16)).unwrap();
+        let good = authority.token([7; 16], vec!["one.test:7425".into()]);
+        let word = good.to_string();
+        assert!(token(&word, std::io::empty()).unwrap() == good);
+        let line = format!("{word}\n");
+        assert!(token("-", line.as_bytes()).unwrap() == good);
+        let damaged = &word[..word.len() - 1];
+        for (argument, input) in [(damaged, ""), ("-", damaged), ("-", "")] {
+            let error = token(argument, input.as_bytes()).unwrap_err();
+            let shown = format!("{error:#} {error:?}");
+            assert!(!shown.contains(&word[20..40]), "{shown}");
+        }
     }
 }
