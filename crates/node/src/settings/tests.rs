@@ -74,13 +74,42 @@ fn a_wrong_variable_is_named() {
     assert!(read("", &[("POSTRIDER__", "1")]).is_err());
 }
 
-#[test]
-fn the_example_is_valid_but_for_its_certificate() {
+fn example() -> Settings {
     let example = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../deploy/postrider.example.toml"
     );
-    let settings = load(example.as_ref(), std::iter::empty()).unwrap();
+    load(example.as_ref(), std::iter::empty()).unwrap()
+}
+
+#[test]
+fn the_example_shows_the_defaults() {
+    let mut shown = example();
+    let mut real = read(
+        "[tls]\ncertificate = \"/etc/postrider/cert.pem\"\nkey = \"/etc/postrider/key.pem\"",
+        &[],
+    )
+    .unwrap();
+    // One listener shows what the others leave out.
+    let listeners = std::mem::take(&mut shown.listener);
+    let [full, short, ..] = &listeners[..] else {
+        panic!("{listeners:?}");
+    };
+    let short = Listener {
+        protocol: full.protocol,
+        listen: full.listen.clone(),
+        ..short.clone()
+    };
+    assert_eq!(format!("{full:#?}"), format!("{short:#?}"));
+    // What has no default.
+    real.smtp.hostname.clone_from(&shown.smtp.hostname);
+    real.blob.folder.clone_from(&shown.blob.folder);
+    assert_eq!(format!("{shown:#?}"), format!("{real:#?}"));
+}
+
+#[test]
+fn the_example_is_valid_but_for_its_certificate() {
+    let settings = example();
     let problems = settings.problems();
     assert!(
         problems.iter().all(|p| p.contains("for TLS")),
