@@ -12,7 +12,9 @@ use postrider_blob::Store;
 use postrider_meta::command::{AddNode, AnnounceNode, FoundCluster, IssueToken, RemoveNode};
 use postrider_meta::{Authority, Client, NewNode};
 use postrider_meta_raft::{Archive, Settings};
-use postrider_rpc::{Failure, Tls};
+use postrider_rpc::proto::raft_client::RaftClient;
+use postrider_rpc::tonic::Request;
+use postrider_rpc::{Channels, Failure, Timeouts, Tls, proto};
 use postrider_types::{AccountId, Clock, NodeId, Role, SystemClock};
 use support::cluster::{Member, Network, free_address, leader, same_state, three};
 use support::{account, client, count, message, uid, until};
@@ -372,4 +374,79 @@ async fn snapshots_go_through_the_archive() {
     tokio::time::timeout(Duration::from_secs(10), deliver(&fourth, alice, 1, 10))
         .await
         .unwrap();
+}
+
+/// Tells `member` of a snapshot in the object store, as the leader of `term` does.
+async fn tell(member: &Member, leader: u64, term: u64, object: &str) -> Result<(), Failure> {
+    let channels = Channels::new(Tls::Off, Timeouts::default());
+    let mut client = RaftClient::new(channels.get(&member.address()).unwrap());
+    let head = proto::SnapshotHead {
+        vote: Some(proto::VoteState {
+            term,
+            node: leader,
+            committed: true,
+        }),
+        length: 0,
+        object: object.to_owned(),
+    };
+    let part = proto::SnapshotPart {
+        head: Some(head),
+        ..proto::SnapshotPart::default()
+    };
+    let mut request = Request::new(futures::stream::iter([part]));
+    let metadata = request.metadata_mut();
+    metadata.insert("postrider-node", member.settings.node_id.into());
+    client.snapshot(request).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_member_that_lags_fetches_the_snapshot_it_is_told_of() {
+    let bucket = TempDir::new().unwrap();
+    let (tls, network) = (Tls::Off, Network::default());
+    let mut members: Vec<Member> = Vec::new();
+    for id in 1..=3 {
+        let archive = archive(&bucket, "one");
+        members.push(Member::new(id, &tls, &network, Some(archive)).await);
+        if id > 1 {
+            let first = members[0].address();
+            members[id as usize - 1].node.join(&[first]).await.unwrap();
+        }
+    }
+    let leading = leader(&members).await;
+    let meta = client(members[leading].node.clone());
+    let alice = account(&meta).await;
+    let lags = (leading + 1) % 3;
+    until("it has the account", async || {
+        members[lags].node.health().applied == members[leading].node.health().applied
+    })
+    .await;
+    network.cut(&members[lags]);
+    deliver(&meta, alice, 20, 5000).await;
+    written(&members[leading]).await;
+    assert!(members[leading].node.archive().await.unwrap());
+    let reached = members[leading].node.health().snapshot.unwrap();
+    assert!(members[lags].node.health().applied < reached);
+
+    let health = members[leading].node.health();
+    let object = objects(&bucket).pop().unwrap();
+    let name = object.file_name().unwrap().to_str().unwrap();
+    let tell = async |object: &str| tell(&members[lags], health.node, health.term, object).await;
+    // One that is not there, and one of another cluster.
+    for wrong in [name.replace(".snap", "0.snap"), format!("raft/two/{name}")] {
+        assert!(tell(&wrong).await.is_err(), "{wrong}");
+    }
+    assert!(members[lags].node.health().applied < reached);
+    tell(&format!("raft/one/{name}")).await.unwrap();
+    until("it has the snapshot", async || {
+        members[lags].node.health().applied >= reached
+    })
+    .await;
+    // Nothing of what it received is left beside the snapshot.
+    let drafts = std::fs::read_dir(members[lags].settings.dir.join("snapshots")).unwrap();
+    assert_eq!(drafts.count(), 1);
+    network.heal();
+    deliver(&meta, alice, 1, 10).await;
+    same_state(&members).await;
+    assert_eq!(count(&client(members[lags].node.clone()), alice).await, 21);
 }

@@ -245,8 +245,12 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use futures::FutureExt as _;
+    use postrider_meta::memory::Memory;
+    use postrider_meta::{Authority, NewNode};
+    use postrider_types::{Clock, Millis, Role, SystemClock};
 
     use super::*;
+    use crate::random::ThreadRandom;
 
     /// A job that counts its beginnings and runs until it is stopped.
     fn counting(
@@ -302,5 +306,91 @@ mod tests {
         stop.cancel();
         leases.run(BACKGROUND, stop, counting(&count)).await;
         assert_eq!(count.load(Ordering::SeqCst), 1);
+    }
+    const LEADER: Able = Able {
+        replica: true,
+        leads_others: true,
+    };
+    const FOLLOWER: Able = Able {
+        replica: true,
+        leads_others: false,
+    };
+
+    /// The domain's time, ahead of the system's by so many milliseconds.
+    #[derive(Default)]
+    struct Ahead(AtomicU32);
+
+    impl Clock for Ahead {
+        fn now(&self) -> Millis {
+            Millis(SystemClock.now().0 + u64::from(self.0.load(Ordering::SeqCst)))
+        }
+    }
+
+    /// A cluster of two nodes, and their keepers.
+    async fn two_keepers(clock: &Arc<Ahead>) -> [(Leases, Keeper); 2] {
+        let memory = Memory::new(clock.clone());
+        let meta = Client::new(memory, clock.clone(), Arc::new(ThreadRandom));
+        let node = |name: &str| NewNode {
+            name: name.into(),
+            address: format!("{name}.test:7425"),
+            roles: vec![Role::Meta],
+            version: "1".into(),
+        };
+        let found = command::FoundCluster {
+            id: "00c0ffee".repeat(4),
+            authority: Authority {
+                certificate: "-----BEGIN CERTIFICATE-----\n".into(),
+                key: "-----BEGIN PRIVATE KEY-----\n".into(),
+            },
+            node: node("one"),
+            node_id: NodeId(1),
+        };
+        meta.run(found).await.unwrap().0.unwrap();
+        let token = [7; 32];
+        let issue = command::IssueToken {
+            hash: token,
+            expires: clock.now().after(Duration::from_secs(60)),
+            uses: 1,
+        };
+        meta.run(issue).await.unwrap().0.unwrap();
+        let add = command::AddNode {
+            token,
+            node: node("two"),
+        };
+        meta.run(add).await.unwrap().0.unwrap();
+        [1, 2].map(|id| Leases::kept(meta.clone(), NodeId(id)))
+    }
+
+    #[tokio::test]
+    async fn a_follower_carries_snapshots_where_one_is_fit() {
+        let clock = Arc::new(Ahead::default());
+        let [(first, mut one), (second, mut two)] = two_keepers(&clock).await;
+        let carries = |leases: &Leases| leases.held().contains(&SNAPSHOTS.to_owned());
+        // The leader comes first, and leaves it to a follower all the same.
+        for _ in 0..=PATIENCE + 2 {
+            one.round(LEADER).await.unwrap();
+            two.round(FOLLOWER).await.unwrap();
+            assert!(!carries(&first) && carries(&second));
+        }
+        assert_eq!(first.held(), [BACKGROUND]);
+        // The follower has no replica any more, or is gone: the leader waits until
+        // its lease has run out, and a little longer for another.
+        let ttl = u32::try_from(TTL.as_millis()).unwrap();
+        clock.0.fetch_add(ttl + 1, Ordering::SeqCst);
+        for _ in 0..PATIENCE {
+            one.round(LEADER).await.unwrap();
+            assert!(!carries(&first));
+        }
+        for _ in 0..3 {
+            one.round(LEADER).await.unwrap();
+            assert!(carries(&first));
+        }
+        // It keeps the lease for as long as it renews it, but does not take it over
+        // from a time when it followed.
+        two.round(FOLLOWER).await.unwrap();
+        one.round(FOLLOWER).await.unwrap();
+        assert!(carries(&first));
+        one.round(LEADER).await.unwrap();
+        assert!(!carries(&first));
     }
 }
