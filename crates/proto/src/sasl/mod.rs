@@ -2,13 +2,15 @@
 //! LOGIN (draft-murchison-sasl-login), base64 in and base64 out, the same for
 //! SMTP, IMAP and POP3. Knows no account and no connection: it turns the
 //! client's lines into [`Credentials`], whose check is `auth`'s. How a
-//! protocol frames a line (`334 `, `+ `) is that protocol's.
+//! protocol frames a line (`334 `, `+ `) is that protocol's. The client's half
+//! is [`client`].
 
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+pub mod client;
 #[cfg(test)]
 mod tests;
 

@@ -1,16 +1,18 @@
 //! The SMTP wire format (RFC 5321) as the server sees it: command lines to
 //! typed [`Command`]s, [`Reply`]s to bytes, and the content of DATA and BDAT
 //! freed of its transparency ([`Content`]). LMTP (RFC 2033) differs by LHLO
-//! alone.
+//! alone. The client's half is [`client`].
 //!
 //! Knows no session: whether a command is allowed now, and whether an address
 //! exists, is for `smtp` to say. Every input is bounded and no input panics.
 
+pub mod client;
 mod command;
 mod content;
 mod parameter;
 mod path;
 mod reply;
+mod srs;
 mod xtext;
 
 pub use command::{Command, Error, Mail, Rcpt};
@@ -20,6 +22,7 @@ pub use parameter::{
 };
 pub use path::{ForwardPath, Host, Mailbox, PathError};
 pub use reply::Reply;
+pub use srs::{SrsKey, looks_rewritten};
 
 /// The longest command line in bytes, CRLF included. RFC 5321 §4.5.3.1.4 asks
 /// for 512; MAIL and RCPT grow by what their extensions add (SIZE 26,
