@@ -1,0 +1,230 @@
+//! What a domain promises about the TLS of its mail servers by MTA-STS
+//! (RFC 8461): discovery, fetching and the rules of the cache.
+//!
+//! Keeps no policy itself: they lie behind [`PolicyCache`]. Holds no connection
+//! to a mail server to one: [`Policy::permits`] is for whoever opens it.
+
+mod fetch;
+mod policy;
+mod record;
+mod settings;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use postrider_types::{DomainName, Millis};
+use quick_cache::sync::Cache;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Resolver, SetupError};
+use fetch::Fetcher;
+pub use policy::{Mode, Pattern, PatternError, Policy, PolicyError};
+pub use settings::Settings;
+
+/// How many domains whose policy could not be fetched are remembered.
+const FAILURES: usize = 4096;
+
+/// A policy is fetched again in good time, so that it does not run out while its
+/// server is away (RFC 8461 §3.3, §10.2).
+const REFRESH: Duration = Duration::from_secs(86_400);
+
+/// Where policies are kept between deliveries.
+#[async_trait]
+pub trait PolicyCache: Send + Sync {
+    /// The policy kept for `domain`, run out or not. The error says why nobody
+    /// knows; mail to the domain then waits.
+    async fn load(&self, domain: &DomainName) -> Result<Option<CachedPolicy>, String>;
+
+    /// Keeps `policy` for `domain`, in the place of any other. One that cannot
+    /// be kept now is fetched again the next time.
+    async fn store(&self, domain: &DomainName, policy: &CachedPolicy);
+}
+
+/// A policy, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CachedPolicy {
+    /// The id of the domain's TXT record when it was fetched.
+    pub id: String,
+    /// What the domain promises.
+    pub policy: Policy,
+    /// When it was fetched.
+    pub fetched: Millis,
+    /// When it is worth nothing any more.
+    pub expires: Millis,
+}
+
+impl CachedPolicy {
+    /// Whether it ought to be fetched again although it is valid.
+    fn is_old(&self, now: Millis) -> bool {
+        let life = self.expires.since(self.fetched);
+        now.since(self.fetched) >= REFRESH.min(life / 2)
+    }
+}
+
+/// What is known about a domain's policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Discovery {
+    /// The valid policy. Its mode may be [`Mode::None`], which demands nothing.
+    pub policy: Option<CachedPolicy>,
+    /// What went wrong while it was looked for; a policy kept from earlier is
+    /// valid all the same.
+    pub problem: Option<Problem>,
+}
+
+/// Why there is no new policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What kind it is.
+    pub kind: ProblemKind,
+    /// What is wrong.
+    pub text: String,
+}
+
+/// What kind of problem a policy has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// It could not be fetched.
+    Fetch,
+    /// The policy server's certificate is not valid.
+    Certificate,
+    /// What was fetched is no policy.
+    Invalid,
+}
+
+impl ProblemKind {
+    /// The result type in a TLS report (RFC 8460 §4.3.2.2).
+    pub fn result_type(self) -> &'static str {
+        match self {
+            Self::Fetch => "sts-policy-fetch-error",
+            Self::Certificate => "sts-webpki-invalid",
+            Self::Invalid => "sts-policy-invalid",
+        }
+    }
+}
+
+impl Problem {
+    fn new(kind: ProblemKind, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { kind, text }
+    }
+}
+
+/// Finds policies. Cheap to clone.
+#[derive(Clone)]
+pub struct Sts(Arc<Inner>);
+
+struct Inner {
+    resolver: Resolver,
+    fetcher: Fetcher,
+    retry_pause: Duration,
+    failures: Cache<DomainName, Failed>,
+}
+
+/// A fetch that failed, not to be repeated at once.
+#[derive(Clone)]
+struct Failed {
+    id: String,
+    at: Millis,
+    problem: Problem,
+}
+
+impl Sts {
+    /// Reads the settings' file of authorities, if any.
+    pub fn new(resolver: Resolver, settings: &Settings) -> Result<Self, SetupError> {
+        Ok(Self(Arc::new(Inner {
+            fetcher: Fetcher::new(settings)?,
+            resolver,
+            retry_pause: settings.retry_pause,
+            failures: Cache::new(FAILURES),
+        })))
+    }
+
+    /// Finds the policy of `domain` that is valid at `now`, in `cache` or at the
+    /// domain's policy server.
+    ///
+    /// Fails only where `cache` does: without it nobody knows whether the domain
+    /// was promised to be secure.
+    pub async fn policy(
+        &self,
+        domain: &DomainName,
+        cache: &dyn PolicyCache,
+        now: Millis,
+    ) -> Result<Discovery, Error> {
+        let kept = cache.load(domain).await.map_err(|reason| {
+            Error::dns(format!(
+                "cannot tell whether {domain} demands TLS (MTA-STS): {reason}"
+            ))
+        })?;
+        let kept = kept.filter(|kept| now < kept.expires);
+        // RFC 8461 §3.1, §5.1: without a record, or where it cannot be asked for,
+        // a policy kept from earlier stays valid until it runs out.
+        let id = match self.id(domain).await {
+            Ok(Some(id)) => id,
+            Ok(None) => return Ok(discovery(kept, None)),
+            Err(problem) => return Ok(discovery(kept, Some(problem))),
+        };
+        let current = |kept: &CachedPolicy| kept.id == id && !kept.is_old(now);
+        if kept.as_ref().is_some_and(current) {
+            return Ok(discovery(kept, None));
+        }
+        if let Some(problem) = self.failed_lately(domain, &id, now) {
+            return Ok(discovery(kept, Some(problem)));
+        }
+        match self.fetch(domain, &id, now).await {
+            Ok(new) => {
+                cache.store(domain, &new).await;
+                Ok(discovery(Some(new), None))
+            }
+            Err(problem) => {
+                tracing::info!(%domain, problem = problem.text, "no MTA-STS policy fetched");
+                let failed = Failed {
+                    id,
+                    at: now,
+                    problem: problem.clone(),
+                };
+                self.0.failures.insert(domain.clone(), failed);
+                Ok(discovery(kept, Some(problem)))
+            }
+        }
+    }
+
+    /// The id in the domain's TXT record; none where it has none.
+    async fn id(&self, domain: &DomainName) -> Result<Option<String>, Problem> {
+        let name = format!("_mta-sts.{domain}");
+        let texts = self.0.resolver.texts(&name).await;
+        let texts = texts.map_err(|e| Problem::new(ProblemKind::Fetch, e.text()))?;
+        Ok(record::id(&texts).map(str::to_owned))
+    }
+
+    async fn fetch(
+        &self,
+        domain: &DomainName,
+        id: &str,
+        now: Millis,
+    ) -> Result<CachedPolicy, Problem> {
+        let text = self.0.fetcher.fetch(&self.0.resolver, domain).await?;
+        let policy = Policy::parse(&text).map_err(|e| {
+            let text = format!("the policy of {domain} is not valid: {e}");
+            Problem::new(ProblemKind::Invalid, text)
+        })?;
+        Ok(CachedPolicy {
+            id: id.to_owned(),
+            fetched: now,
+            expires: now.after(policy.max_age()),
+            policy,
+        })
+    }
+
+    /// The problem of a fetch so short ago that another would burden the policy
+    /// server for nothing (RFC 8461 §3.3). A new id is a reason to try at once.
+    fn failed_lately(&self, domain: &DomainName, id: &str, now: Millis) -> Option<Problem> {
+        let failed = self.0.failures.get(domain)?;
+        let lately = failed.id == id && now < failed.at.after(self.0.retry_pause);
+        lately.then_some(failed.problem)
+    }
+}
+
+fn discovery(policy: Option<CachedPolicy>, problem: Option<Problem>) -> Discovery {
+    Discovery { policy, problem }
+}
