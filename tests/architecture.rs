@@ -21,6 +21,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("auth", &["meta", "net", "types"]),
     ("rpc", &["types"]),
     ("meta-raft", &["blob", "kv", "meta", "rpc", "types"]),
+    ("dkim", &["types"]),
+    ("relay", &["proto", "types"]),
+    ("route", &["types"]),
+    (
+        "queue",
+        &[
+            "body", "dkim", "message", "meta", "net", "proto", "relay", "route", "types",
+        ],
+    ),
     (
         "smtp",
         &["auth", "body", "message", "meta", "net", "proto", "types"],

@@ -20,6 +20,7 @@ mod handover;
 mod idle;
 mod limits;
 mod maildrop;
+mod queue;
 mod roles;
 mod snapshots;
 

@@ -10,6 +10,7 @@ mod bodies;
 mod delivery;
 mod mailboxes;
 mod maildrop;
+mod outbound;
 mod restart;
 
 use postrider_tests::{Imap, Node, Pop3, Smtp};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use postrider_meta::command::{Accept, Append};
-use postrider_meta::{Command, Content, Error, Executed, NewBody};
+use postrider_meta::command::{Accept, Append, SettleQueued};
+use postrider_meta::{Command, Content, Error, Executed, NewBody, NewDestination, NewQueued};
 use postrider_types::CommandId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -155,20 +155,30 @@ fn weight(command: &Command) -> usize {
         };
         content + body.summary.len() + 128
     };
+    let accept = |accept: &Accept| {
+        let prefixes: usize = accept.deliveries.iter().map(|d| d.prefix.len() + 256).sum();
+        body(&accept.body) + prefixes + accept.queued.as_ref().map_or(0, queued)
+    };
     match command {
-        Command::Accept(Accept {
-            body: new,
-            deliveries,
-            ..
-        }) => {
-            let prefixes: usize = deliveries.iter().map(|d| d.prefix.len() + 256).sum();
-            body(new) + prefixes
+        Command::Accept(command) => accept(command),
+        Command::SettleQueued(SettleQueued { notices, .. }) => {
+            let notices: usize = notices.iter().map(|notice| accept(&notice.accept)).sum();
+            512 + notices
         }
         Command::Append(Append { messages, .. }) => {
             messages.iter().map(|message| body(&message.body)).sum()
         }
         _ => 512,
     }
+}
+
+/// About the bytes that entries of the outbound queue occupy: each has the prefix.
+fn queued(new: &NewQueued) -> usize {
+    let entry = |destination: &NewDestination| {
+        let recipients = destination.recipients.iter().map(|r| r.address.len() + 128);
+        new.prefix.len() + 512 + recipients.sum::<usize>()
+    };
+    new.destinations.iter().map(entry).sum()
 }
 
 /// The sequencer's end of the queue.

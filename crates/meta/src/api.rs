@@ -4,13 +4,17 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::stream::BoxStream;
-use postrider_types::{AccountId, Clock, CommandId, DomainId, MailboxId, Millis, Random, Uid};
+use postrider_types::{
+    AccountId, Clock, CommandId, DomainId, MailboxId, Millis, QueueId, Random, Uid,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::view::{
-    AccountView, AliasView, Authority, BodyView, ClusterView, DefaultMailbox, DomainView,
-    GroupView, LeaseView, LoginView, MailboxView, NodeView, ObjectView, Page, QuotaView,
+    AccountView, AliasView, Authority, BodyView, ClusterView, DefaultMailbox, DestinationView,
+    DkimKey, DomainView, GroupView, LeaseView, LoginView, MailboxView, NodeView, ObjectView, Page,
+    QueueStats, QueuedView, QuotaView, StsPolicy, TraceView,
 };
 use crate::{command as c, query as q};
 
@@ -198,7 +202,9 @@ macro_rules! sum {
     ) => {
         $(#[$request_doc])*
         #[derive(Clone, Debug, Serialize, Deserialize)]
-        #[allow(missing_docs)]
+        // By far the most commands are the largest: boxes would only be made and
+        // opened.
+        #[allow(missing_docs, clippy::large_enum_variant)]
         pub enum $request { $($variant($module::$variant),)* }
 
         $(#[$reply_doc])*
@@ -257,6 +263,13 @@ sum! {
     c::Copy => c::Copied,
     c::Expunge => c::Expunged,
     c::ClaimRecent => Uid,
+    // The queue of outbound mail
+    c::LeaseQueued => c::Leased,
+    c::RenewQueued => Vec<(QueueId, u64)>,
+    c::SettleQueued => c::Settlement,
+    c::ChangeQueued => u32,
+    c::PutPolicy => (),
+    c::SetDkimKeys => (),
     // Background work, each a bounded step
     c::Purge => c::Purged,
     c::Relocate => c::Relocated,
@@ -264,6 +277,8 @@ sum! {
     c::Trim => c::Trimmed,
     // The object store
     c::NameStore => (),
+    // What all nodes share
+    c::SetSecret => (),
     // The cluster
     c::FoundCluster => (),
     c::IssueToken => (),
@@ -298,6 +313,16 @@ sum! {
     // Messages
     q::Messages => q::MessagePage,
     q::ChangesSince => q::ChangePage,
+    // The queue of outbound mail
+    q::Queued => Vec<Option<QueuedView>>,
+    q::Queue => Page<QueuedView>,
+    q::QueueDestinations => Page<DestinationView>,
+    q::QueueDestination => Option<DestinationView>,
+    q::QueueNext => Option<Millis>,
+    q::QueueStats => QueueStats,
+    q::Trace => Vec<TraceView>,
+    q::StsPolicy => Option<StsPolicy>,
+    q::DkimKeys => Vec<DkimKey>,
     // Bodies
     q::Bodies => Vec<Option<BodyView>>,
     q::InlineBodies => Page<BodyView>,
@@ -309,6 +334,8 @@ sum! {
     q::Unfinished => q::Backlog,
     // The object store
     q::StoreId => Option<String>,
+    // What all nodes share
+    q::Secret => Option<Bytes>,
     // The cluster
     q::Cluster => Option<ClusterView>,
     q::Authority => Option<Authority>,

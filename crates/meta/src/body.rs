@@ -1,5 +1,5 @@
-//! References to bodies, and what hangs on them: when the last message that
-//! names a body goes, its summary and inline bytes go too, and the object that
+//! References to bodies, and what hangs on them: when the last message or entry of
+//! the queue that names a body goes, its summary and inline bytes go too, and the object that
 //! held it counts less as live.
 
 use std::collections::BTreeMap;
@@ -20,11 +20,16 @@ pub(crate) struct References(BTreeMap<BodyId, u64>);
 impl References {
     /// Those of `messages`.
     pub(crate) fn of<'a>(messages: impl IntoIterator<Item = &'a row::Message>) -> kv::Result<Self> {
-        let mut counts = BTreeMap::new();
+        let mut counts = Self::default();
         for message in messages {
-            *counts.entry(message.body_id()?).or_insert(0) += 1;
+            counts.count(message.body_id()?);
         }
-        Ok(Self(counts))
+        Ok(counts)
+    }
+
+    /// One more.
+    pub(crate) fn count(&mut self, id: BodyId) {
+        *self.0.entry(id).or_insert(0) += 1;
     }
 
     /// The bodies' rows, as far as they exist, with the counts.
@@ -152,7 +157,7 @@ pub(crate) fn check_age(cx: &Context, body: &NewBody) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Stores a new body that `references` messages name.
+/// Stores a new body that `references` messages and entries of the queue name.
 pub(crate) async fn store<T: Txn>(
     txn: &mut T,
     cx: &Context,

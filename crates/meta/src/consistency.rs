@@ -6,6 +6,7 @@ mod bodies;
 mod cluster;
 mod directory;
 mod mail;
+mod queue;
 
 use bytes::Bytes;
 use postrider_kv::{self as kv, Range, Read};
@@ -18,7 +19,8 @@ use crate::row;
 pub async fn check_consistency<R: Read>(read: &R) -> kv::Result<Vec<String>> {
     let mut findings = Vec::new();
     let accounts = directory::check(read, &mut findings).await?;
-    let references = mail::check(read, &accounts, &mut findings).await?;
+    let mut references = mail::check(read, &accounts, &mut findings).await?;
+    queue::check(read, &mut references, &mut findings).await?;
     bodies::check(read, references, &mut findings).await?;
     cluster::check(read, &mut findings).await?;
     Ok(findings)
@@ -56,6 +58,16 @@ impl<'a, R: Read> Walk<'a, R> {
         self.done = pairs.len() < PIECE;
         Ok(Some(pairs))
     }
+}
+
+/// How many keys begin with `prefix`.
+async fn count<R: Read>(read: &R, prefix: &[u8]) -> kv::Result<usize> {
+    let mut count = 0;
+    let mut walk = Walk::new(read, prefix);
+    while let Some(pairs) = walk.next().await? {
+        count += pairs.len();
+    }
+    Ok(count)
 }
 
 /// The row in a pair; one that cannot be read becomes a finding.

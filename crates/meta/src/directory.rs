@@ -84,13 +84,13 @@ pub(crate) async fn existing_account(
     Ok(account(read, address).await?.ok_or_else(refusal)?)
 }
 
-/// Refuses targets that are not in a local domain: there is no way to send to
-/// other servers yet, and a message must not be accepted and then stuck.
+/// Refuses targets that are not in a local domain: mail to whatever name does not
+/// go outside, where it would make this server a source of strangers' mail.
 pub(crate) async fn must_be_local(read: &impl Read, targets: &[Address]) -> Result<(), Stop> {
     for target in targets {
         if domain(read, target.domain()).await?.is_none() {
             let text = format!(
-                "{target} is not in a local domain; mail can be passed on to local addresses only"
+                "{target} is not in a local domain; a catch-all leads to a local address only"
             );
             return Err(Refusal::Invalid(text).into());
         }

@@ -22,6 +22,7 @@
 //! | `g p` object key, offset | [`row::Content`](crate::row::Content): a live body in the object |
 //! | `g x` moment, object key | nothing: objects without a live body, by the moment they died |
 //! | `g S` | [`row::StoreName`](crate::row::StoreName): the object store that belongs to the metadata |
+//! | `g R` | [`row::Secret`](crate::row::Secret): what all nodes derive keys from |
 //! | `g C` | [`row::Cluster`](crate::row::Cluster): the cluster, its authority, the last node id given out |
 //! | `g c` node id | [`row::Node`](crate::row::Node): kept for ever, so that a removed node stays refused |
 //! | `g T` BLAKE3 of a secret | [`row::Token`](crate::row::Token): a join token |
@@ -29,6 +30,16 @@
 //! | `g h` object key | nothing: objects with something, but under half, live |
 //! | `g q` account, mailbox or 0 | nothing: to be purged |
 //! | `g w` moment, account, mailbox, MODSEQ | nothing: removals by their moment, for trimming |
+//! | `g Q` queue id | [`row::Queued`](crate::row::Queued): a message on its way to one destination |
+//! | `g k` destination, moment, queue id | nothing: when which entry may be leased; none for held ones |
+//! | `g e` destination | [`row::Destination`](crate::row::Destination): one that has entries |
+//! | `g K` moment, destination | nothing: when the first of its entries may be leased and it rests no longer |
+//! | `g y` moment, queue id | nothing: when the sender is to hear of an entry; none for held ones |
+//! | `g z` what | counter: entries of the queue, those held, destinations |
+//! | `g H` body id, number | [`row::Event`](crate::row::Event): the history of a message |
+//! | `g P` domain name | [`row::Policy`](crate::row::Policy): what an outside domain asks of mail to it |
+//! | `g t` moment, domain name | nothing: policies by the moment they end |
+//! | `g E` domain name | [`row::DkimKeys`](crate::row::DkimKeys): what a local domain signs with |
 //! | `g v` command id | version byte and MessagePack of the verdict (`evaluate.rs`) |
 //! | `a` account `A` | [`row::Account`](crate::row::Account) |
 //! | `a` account `C` | [`row::Credentials`](crate::row::Credentials) |
@@ -47,7 +58,7 @@
 use postrider_kv::key::{Key, Parts};
 use postrider_types::{
     AccountId, Address, BodyId, CommandId, DomainId, DomainName, MailboxId, Millis, ModSeq, NodeId,
-    Uid,
+    QueueId, Uid,
 };
 
 fn global(tag: u8) -> Key {
@@ -82,7 +93,7 @@ pub(crate) fn domain(name: &DomainName) -> Vec<u8> {
     global(b'D').str(name.as_str()).build()
 }
 
-/// The name in a key of [`domain`].
+/// The name in a key of [`domain`], [`policy`] or [`dkim_keys`].
 pub(crate) fn domain_of(key: &[u8]) -> Option<DomainName> {
     DomainName::parse(&Parts::of(key.get(2..)?).str()?).ok()
 }
@@ -278,6 +289,11 @@ pub(crate) fn store_name() -> Vec<u8> {
     global(b'S').build()
 }
 
+/// The secret of all nodes.
+pub(crate) fn secret() -> Vec<u8> {
+    global(b'R').build()
+}
+
 // The cluster.
 
 pub(crate) fn cluster() -> Vec<u8> {
@@ -321,6 +337,191 @@ pub(crate) fn lease(name: &str) -> Vec<u8> {
 /// The name in a key of [`lease`].
 pub(crate) fn lease_of(key: &[u8]) -> Option<String> {
     Parts::of(key.get(2..)?).str()
+}
+
+// The queue.
+
+/// The last [`QueueId`] given out.
+pub(crate) fn last_queued() -> Vec<u8> {
+    global(b'n').u8(b'q').build()
+}
+
+/// All entries, the oldest first.
+pub(crate) fn queue() -> Vec<u8> {
+    global(b'Q').build()
+}
+
+pub(crate) fn queued(id: QueueId) -> Vec<u8> {
+    global(b'Q').u64(id.0).build()
+}
+
+/// The id in a key of [`queued`], [`ready`] or [`alarm`].
+pub(crate) fn queued_of(key: &[u8]) -> Option<QueueId> {
+    let (_, id) = key.get(2..)?.split_last_chunk::<8>()?;
+    Some(QueueId(u64::from_be_bytes(*id)))
+}
+
+/// All entries that may be leased some time.
+pub(crate) fn all_ready() -> Vec<u8> {
+    global(b'k').build()
+}
+
+/// Those of a destination, the first first.
+pub(crate) fn ready_at(destination: &str) -> Vec<u8> {
+    global(b'k').str(destination).build()
+}
+
+/// The end (excluded) of those of a destination that may be leased up to `moment`.
+pub(crate) fn ready_after(destination: &str, moment: Millis) -> Vec<u8> {
+    let next = moment.0.saturating_add(1);
+    global(b'k').str(destination).u64(next).build()
+}
+
+/// The entry may be leased from `moment` on.
+pub(crate) fn ready(destination: &str, moment: Millis, id: QueueId) -> Vec<u8> {
+    let key = global(b'k').str(destination);
+    key.u64(moment.0).u64(id.0).build()
+}
+
+/// The moment in a key of [`ready`].
+pub(crate) fn ready_of(key: &[u8]) -> Option<Millis> {
+    let mut parts = Parts::of(key.get(2..)?);
+    parts.str()?;
+    parts.u64().map(Millis)
+}
+
+/// All destinations that have entries.
+pub(crate) fn destinations() -> Vec<u8> {
+    global(b'e').build()
+}
+
+pub(crate) fn destination(name: &str) -> Vec<u8> {
+    global(b'e').str(name).build()
+}
+
+/// The name in a key of [`destination`].
+pub(crate) fn destination_of(key: &[u8]) -> Option<String> {
+    Parts::of(key.get(2..)?).str()
+}
+
+/// All destinations with something to lease some time, the first first.
+pub(crate) fn turns() -> Vec<u8> {
+    global(b'K').build()
+}
+
+/// The end (excluded) of those whose moment has come at `moment`.
+pub(crate) fn turns_after(moment: Millis) -> Vec<u8> {
+    global(b'K').u64(moment.0.saturating_add(1)).build()
+}
+
+/// Something may be leased for the destination from `moment` on.
+pub(crate) fn turn(moment: Millis, destination: &str) -> Vec<u8> {
+    global(b'K').u64(moment.0).str(destination).build()
+}
+
+/// The moment and the destination in a key of [`turn`].
+pub(crate) fn turn_of(key: &[u8]) -> Option<(Millis, String)> {
+    let mut parts = Parts::of(key.get(2..)?);
+    Some((Millis(parts.u64()?), parts.str()?))
+}
+
+/// All entries whose sender is to hear something some time, the first first.
+pub(crate) fn alarms() -> Vec<u8> {
+    global(b'y').build()
+}
+
+/// The end (excluded) of those whose sender is to hear something up to `moment`.
+pub(crate) fn alarms_after(moment: Millis) -> Vec<u8> {
+    global(b'y').u64(moment.0.saturating_add(1)).build()
+}
+
+pub(crate) fn alarm(moment: Millis, id: QueueId) -> Vec<u8> {
+    global(b'y').u64(moment.0).u64(id.0).build()
+}
+
+/// The moment in a key of [`alarm`].
+pub(crate) fn alarm_of(key: &[u8]) -> Option<Millis> {
+    Parts::of(key.get(2..)?).u64().map(Millis)
+}
+
+/// What is counted of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum QueueCount {
+    /// Entries, held ones included.
+    Entries,
+    /// Entries that are held.
+    Held,
+    /// Destinations with entries.
+    Destinations,
+}
+
+/// Counter: so much of the queue.
+pub(crate) fn queue_count(what: QueueCount) -> Vec<u8> {
+    let tag = match what {
+        QueueCount::Entries => b'e',
+        QueueCount::Held => b'h',
+        QueueCount::Destinations => b'd',
+    };
+    global(b'z').u8(tag).build()
+}
+
+/// The history of all messages, the oldest first.
+pub(crate) fn history() -> Vec<u8> {
+    global(b'H').build()
+}
+
+/// The history of a message; of another message's, the end (excluded) of those
+/// that arrived before it.
+pub(crate) fn history_of(body: BodyId) -> Vec<u8> {
+    global(b'H').id(body.as_bytes()).build()
+}
+
+pub(crate) fn event(body: BodyId, number: u32) -> Vec<u8> {
+    global(b'H').id(body.as_bytes()).u32(number).build()
+}
+
+/// The body and the number in a key of [`event`].
+pub(crate) fn event_of(key: &[u8]) -> Option<(BodyId, u32)> {
+    let mut parts = Parts::of(key.get(2..)?);
+    Some((BodyId::from_bytes(parts.id()?), parts.u32()?))
+}
+
+pub(crate) fn policies() -> Vec<u8> {
+    global(b'P').build()
+}
+
+pub(crate) fn policy(domain: &DomainName) -> Vec<u8> {
+    global(b'P').str(domain.as_str()).build()
+}
+
+/// All policies, the first to end first.
+pub(crate) fn policy_ends() -> Vec<u8> {
+    global(b't').build()
+}
+
+/// The end (excluded) of the policies that end up to `moment`.
+pub(crate) fn policies_after(moment: Millis) -> Vec<u8> {
+    global(b't').u64(moment.0.saturating_add(1)).build()
+}
+
+pub(crate) fn policy_end(expires: u64, domain: &DomainName) -> Vec<u8> {
+    global(b't').u64(expires).str(domain.as_str()).build()
+}
+
+/// The domain in a key of [`policy_end`].
+pub(crate) fn policy_end_of(key: &[u8]) -> Option<DomainName> {
+    let mut parts = Parts::of(key.get(2..)?);
+    parts.u64()?;
+    DomainName::parse(&parts.str()?).ok()
+}
+
+/// The keys of all domains that sign.
+pub(crate) fn all_dkim_keys() -> Vec<u8> {
+    global(b'E').build()
+}
+
+pub(crate) fn dkim_keys(domain: &DomainName) -> Vec<u8> {
+    global(b'E').str(domain.as_str()).build()
 }
 
 // Background work.

@@ -63,3 +63,55 @@ pub const LEASES: usize = 100;
 pub const LEASE_NAME: usize = 64;
 /// The longest lease.
 pub const LEASE_TTL: Duration = Duration::from_secs(3600);
+/// Entries of the queue that one [`crate::command::Accept`] makes.
+pub const DESTINATIONS: usize = 1_000;
+/// Recipients of an entry of the queue.
+pub const QUEUED_RECIPIENTS: usize = 100;
+/// Recipients outside of one [`crate::command::Accept`].
+pub const OUTSIDE: usize = 10_000;
+/// Bytes of a destination's name.
+pub const DESTINATION_NAME: usize = 255;
+/// Bytes of an address in the queue: longer than any that SMTP has to take
+/// (RFC 5321 §4.5.3.1.3).
+pub const QUEUED_ADDRESS: usize = 512;
+/// Bytes of the address type of ORCPT.
+pub const ORIGINAL_KIND: usize = 64;
+/// Bytes of the address of ORCPT (RFC 3461 §4.2: 500 characters, encoded).
+pub const ORIGINAL: usize = 1_000;
+/// Bytes of ENVID (RFC 3461 §4.4: 100 characters, encoded).
+pub const ENVELOPE_ID: usize = 500;
+/// Bytes of a reply or an error that is kept; what is longer is cut.
+pub const REPLY: usize = 1024;
+/// Entries of one [`crate::command::LeaseQueued`] and one
+/// [`crate::query::Queued`].
+pub const LEASED: usize = 100;
+/// Destinations that one [`crate::command::LeaseQueued`] leaves out.
+pub const BUSY: usize = 1_000;
+/// Leases of one [`crate::command::RenewQueued`].
+pub const RENEWED: usize = 1_000;
+/// Notices of one [`crate::command::SettleQueued`].
+pub const NOTICES: usize = 10;
+/// Events of one [`crate::command::SettleQueued`].
+pub const EVENTS: usize = 200;
+/// Entries of one [`crate::command::ChangeQueued`].
+pub const CHANGED: usize = 1_000;
+/// Recipients that the history of a message names of its acceptance.
+pub const NAMED: usize = 100;
+/// Bytes of the texts that tell where a message came from.
+pub const ORIGIN: usize = 255;
+/// Lines of a message's history that are kept and told.
+pub const TRACE: usize = 10_000;
+/// How long the history of a message is kept.
+pub const HISTORY_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Bytes of the id of a domain's TLS policy (RFC 8461 §3.1: 32 characters).
+pub const POLICY_ID: usize = 64;
+/// Bytes of the text of a domain's TLS policy.
+pub const POLICY_TEXT: usize = 64 * 1024;
+/// Keys of a domain.
+pub const DKIM_KEYS: usize = 10;
+/// Bytes of a key's selector.
+pub const DKIM_SELECTOR: usize = 63;
+/// Bytes of a private key, PKCS#8.
+pub const DKIM_PRIVATE: usize = 16 * 1024;
+/// Bytes of a public key.
+pub const DKIM_PUBLIC: usize = 4 * 1024;

@@ -10,6 +10,8 @@ mod fixture;
 mod lists;
 mod mailboxes;
 mod messages;
+mod outside;
+mod queue;
 mod random;
 mod repeats;
 mod resolve;
@@ -110,7 +112,9 @@ pub async fn suite<B: Backend>(start: impl AsyncFn(Arc<dyn Clock>) -> Arc<B>) {
         resolve::an_account_receives_its_mail,
         resolve::aliases_and_groups_lead_on,
         resolve::a_catch_all_takes_the_rest,
-        resolve::circles_and_ways_outside_are_told,
+        resolve::circles_are_told,
+        resolve::lists_lead_outside,
+        resolve::a_catch_all_never_leads_outside,
         resolve::the_way_has_a_limit,
         resolve::closed_and_full_accounts_receive_nothing_by_themselves,
         resolve::internal_lists_need_a_local_sender,
@@ -138,6 +142,23 @@ pub async fn suite<B: Backend>(start: impl AsyncFn(Arc<dyn Clock>) -> Arc<B>) {
         bodies::bodies_move_into_young_objects_only,
         bodies::doubtful_bodies_are_refused,
         bodies::inline_bytes_have_a_budget,
+        queue::a_message_goes_here_and_outside_at_once,
+        queue::the_rest_of_a_message_is_kept_as_it_came,
+        queue::what_cannot_be_queued_is_refused,
+        queue::leases::an_entry_is_leased_once,
+        queue::leases::a_destination_rests_alone,
+        queue::leases::an_alarm_rings_while_the_destination_rests,
+        queue::leases::no_destination_keeps_others_waiting,
+        queue::leases::a_removed_node_takes_nothing,
+        queue::settlements::a_late_settlement_leaves_nothing,
+        queue::settlements::a_message_is_settled_in_parts,
+        queue::settlements::a_notice_is_there_exactly_once,
+        queue::settlements::the_history_of_a_message_is_told_and_trimmed,
+        queue::administration::administrators_hold_release_and_remove,
+        queue::administration::a_retry_ends_the_rest,
+        queue::administration::the_queue_is_looked_through,
+        outside::a_policy_is_kept_until_it_ends,
+        outside::a_domain_has_keys_until_it_goes,
         repeats::old_verdicts_are_trimmed,
         cluster::a_cluster_is_founded_once,
         cluster::a_node_joins_with_a_token,

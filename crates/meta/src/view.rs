@@ -11,8 +11,17 @@ use postrider_types::{
 use serde::{Deserialize, Serialize};
 
 mod cluster;
+mod dkim;
+mod queue;
+mod trace;
 
 pub use cluster::{Authority, ClusterView, LeaseView, NewNode, NodeView};
+pub use dkim::{DkimAlgorithm, DkimKey, DkimState};
+pub use queue::{
+    DestinationView, NewDestination, NewQueued, Notify, QueueEnvelope, QueueState, QueueStats,
+    QueuedRecipient, QueuedView, Return, StsPolicy,
+};
+pub use trace::{Acceptance, Accepting, Event, EventKind, Origin, TraceView};
 
 /// One page of an answer. To go on, ask again after `next`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,7 +120,7 @@ pub struct LoginView {
 pub struct AliasView {
     /// The alias.
     pub address: Address,
-    /// Where its mail goes, 1 to 100 addresses.
+    /// Where its mail goes, 1 to 100 addresses, here or outside.
     pub targets: Vec<Address>,
 }
 
@@ -120,7 +129,7 @@ pub struct AliasView {
 pub struct GroupView {
     /// The group's address.
     pub address: Address,
-    /// Its members, up to 10,000 addresses.
+    /// Its members, up to 10,000 addresses, here or outside.
     pub members: Vec<Address>,
     /// Takes mail from local senders only.
     pub internal: bool,

@@ -1,5 +1,5 @@
 //! Background work on the metadata: purging what was deleted, trimming what is
-//! old. Each step is one bounded command; the packer and the sweeper of bodies
+//! old, telling how much waits. Each step is one bounded command; the packer and the sweeper of bodies
 //! pace themselves.
 
 use std::panic::AssertUnwindSafe;
@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use metrics::gauge;
 use postrider_blob::Store;
 use postrider_meta::{Client, Error, ReadAt, command, limit, query};
 use postrider_meta_raft::Node;
-use postrider_types::CommandId;
+use postrider_types::{BodyId, CommandId};
 use tokio_util::sync::CancellationToken;
 
 use crate::telemetry;
@@ -25,6 +26,8 @@ const PURGE_EVERY: Duration = Duration::from_secs(5);
 const PURGE_STEP: u32 = 500;
 /// Between looks whether there is a new snapshot to carry to the object store.
 const ARCHIVE_EVERY: Duration = Duration::from_secs(30);
+/// Between looks at the queue.
+const QUEUE_EVERY: Duration = Duration::from_secs(15);
 /// Between two trims.
 const TRIM_EVERY: Duration = Duration::from_secs(30);
 
@@ -89,19 +92,39 @@ async fn purge_step(meta: &Client) -> Result<bool, Error> {
     Ok(verdict.is_ok_and(|purged| purged.more))
 }
 
-/// Trims the change log and the verdicts of old commands until `stop`.
+/// Trims the change log, the verdicts of old commands, the history of messages and
+/// the TLS policies that have ended until `stop`.
 pub(crate) async fn trim(meta: Client, stop: CancellationToken) {
     let mut pace = Pace::new("trim", TRIM_EVERY, stop);
     while pace.step(trim_step(&meta)).await {}
 }
 
 async fn trim_step(meta: &Client) -> Result<bool, Error> {
-    let before = meta.clock().now().before(limit::VERDICTS);
+    let now = meta.clock().now();
     let trim = command::Trim {
-        dedup_before: CommandId::floor(before),
+        dedup_before: CommandId::floor(now.before(limit::VERDICTS)),
+        history_before: BodyId::floor(now.before(limit::HISTORY_AGE)),
     };
     let (verdict, _) = meta.run(trim).await?;
     Ok(verdict.is_ok_and(|trimmed| trimmed.more))
+}
+
+/// Tells the metrics how much waits in the queue until `stop`. On every node: were
+/// it one alone, its last figures would stay in its metrics when another takes over.
+pub(crate) async fn watch_queue(meta: Client, stop: CancellationToken) {
+    let mut pace = Pace::new("queue metrics", QUEUE_EVERY, stop);
+    while pace.step(watch_queue_step(&meta)).await {}
+}
+
+async fn watch_queue_step(meta: &Client) -> Result<bool, Error> {
+    let (stats, _) = meta.ask(query::QueueStats {}, ReadAt::Latest).await?;
+    let now = meta.clock().now();
+    let age = stats.oldest.map(|oldest| now.since(oldest));
+    gauge!("postrider_queue_entries").set(stats.entries as f64);
+    gauge!("postrider_queue_held").set(stats.held as f64);
+    gauge!("postrider_queue_destinations").set(stats.destinations as f64);
+    gauge!("postrider_queue_oldest_seconds").set(age.unwrap_or_default().as_secs_f64());
+    Ok(false)
 }
 
 /// Carries new snapshots to the object store until `stop`.

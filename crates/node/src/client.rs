@@ -117,17 +117,26 @@ impl Client {
     pub(crate) async fn list<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Vec<T>> {
         let mut items = Vec::new();
         let mut next = None;
-        let join = if path.contains('?') { '&' } else { '?' };
         loop {
-            let page: List<T> = match next {
-                None => self.get(path).await?,
-                Some(after) => self.get(&format!("{path}{join}after={after}")).await?,
-            };
+            let page: List<T> = self.page(path, next.as_deref()).await?;
             items.extend(page.items);
             next = page.next;
             if next.is_none() {
                 return Ok(items);
             }
+        }
+    }
+
+    /// One page of it: the one at `after`. It may be empty and not the last.
+    pub(crate) async fn page<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        after: Option<&str>,
+    ) -> anyhow::Result<List<T>> {
+        let join = if path.contains('?') { '&' } else { '?' };
+        match after {
+            None => self.get(path).await,
+            Some(after) => self.get(&format!("{path}{join}after={after}")).await,
         }
     }
 
@@ -181,9 +190,17 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 
 /// `text` as one segment of a path.
 pub(crate) fn segment(text: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~@+".contains(&b);
+    escape(text, b"-._~@+")
+}
+
+/// `text` as a value in a query, where a plus is a space.
+pub(crate) fn value(text: &str) -> String {
+    escape(text, b"-._~@")
+}
+
+fn escape(text: &str, plain: &[u8]) -> String {
     let escape = |b: u8| {
-        if plain(b) {
+        if b.is_ascii_alphanumeric() || plain.contains(&b) {
             char::from(b).to_string()
         } else {
             format!("%{b:02X}")

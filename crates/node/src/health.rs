@@ -14,6 +14,8 @@ use postrider_net::Drain;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+use crate::admin::api::Stats;
+
 /// How long the metadata may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -44,6 +46,9 @@ pub(crate) struct Report {
     pub(crate) draining: bool,
     /// Bytes of bodies that wait to be packed.
     pub(crate) inline_bytes: u64,
+    /// What waits to be sent; absent where the metadata do not answer.
+    #[serde(default)]
+    pub(crate) queue: Option<Stats>,
     /// Seconds since the node started.
     pub(crate) uptime_seconds: u64,
     /// The program's version.
@@ -67,7 +72,8 @@ impl Health {
 
     /// The same, but the metadata have `limit` to answer.
     pub(crate) async fn report_within(&self, limit: Duration) -> Report {
-        let inline = self.inline_bytes_within(limit).await;
+        let queue = self.queue_within(limit);
+        let (inline, queue) = tokio::join!(self.inline_bytes_within(limit), queue);
         let (writable, readable) = (self.blobs.writable(), self.blobs.readable());
         let draining = self.drain.is_draining();
         let mut reasons = Vec::new();
@@ -98,6 +104,7 @@ impl Health {
             bodies_readable: readable,
             draining,
             inline_bytes: inline.unwrap_or_default(),
+            queue,
             uptime_seconds: self.started.elapsed().as_secs(),
             version: env!("CARGO_PKG_VERSION").into(),
         }
@@ -116,6 +123,12 @@ impl Health {
     /// A linearizable read: it is answered only where a leader with a majority is.
     pub(crate) async fn inline_bytes(&self) -> Result<u64, String> {
         self.inline_bytes_within(ANSWER_TIMEOUT).await
+    }
+
+    async fn queue_within(&self, limit: Duration) -> Option<Stats> {
+        let ask = self.meta.ask(query::QueueStats {}, ReadAt::Latest);
+        let (stats, _) = tokio::time::timeout(limit, ask).await.ok()?.ok()?;
+        Some(stats.into())
     }
 
     async fn inline_bytes_within(&self, limit: Duration) -> Result<u64, String> {

@@ -5,15 +5,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use postrider_auth::Authenticator;
 use postrider_blob::Store;
 use postrider_body::{Bodies, Packer, Sweeper};
-use postrider_meta::Client;
+use postrider_meta::{Client, ReadAt, command, query};
 use postrider_net::{Counts, Drain, Listener, Tls};
+use postrider_proto::smtp::SrsKey;
+use postrider_queue::{Courier, Wake};
 use postrider_rpc::{Channels, Timeouts};
-use postrider_types::SystemClock;
+use postrider_types::{NodeId, Role, SystemClock};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -37,6 +40,9 @@ const READY_TIMEOUT: Duration = Duration::from_secs(120);
 const WAIT_NOTICE: Duration = Duration::from_secs(10);
 /// Between looks whether the node still works.
 const FAILURE_CHECK: Duration = Duration::from_secs(1);
+
+/// How a node that stands alone calls itself.
+const ALONE: NodeId = NodeId(1);
 
 /// A running node.
 pub struct Node {
@@ -224,7 +230,8 @@ impl Node {
             self.link(cluster, server, &parts.settings, &parts.counts);
         }
         let bodies = parts.bodies;
-        let services = Services {
+        let wake = Wake::default();
+        let mut services = Services {
             auth: Authenticator::sharing(
                 self.meta.clone(),
                 parts.settings.auth.clone(),
@@ -239,9 +246,12 @@ impl Node {
             drain: self.drain.clone(),
             sessions: self.sessions.clone(),
             counts: parts.counts,
+            wake: wake.clone(),
+            srs: None,
             settings: parts.settings,
         };
-        let configs = services.settings.listener.iter().zip(parts.of_listeners);
+        let configs = services.settings.listener.clone();
+        let configs = configs.iter().zip(parts.of_listeners);
         let listeners = parts.listeners.into_iter().zip(configs);
         // Of a cluster without a majority one must be able to ask what is wrong.
         let (early, late): (Vec<_>, Vec<_>) = listeners.partition(|(_, (config, _))| {
@@ -262,12 +272,14 @@ impl Node {
             }
             let verified = ownership::verify(&bodies, data_dir).await?;
             first(&self.meta).await?;
-            anyhow::Ok(verified)
+            anyhow::Ok((verified, secret(&self.meta).await?))
         };
-        let verified = tokio::select! {
+        let (verified, secret) = tokio::select! {
             verified = ready => verified?,
             failure = self.failed() => anyhow::bail!(failure),
         };
+        let srs = SrsKey::new(secret);
+        services.srs = Some(srs.clone());
         for (listener, (config, tls)) in late {
             services.spawn(listener, config, tls);
         }
@@ -277,6 +289,7 @@ impl Node {
             self.jobs.tasks.spawn(watched);
         }
         self.work(&bodies, &parts.leases);
+        self.send(&bodies, &services.settings, wake, srs)?;
         if self.cluster.is_some() {
             let probe = background::probe(parts.blobs, self.jobs.stop.clone());
             self.spawn("probe", probe.boxed());
@@ -321,6 +334,8 @@ impl Node {
     fn work(&self, bodies: &Bodies, leases: &Leases) {
         let stop = || self.jobs.stop.clone();
         self.spawn("metrics", background::fold_metrics(stop()).boxed());
+        let watching = background::watch_queue(self.meta.clone(), stop());
+        self.spawn("queue metrics", watching.boxed());
         let once = |name, make: Box<dyn Fn(CancellationToken) -> BoxFuture<'static, ()> + Send>| {
             let job = leases.clone().run(leases::BACKGROUND, stop(), make);
             self.spawn(name, job.boxed());
@@ -343,6 +358,33 @@ impl Node {
             let job = leases.clone().run(leases::SNAPSHOTS, stop(), archive);
             self.spawn("archive", job.boxed());
         }
+    }
+
+    /// Begins to send mail to other servers.
+    fn send(
+        &self,
+        bodies: &Bodies,
+        settings: &Settings,
+        wake: Wake,
+        srs: SrsKey,
+    ) -> anyhow::Result<()> {
+        if !settings.has(Role::Frontend) {
+            return Ok(());
+        }
+        let node = self.cluster.as_ref().map(|it| it.identity.facts.node);
+        let handles = postrider_queue::Handles {
+            meta: self.meta.clone(),
+            bodies: bodies.clone(),
+            node: node.unwrap_or(ALONE),
+            hostname: settings.smtp.hostname.clone(),
+            addresses: settings.mail_addresses(),
+            srs,
+        };
+        let courier = Courier::new(handles, settings.queue.clone(), wake);
+        let courier = courier.map_err(anyhow::Error::msg)?;
+        let running = courier.run(self.jobs.stop.clone(), settings.drain_timeout);
+        self.spawn("courier", running.boxed());
+        Ok(())
     }
 
     /// Runs a job that must not end before the others.
@@ -447,4 +489,21 @@ fn able(backend: &Backend) -> Able {
         replica: health.is_some(),
         leads_others: health.is_some_and(|health| health.leads && health.voters.len() > 1),
     }
+}
+
+/// The secret that all nodes share; the first node makes it.
+async fn secret(meta: &Client) -> anyhow::Result<[u8; 32]> {
+    let mut fresh = [0; 32];
+    meta.random().fill(&mut fresh);
+    let told = async || anyhow::Ok(meta.ask(query::Secret {}, ReadAt::Latest).await?.0);
+    let mut secret = told().await?;
+    if secret.is_none() {
+        let set = command::SetSecret {
+            secret: bytes::Bytes::copy_from_slice(&fresh),
+        };
+        meta.run(set).await?.0?;
+        secret = told().await?;
+    }
+    let secret = secret.context("the metadata hold no secret")?;
+    secret.as_ref().try_into().context("the secret is damaged")
 }

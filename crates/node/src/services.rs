@@ -6,6 +6,9 @@ use postrider_auth::Authenticator;
 use postrider_body::Bodies;
 use postrider_meta::Client;
 use postrider_net::{Counts, Drain, Listener, Tls};
+use postrider_proto::smtp::SrsKey;
+use postrider_queue::Wake;
+use postrider_smtp::Outbound;
 use tokio_util::task::TaskTracker;
 
 use crate::admin;
@@ -28,6 +31,10 @@ pub(crate) struct Services {
     pub(crate) drain: Drain,
     pub(crate) sessions: TaskTracker,
     pub(crate) counts: Counts,
+    /// Tells the courier of new mail.
+    pub(crate) wake: Wake,
+    /// The key of forwarded senders; None before the metadata could be asked.
+    pub(crate) srs: Option<SrsKey>,
 }
 
 impl Services {
@@ -68,6 +75,7 @@ impl Services {
                     backend: self.backend.clone(),
                     cluster: self.cluster.clone(),
                     health: self.health.clone(),
+                    smtp: self.settings.smtp.clone().into(),
                     token: self.token.clone(),
                     from: self.settings.http.admin_from.clone().into(),
                 };
@@ -88,6 +96,11 @@ impl Services {
             bodies: self.bodies.clone(),
             auth: self.auth.clone(),
             tls,
+            node: self
+                .cluster
+                .as_ref()
+                .map(|cluster| cluster.identity.facts.node),
+            outbound: self.outbound(),
         };
         let mut settings = self.settings.smtp.clone();
         if let Some(hostname) = &config.hostname {
@@ -97,6 +110,18 @@ impl Services {
             listener,
             postrider_smtp::Server::sharing(handles, settings, role, &self.counts),
         );
+    }
+
+    /// How sessions queue mail to other servers.
+    fn outbound(&self) -> Option<Outbound> {
+        let queue = &self.settings.queue;
+        let wake = self.wake.clone();
+        Some(Outbound {
+            lifetime: queue.lifetime,
+            warn_after: (!queue.warn_after.is_zero()).then_some(queue.warn_after),
+            srs: self.srs.clone()?,
+            wake: Arc::new(move || wake.wake()),
+        })
     }
 
     fn run(&self, listener: Listener, service: impl postrider_net::Service) {

@@ -54,6 +54,22 @@ fn describe() {
         "postrider_metadata_leader",
         "1 while a metadata leader is known, else 0"
     );
+    describe_gauge!(
+        "postrider_queue_entries",
+        "Entries of the queue of outbound mail, held ones included; the same on each node"
+    );
+    describe_gauge!(
+        "postrider_queue_held",
+        "Entries of the queue that an administrator holds; the same on each node"
+    );
+    describe_gauge!(
+        "postrider_queue_oldest_seconds",
+        "How long the oldest entry of the queue is in it, 0 if it is empty; the same on each node"
+    );
+    describe_gauge!(
+        "postrider_queue_destinations",
+        "Destinations that mail in the queue waits for; the same on each node"
+    );
     describe_gauge!("process_resident_memory_bytes", "Resident memory");
     describe_gauge!("process_open_fds", "Open file descriptors");
     describe_histogram!(

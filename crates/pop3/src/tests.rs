@@ -162,6 +162,8 @@ impl World {
                 overdraft: false,
             }],
             received: SystemClock.now(),
+            queued: None,
+            origin: None,
         };
         let accepted = self.handles.meta.run(accept).await.unwrap().0.unwrap();
         accepted.deliveries[0].clone().unwrap();

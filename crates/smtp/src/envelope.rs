@@ -1,15 +1,15 @@
-//! The envelope of one transaction: sender, recipients, and the accounts that
-//! they lead to, each account once.
+//! The envelope of one transaction: sender, recipients, and the accounts and
+//! addresses outside that they lead to, each once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use postrider_meta::query;
 use postrider_proto::smtp::{Mail, RcptParameters};
-use postrider_types::AccountId;
+use postrider_types::{AccountId, DomainName};
 
-/// The most accounts that one message may go to (what
+/// The most accounts and addresses outside that one message may go to (what
 /// [`postrider_meta::command::Accept`] takes).
-const MAX_ACCOUNTS: usize = 10_000;
+const MAX_TARGETS: usize = 10_000;
 
 /// An account that receives the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,33 @@ pub(crate) struct Target {
     pub(crate) mailbox: String,
 }
 
+/// An address on another server that receives the message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outside {
+    /// The address as it is to be sent.
+    pub(crate) address: String,
+    /// Its domain, or an address literal, as the queue names it.
+    pub(crate) destination: String,
+    /// The domain of ours that forwards to it; None where the sender asked for it.
+    pub(crate) via: Option<DomainName>,
+}
+
+/// An [`Outside`] of the envelope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Queued {
+    pub(crate) outside: Outside,
+    /// The recipient that led to it first, as a place in
+    /// [`Envelope::recipients`].
+    pub(crate) recipient: usize,
+}
+
+/// Where a recipient leads to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) accounts: Vec<query::Recipient>,
+    pub(crate) outside: Vec<Outside>,
+}
+
 /// A recipient that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recipient {
@@ -30,6 +57,8 @@ pub(crate) struct Recipient {
     pub(crate) parameters: RcptParameters,
     /// Its targets, as places in [`Envelope::targets`].
     pub(crate) targets: Vec<u32>,
+    /// It leads outside.
+    pub(crate) outside: bool,
 }
 
 /// Sender and recipients of one message.
@@ -38,7 +67,9 @@ pub(crate) struct Envelope {
     pub(crate) mail: Mail,
     pub(crate) recipients: Vec<Recipient>,
     pub(crate) targets: Vec<Target>,
+    pub(crate) queued: Vec<Queued>,
     places: HashMap<AccountId, u32>,
+    addresses: HashSet<String>,
     /// Targets of all recipients, with those that several share.
     resolved: usize,
     /// Some recipient was refused.
@@ -51,7 +82,9 @@ impl Envelope {
             mail,
             recipients: Vec::new(),
             targets: Vec::new(),
+            queued: Vec::new(),
             places: HashMap::new(),
+            addresses: HashSet::new(),
             resolved: 0,
             refused: false,
         }
@@ -59,19 +92,15 @@ impl Envelope {
 
     /// Adds a recipient that leads to `found`; false if there are too many.
     /// An account that several recipients lead to gets the message once, in the
-    /// mailbox that the first names.
-    pub(crate) fn add(
-        &mut self,
-        path: String,
-        parameters: RcptParameters,
-        found: Vec<query::Recipient>,
-    ) -> bool {
-        if self.resolved + found.len() > MAX_ACCOUNTS {
+    /// mailbox that the first names; so does an address outside.
+    pub(crate) fn add(&mut self, path: String, parameters: RcptParameters, found: Found) -> bool {
+        let count = found.accounts.len() + found.outside.len();
+        if self.resolved + count > MAX_TARGETS {
             return false;
         }
-        self.resolved += found.len();
-        let mut targets = Vec::with_capacity(found.len());
-        for recipient in found {
+        self.resolved += count;
+        let mut targets = Vec::with_capacity(found.accounts.len());
+        for recipient in found.accounts {
             let next = u32::try_from(self.targets.len()).unwrap_or(u32::MAX);
             let place = *self.places.entry(recipient.account).or_insert(next);
             if place == next {
@@ -79,10 +108,20 @@ impl Envelope {
             }
             targets.push(place);
         }
+        let outside = !found.outside.is_empty();
+        for outside in found.outside {
+            if self.addresses.insert(outside.address.clone()) {
+                self.queued.push(Queued {
+                    outside,
+                    recipient: self.recipients.len(),
+                });
+            }
+        }
         self.recipients.push(Recipient {
             path,
             parameters,
             targets,
+            outside,
         });
         true
     }
@@ -119,6 +158,25 @@ mod tests {
         }
     }
 
+    fn local(accounts: Vec<query::Recipient>) -> Found {
+        Found {
+            accounts,
+            outside: Vec::new(),
+        }
+    }
+
+    fn outside(address: &str) -> Found {
+        let (_, domain) = address.split_once('@').unwrap();
+        Found {
+            accounts: Vec::new(),
+            outside: vec![Outside {
+                address: address.into(),
+                destination: domain.into(),
+                via: None,
+            }],
+        }
+    }
+
     fn envelope() -> Envelope {
         Envelope::new(Mail {
             reverse_path: None,
@@ -132,9 +190,9 @@ mod tests {
         assert!(envelope.add(
             "a".into(),
             RcptParameters::default(),
-            vec![found(1, Some("shop"))]
+            local(vec![found(1, Some("shop"))])
         ));
-        let both = vec![found(2, None), found(1, None)];
+        let both = local(vec![found(2, None), found(1, None)]);
         assert!(envelope.add("b".into(), RcptParameters::default(), both));
         assert_eq!(envelope.targets.len(), 2);
         assert_eq!(envelope.targets[0].mailbox, "shop");
@@ -144,9 +202,21 @@ mod tests {
     }
 
     #[test]
+    fn an_address_outside_gets_it_once() {
+        let mut envelope = envelope();
+        for address in ["x@out.test", "y@out.test", "x@out.test"] {
+            let parameters = RcptParameters::default();
+            assert!(envelope.add(address.into(), parameters, outside(address)));
+        }
+        let queued: Vec<_> = envelope.queued.iter().map(|q| q.recipient).collect();
+        assert_eq!(queued, [0, 1]);
+        assert!(envelope.recipients.iter().all(|r| r.outside));
+    }
+
+    #[test]
     fn groups_are_bounded_in_sum() {
         let mut envelope = envelope();
-        let many = |n: u64| (0..n).map(|i| found(i, None)).collect::<Vec<_>>();
+        let many = |n: u64| local((0..n).map(|i| found(i, None)).collect());
         assert!(envelope.add("g".into(), RcptParameters::default(), many(10_000)));
         assert!(!envelope.add("h".into(), RcptParameters::default(), many(1)));
         assert_eq!(envelope.recipients.len(), 1);

@@ -5,14 +5,18 @@
 //! parses nothing itself (`proto::smtp` does), asks `meta` who the recipients
 //! are, streams the content into `body`, and delivers with one
 //! [`postrider_meta::command::Accept`]. It answers 250 only after that command
-//! has returned: nothing is held that matters. It never sends mail on.
+//! has returned: nothing is held that matters. What goes to other servers is put
+//! into the queue by the same command; sending it is not done here.
 
 mod envelope;
 mod header;
+mod outbound;
 mod server;
 mod session;
 mod settings;
 mod trace;
+mod volume;
 
+pub use outbound::Outbound;
 pub use server::{Handles, Role, Server};
 pub use settings::Settings;

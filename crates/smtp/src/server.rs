@@ -8,9 +8,11 @@ use postrider_auth::Authenticator;
 use postrider_body::Bodies;
 use postrider_meta::Client;
 use postrider_net::{Busy, Connection, Counts, Drain, Key, RateLimiter, Service, Tls};
+use postrider_types::NodeId;
 
-use crate::Settings;
 use crate::session::Session;
+use crate::volume::Volume;
+use crate::{Outbound, Settings};
 
 /// Client addresses whose messages are counted at once.
 const RATE_CAPACITY: usize = 100_000;
@@ -26,6 +28,10 @@ pub struct Handles {
     pub auth: Authenticator,
     /// TLS for STARTTLS; None offers none.
     pub tls: Option<Tls>,
+    /// This node, in a cluster: for the history of messages.
+    pub node: Option<NodeId>,
+    /// Mail to other servers; None refuses it.
+    pub outbound: Option<Outbound>,
 }
 
 /// What a listener is for.
@@ -67,6 +73,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) role: Role,
     rate: RateLimiter,
+    pub(crate) volume: Volume,
 }
 
 impl Shared {
@@ -100,6 +107,7 @@ impl Server {
             handles,
             role,
             rate: counts.rate(&name, per_minute, minute, RATE_CAPACITY),
+            volume: Volume::new(&settings, counts),
             settings,
         }))
     }

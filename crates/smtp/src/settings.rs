@@ -28,6 +28,12 @@ pub struct Settings {
     /// The most messages from one address (IPv6: its /64) in a minute, in the whole
     /// cluster and by role; 0 for no limit. Trusted networks, loopback and LMTP are not limited.
     pub max_messages_per_minute: u32,
+    /// The most messages that an account sends in an hour, over all nodes; 0 for no
+    /// limit. The administrator gets a mail about who reaches it.
+    pub max_sent_messages_per_hour: u32,
+    /// The most recipients of what an account sends in an hour, over all nodes; 0
+    /// for no limit.
+    pub max_sent_recipients_per_hour: u32,
     /// A message that went through more servers than this (Received fields) loops.
     pub max_hops: u32,
     /// Refuse mail from clients that do not say EHLO or HELO first.
@@ -65,6 +71,8 @@ impl Default for Settings {
             max_commands: 10_000,
             max_errors: 50,
             max_messages_per_minute: 600,
+            max_sent_messages_per_hour: 500,
+            max_sent_recipients_per_hour: 2000,
             max_hops: 50,
             require_helo: true,
             trusted_networks: Vec::new(),

@@ -46,6 +46,12 @@ number_id!(
     u64
 );
 number_id!(
+    /// An entry of the queue: a message on its way to one destination. Allocated
+    /// from a counter in the metadata, ascending, never reused.
+    QueueId,
+    u64
+);
+number_id!(
     /// A message's number within its mailbox: 1 to 2^32-1, ascending in the
     /// order in which messages become visible (RFC 9051 §2.3.1.1).
     Uid,

@@ -12,6 +12,8 @@ mod status;
 pub use address::{Address, AddressError, DomainName};
 pub use clock::{Clock, Millis, Random, SystemClock};
 pub use flag::{Flag, FlagError, Flags, Keyword};
-pub use id::{AccountId, BodyId, CommandId, DomainId, MailboxId, ModSeq, NodeId, Uid, UidValidity};
+pub use id::{
+    AccountId, BodyId, CommandId, DomainId, MailboxId, ModSeq, NodeId, QueueId, Uid, UidValidity,
+};
 pub use role::{Role, RoleError};
 pub use status::EnhancedStatus;

@@ -192,6 +192,8 @@ impl World {
             body,
             deliveries: vec![delivery],
             received,
+            queued: None,
+            origin: None,
         };
         let accepted = self.client.run(accept).await.unwrap().0.unwrap();
         accepted.deliveries.into_iter().next().unwrap().unwrap().uid

@@ -20,7 +20,7 @@ use postrider_meta::{
 };
 use postrider_net::{Connection, Drain, Service as _};
 use postrider_types::{
-    AccountId, Address, Clock, CommandId, DomainName, Flags, Millis, Random, SystemClock,
+    AccountId, Address, BodyId, Clock, CommandId, DomainName, Flags, Millis, Random, SystemClock,
 };
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
@@ -205,6 +205,8 @@ impl World {
                 overdraft: false,
             }],
             received: self.clock.now(),
+            queued: None,
+            origin: None,
         };
         let accepted = self.handles.meta.run(accept).await.unwrap().0.unwrap();
         accepted.deliveries[0].clone().unwrap();
@@ -213,7 +215,11 @@ impl World {
     /// Forgets old removals.
     pub(crate) async fn trim(&self) {
         let dedup_before = CommandId::floor(Millis(0));
-        let trim = command::Trim { dedup_before };
+        let history_before = BodyId::floor(Millis(0));
+        let trim = command::Trim {
+            dedup_before,
+            history_before,
+        };
         assert!(!self.handles.meta.run(trim).await.unwrap().0.unwrap().more);
     }
 

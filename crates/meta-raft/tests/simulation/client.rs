@@ -152,6 +152,8 @@ impl Client {
                 overdraft: false,
             }],
             received: now,
+            queued: None,
+            origin: None,
         };
         (id, accept)
     }

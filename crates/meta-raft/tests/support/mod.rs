@@ -90,6 +90,8 @@ pub(crate) fn message(account: AccountId, length: usize) -> Accept {
             overdraft: false,
         }],
         received: now,
+        queued: None,
+        origin: None,
     }
 }
 

@@ -1,27 +1,37 @@
-//! Delivers one message to local accounts.
+//! Takes one message: delivers it to local accounts and queues it for outside.
 
 use bytes::Bytes;
-use postrider_kv::Txn;
-use postrider_types::{AccountId, Flags, MailboxId, Millis, Uid};
+use postrider_kv::{self as kv, Txn};
+use postrider_types::{AccountId, Flags, MailboxId, Millis, QueueId, Uid};
 use serde::{Deserialize, Serialize};
 
 use crate::Context;
 use crate::account::Account;
 use crate::api::Refusal;
+use crate::history::{self, Recipients};
 use crate::mailbox::Mailbox;
+use crate::queue::{self, Queue};
 use crate::stop::Stop;
-use crate::view::NewBody;
+use crate::view::{NewBody, NewQueued, Origin};
 use crate::{body, limit, message, name, row};
 
-/// Delivers one message to local accounts, all in one transaction.
+/// Takes one message: delivers it to local accounts and puts it into the queue for
+/// each destination outside, all in one transaction.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Accept {
     /// The body.
     pub body: NewBody,
-    /// Who receives it, each account once, 1 to 10,000.
+    /// Who receives it here, each account once, up to 10,000; at least one if
+    /// nothing is queued.
     pub deliveries: Vec<Delivery>,
     /// INTERNALDATE of all.
     pub received: Millis,
+    /// Where it goes outside. Queued even if no delivery succeeds.
+    #[serde(default)]
+    pub queued: Option<NewQueued>,
+    /// Where it came from: begins its history.
+    #[serde(default)]
+    pub origin: Option<Origin>,
 }
 
 /// One recipient of [`Accept`].
@@ -42,13 +52,16 @@ pub struct Delivery {
     pub overdraft: bool,
 }
 
-/// What [`Accept`] did, one per delivery in their order. If none succeeded
-/// nothing is kept.
+/// What [`Accept`] did, one per delivery in their order. If none succeeded and
+/// nothing was queued, nothing is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
     /// Per delivery: its place, or why not ([`Refusal::OverQuota`],
     /// [`Refusal::Closed`], [`Refusal::NotFound`]).
     pub deliveries: Vec<Result<Delivered, Refusal>>,
+    /// Its entries in the queue, in the order of the destinations.
+    #[serde(default)]
+    pub queued: Vec<QueueId>,
 }
 
 /// Where a message was delivered.
@@ -65,33 +78,71 @@ pub(super) async fn apply<T: Txn>(
     cx: &Context,
     command: Accept,
 ) -> Result<Accepted, Stop> {
-    if command.deliveries.is_empty() || command.deliveries.len() > limit::DELIVERIES {
-        return Err(Refusal::Limit(format!(
-            "a message is delivered to 1 to {} accounts at once",
-            limit::DELIVERIES
-        ))
-        .into());
-    }
+    check(&command)?;
     body::check_age(cx, &command.body)?;
     let mut message = row::Message {
         internal_date: command.received.0,
         body: Bytes::copy_from_slice(command.body.id.as_bytes()),
         ..row::Message::default()
     };
+    let mut recipients = Recipients::default();
     let mut deliveries = Vec::with_capacity(command.deliveries.len());
     for delivery in &command.deliveries {
         message.size = command.body.size + delivery.prefix.len() as u64;
-        deliveries.push(match deliver(txn, cx, delivery, message.clone()).await {
+        let delivered = deliver(txn, cx, delivery, message.clone(), &mut recipients);
+        deliveries.push(match delivered.await {
             Ok(delivered) => Ok(delivered),
             Err(Stop::Refused(refusal)) => Err(refusal),
             Err(stop) => return Err(stop),
         });
     }
-    let references = deliveries.iter().flatten().count() as u64;
+    let (id, size) = (command.body.id, command.body.size);
+    let queued = match command.queued {
+        Some(new) => enqueue(txn, queue::rows(new, cx.now, id, size), &mut recipients).await?,
+        None => Vec::new(),
+    };
+    let references = deliveries.iter().flatten().count() + queued.len();
     if references > 0 {
-        body::store(txn, cx, command.body, references).await?;
+        body::store(txn, cx, command.body, references as u64).await?;
+        if let Some(origin) = command.origin {
+            history::begin(txn, id, command.received, origin, recipients);
+        }
     }
-    Ok(Accepted { deliveries })
+    Ok(Accepted { deliveries, queued })
+}
+
+fn check(command: &Accept) -> Result<(), Refusal> {
+    let nowhere = command.deliveries.is_empty() && command.queued.is_none();
+    if nowhere || command.deliveries.len() > limit::DELIVERIES {
+        return Err(Refusal::Limit(format!(
+            "a message is delivered to 1 to {} accounts at once",
+            limit::DELIVERIES
+        )));
+    }
+    command.queued.as_ref().map_or(Ok(()), queue::check)
+}
+
+/// Puts the message into the queue.
+async fn enqueue<T: Txn>(
+    txn: &mut T,
+    rows: impl Iterator<Item = row::Queued>,
+    recipients: &mut Recipients,
+) -> kv::Result<Vec<QueueId>> {
+    let mut queue = Queue::default();
+    let mut ids = Vec::new();
+    for row in rows {
+        let id = queue.add(txn, &row).await?;
+        for recipient in &row.recipients {
+            recipients.add(|| row::Accepted {
+                address: recipient.address.clone(),
+                mailbox: String::new(),
+                entry: id.0,
+            });
+        }
+        ids.push(id);
+    }
+    queue.save(txn).await?;
+    Ok(ids)
 }
 
 /// Delivers to one account. Writes nothing where it refuses.
@@ -100,6 +151,7 @@ async fn deliver<T: Txn>(
     cx: &Context,
     delivery: &Delivery,
     mut message: row::Message,
+    recipients: &mut Recipients,
 ) -> Result<Delivered, Stop> {
     message::check_prefix(&delivery.prefix)?;
     message::check_flags(&delivery.flags)?;
@@ -113,6 +165,11 @@ async fn deliver<T: Txn>(
     let uid = mailbox.add(txn, &mut account, message)?;
     mailbox.save(txn);
     account.save(txn);
+    recipients.add(|| row::Accepted {
+        address: account.row.address.clone(),
+        mailbox: mailbox.row.name.clone(),
+        entry: 0,
+    });
     Ok(Delivered {
         mailbox: mailbox.id,
         uid,

@@ -14,6 +14,7 @@ mod add_domain;
 mod add_node;
 mod announce_node;
 mod append;
+mod change_queued;
 mod claim_recent;
 mod copy;
 mod create_mailbox;
@@ -22,8 +23,10 @@ mod expunge;
 mod forget_object;
 mod found_cluster;
 mod issue_token;
+mod lease_queued;
 mod name_store;
 mod purge;
+mod put_policy;
 mod release_leases;
 mod relocate;
 mod remove_account;
@@ -32,11 +35,15 @@ mod remove_domain;
 mod remove_group;
 mod remove_node;
 mod rename_mailbox;
+mod renew_queued;
 mod set_account;
 mod set_alias;
 mod set_default_mailboxes;
+mod set_dkim_keys;
 mod set_domain;
 mod set_group;
+mod set_secret;
+mod settle_queued;
 mod store;
 mod subscribe;
 mod take_leases;
@@ -48,6 +55,7 @@ pub use add_domain::AddDomain;
 pub use add_node::{AddNode, Admission};
 pub use announce_node::AnnounceNode;
 pub use append::{Append, AppendMessage, Appended};
+pub use change_queued::{ChangeQueued, QueueChange};
 pub use claim_recent::ClaimRecent;
 pub use copy::{Copied, Copy};
 pub use create_mailbox::CreateMailbox;
@@ -56,8 +64,10 @@ pub use expunge::{Expunge, Expunged};
 pub use forget_object::ForgetObject;
 pub use found_cluster::FoundCluster;
 pub use issue_token::IssueToken;
+pub use lease_queued::{LeaseQueued, Leased};
 pub use name_store::NameStore;
 pub use purge::{Purge, Purged};
+pub use put_policy::PutPolicy;
 pub use release_leases::ReleaseLeases;
 pub use relocate::{Move, Relocate, Relocated};
 pub use remove_account::RemoveAccount;
@@ -66,11 +76,15 @@ pub use remove_domain::RemoveDomain;
 pub use remove_group::RemoveGroup;
 pub use remove_node::RemoveNode;
 pub use rename_mailbox::RenameMailbox;
+pub use renew_queued::RenewQueued;
 pub use set_account::SetAccount;
 pub use set_alias::SetAlias;
 pub use set_default_mailboxes::SetDefaultMailboxes;
+pub use set_dkim_keys::SetDkimKeys;
 pub use set_domain::SetDomain;
 pub use set_group::SetGroup;
+pub use set_secret::SetSecret;
+pub use settle_queued::{DestinationChange, Notice, SettleQueued, Settled, Settlement};
 pub use store::{Store, StoreMode, Stored};
 pub use subscribe::Subscribe;
 pub use take_leases::TakeLeases;
@@ -142,6 +156,7 @@ pub async fn apply<T: Txn>(
         Command::ForgetObject(c) => forget_object::apply(txn, cx, c)
             .await
             .map(Outcome::ForgetObject),
+        Command::SetSecret(c) => set_secret::apply(txn, cx, c).await.map(Outcome::SetSecret),
         Command::NameStore(c) => name_store::apply(txn, cx, c).await.map(Outcome::NameStore),
         Command::AddNode(c) => add_node::apply(txn, cx, c).await.map(Outcome::AddNode),
         Command::AnnounceNode(c) => announce_node::apply(txn, cx, c)
@@ -162,6 +177,22 @@ pub async fn apply<T: Txn>(
         Command::TakeLeases(c) => take_leases::apply(txn, cx, c)
             .await
             .map(Outcome::TakeLeases),
+        Command::LeaseQueued(c) => lease_queued::apply(txn, cx, c)
+            .await
+            .map(Outcome::LeaseQueued),
+        Command::RenewQueued(c) => renew_queued::apply(txn, cx, c)
+            .await
+            .map(Outcome::RenewQueued),
+        Command::SettleQueued(c) => settle_queued::apply(txn, cx, c)
+            .await
+            .map(Outcome::SettleQueued),
+        Command::ChangeQueued(c) => change_queued::apply(txn, cx, c)
+            .await
+            .map(Outcome::ChangeQueued),
+        Command::PutPolicy(c) => put_policy::apply(txn, cx, c).await.map(Outcome::PutPolicy),
+        Command::SetDkimKeys(c) => set_dkim_keys::apply(txn, cx, c)
+            .await
+            .map(Outcome::SetDkimKeys),
         Command::Trim(c) => trim::apply(txn, cx, c).await.map(Outcome::Trim),
     };
     match outcome {

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::stop::Stop;
 use crate::{Context, Refusal, directory, key};
 
-/// Removes a domain; refused while it has accounts, aliases or groups.
+/// Removes a domain and the keys that it signs with; refused while it has
+/// accounts, aliases or groups.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RemoveDomain {
     /// Its name.
@@ -33,6 +34,7 @@ pub(super) async fn apply<T: Txn>(
         return Err(Refusal::InUse(text).into());
     }
     txn.delete(key::domain(&command.name));
+    txn.delete(key::dkim_keys(&command.name));
     txn.delete(key::domain_accounts(DomainId(domain.id)));
     Ok(())
 }

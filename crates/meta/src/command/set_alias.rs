@@ -14,7 +14,7 @@ use crate::{Context, Refusal, key, row};
 pub struct SetAlias {
     /// The alias; the domain must be local, the address free or an alias.
     pub address: Address,
-    /// Where its mail goes, 1 to 100 addresses.
+    /// Where its mail goes, 1 to 100 addresses, here or outside.
     pub targets: Vec<Address>,
     /// Refuse if it exists.
     pub only_new: bool,
@@ -39,7 +39,6 @@ pub(super) async fn apply<T: Txn>(
         let text = format!("{address} cannot lead to itself");
         return Err(Refusal::Invalid(text).into());
     }
-    directory::must_be_local(txn, &targets).await?;
     let held = directory::holder(txn, &address).await?;
     if only_new || held.is_none_or(|name| name.holder() != Holder::Alias) {
         directory::must_be_free(txn, &address).await?;

@@ -15,7 +15,7 @@ use crate::{Context, Refusal, key, row};
 pub struct SetGroup {
     /// The group's address.
     pub address: Address,
-    /// Members to add.
+    /// Members to add, here or outside.
     pub add: Vec<Address>,
     /// Members to take out.
     pub remove: Vec<Address>,
@@ -35,7 +35,6 @@ pub(super) async fn apply<T: Txn>(
         let text = format!("{} cannot be its own member", command.address);
         return Err(Refusal::Invalid(text).into());
     }
-    directory::must_be_local(txn, &command.add).await?;
     for member in &command.remove {
         let key = key::group_member(&command.address, member);
         if txn.get(&key).await?.is_none() {

@@ -1,11 +1,11 @@
-//! One bounded step of forgetting old verdicts and old removals, join tokens and
-//! leases.
+//! One bounded step of forgetting old verdicts, old removals and old history, and
+//! join tokens, leases and TLS policies that have ended.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use postrider_kv::{self as kv, Range, Txn};
-use postrider_types::{CommandId, Millis};
+use postrider_types::{BodyId, CommandId, Millis};
 use serde::{Deserialize, Serialize};
 
 use crate::Context;
@@ -13,13 +13,22 @@ use crate::mailbox::Mailbox;
 use crate::stop::Stop;
 use crate::{cluster, key, limit, row};
 
-/// Removes old change-log entries and old dedup rows, a bounded step; and the
-/// join tokens and leases whose time is up, which are few.
+/// Removes old change-log entries, old dedup rows, old history and TLS policies that
+/// have ended, a bounded step; and the join tokens and leases whose time is up, which
+/// are few.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Trim {
     /// Dedup rows of commands made before this, and [`limit::VERDICTS`] before the
     /// moment of evaluation: the caller's clock may be wrong.
     pub dedup_before: CommandId,
+    /// The history of messages that arrived before this.
+    #[serde(default = "no_history")]
+    pub history_before: BodyId,
+}
+
+/// A caller that knows of no history trims none.
+fn no_history() -> BodyId {
+    BodyId::floor(Millis(0))
 }
 
 /// What [`Trim`] did.
@@ -37,23 +46,53 @@ pub(super) async fn apply<T: Txn>(
     let oldest = CommandId::floor(cx.now.before(limit::VERDICTS));
     let verdicts = trim_verdicts(txn, command.dedup_before.min(oldest)).await?;
     let removals = trim_log(txn, cx.now.before(limit::LOG_AGE)).await?;
+    let history = trim_history(txn, command.history_before).await?;
+    let policies = trim_policies(txn, cx.now).await?;
     trim_cluster(txn, cx.now).await?;
     Ok(Trimmed {
-        more: verdicts || removals,
+        more: verdicts || removals || history || policies,
     })
 }
 
 /// Removes verdicts of commands made before `before`. Whether more are left.
 async fn trim_verdicts<T: Txn>(txn: &mut T, before: CommandId) -> kv::Result<bool> {
+    trim_first(txn, key::verdicts(), key::verdict(before)).await
+}
+
+/// Removes the history of messages that arrived before `before`. Whether more is
+/// left.
+async fn trim_history<T: Txn>(txn: &mut T, before: BodyId) -> kv::Result<bool> {
+    trim_first(txn, key::history(), key::history_of(before)).await
+}
+
+/// Removes the first keys from `start` to `end` (excluded). Whether more are left.
+async fn trim_first<T: Txn>(txn: &mut T, start: Vec<u8>, end: Vec<u8>) -> kv::Result<bool> {
     let range = Range {
-        start: key::verdicts(),
-        end: key::verdict(before),
+        start,
+        end,
         limit: limit::TRIM,
         reverse: false,
     };
     let pairs = txn.range(range.clone()).await?;
     if let Some((last, _)) = pairs.last() {
         txn.delete_range(range.start, kv::key::successor(last));
+    }
+    Ok(pairs.len() == limit::TRIM)
+}
+
+/// Removes TLS policies that have ended. Whether more are left.
+async fn trim_policies<T: Txn>(txn: &mut T, now: Millis) -> kv::Result<bool> {
+    let range = Range {
+        start: key::policy_ends(),
+        end: key::policies_after(now),
+        limit: limit::TRIM,
+        reverse: false,
+    };
+    let pairs = txn.range(range).await?;
+    for (end, _) in &pairs {
+        let domain = key::policy_end_of(end).ok_or_else(|| row::bad_key(end))?;
+        txn.delete(key::policy(&domain));
+        txn.delete(end.to_vec());
     }
     Ok(pairs.len() == limit::TRIM)
 }

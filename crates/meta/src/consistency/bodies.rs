@@ -6,10 +6,10 @@ use postrider_kv::{self as kv, Read};
 use postrider_types::{BodyId, Millis};
 
 use super::mail::References;
-use super::{Walk, counter, look_up, parsed, row_of};
+use super::{Walk, count, counter, look_up, parsed, row_of};
 use crate::{key, row};
 
-/// Checks all bodies against how often messages name them.
+/// Checks all bodies against how often messages and entries of the queue name them.
 pub(super) async fn check<R: Read>(
     read: &R,
     mut references: References,
@@ -30,7 +30,7 @@ pub(super) async fn check<R: Read>(
             if row.references != counted {
                 let told = row.references;
                 findings.push(format!(
-                    "body {id}: tells {told} messages, {counted} name it"
+                    "body {id}: tells {told} references, {counted} name it"
                 ));
             }
             if read.get(&key::summary(id)).await?.is_none() {
@@ -54,7 +54,7 @@ pub(super) async fn check<R: Read>(
     }
     for (id, count) in references {
         findings.push(format!(
-            "{count} messages name the body {id}, which is missing"
+            "{count} references name the body {id}, which is missing"
         ));
     }
     let summaries = count(read, &key::summaries()).await?;
@@ -157,13 +157,4 @@ async fn check_objects<R: Read>(
         ));
     }
     Ok(())
-}
-
-async fn count<R: Read>(read: &R, prefix: &[u8]) -> kv::Result<usize> {
-    let mut count = 0;
-    let mut walk = Walk::new(read, prefix);
-    while let Some(pairs) = walk.next().await? {
-        count += pairs.len();
-    }
-    Ok(count)
 }

@@ -9,7 +9,7 @@ use super::{Walk, look_up, parsed, row_of};
 use crate::view::AccountState;
 use crate::{key, row};
 
-/// What messages name which bodies how often.
+/// What bodies are named how often.
 pub(super) type References = BTreeMap<BodyId, u64>;
 
 /// Checks all accounts' mail. Answers how often each body is named.

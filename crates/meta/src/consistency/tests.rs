@@ -14,6 +14,7 @@ use crate::testing::{CountingRandom, ManualClock};
 use crate::{Act, Client, Content, Encoding, NewBody, QuotaLimit, UidRanges, command as c, key};
 
 mod cluster;
+mod queue;
 
 type Damaged = Buffered<Snapshot>;
 
@@ -88,6 +89,8 @@ impl Whole {
                 body,
                 deliveries: vec![delivery],
                 received: now,
+                queued: None,
+                origin: None,
             };
             let accepted = run(&client, accept).await;
             inbox = accepted.deliveries[0].as_ref().unwrap().mailbox;
@@ -101,6 +104,7 @@ impl Whole {
         };
         assert_eq!(run(&client, expunge).await.uids, [Uid(1)]);
         cluster::found(&client, now).await;
+        queue::fill(&client, &random, now).await;
         Self {
             memory,
             ann,
@@ -348,13 +352,13 @@ async fn damage_to_bodies_is_found() {
         w.finds_extra(&["summaries"], extra, bytes.clone()).await;
     }
     w.finds_edited(
-        &["tells 2 messages, 1 name it"],
+        &["tells 2 references, 1 name it"],
         key::body(w.small),
         |row: &mut row::Body| row.references = 2,
     )
     .await;
     let usage = async |txn: &mut Damaged| txn.add(key::inline_usage(), 1);
-    w.finds(&["tells 5 inline bytes, has 4"], usage).await;
+    w.finds(&["tells 9 inline bytes, has 8"], usage).await;
     w.misses(&["the index of big lacks it"], key::content("big", 0))
         .await;
     w.misses(&["the object big, which is not known"], key::object("big"))

@@ -14,6 +14,7 @@ mod changes_since;
 mod cluster;
 mod dead_objects;
 mod default_mailboxes;
+mod dkim_keys;
 mod domains;
 mod groups;
 mod inline_bodies;
@@ -30,10 +31,19 @@ mod nodes;
 mod pack_contents;
 mod packs;
 mod page;
+mod queue;
+mod queue_destination;
+mod queue_destinations;
+mod queue_next;
+mod queue_stats;
+mod queued;
 mod quota;
 mod resolve;
+mod secret;
 mod store_id;
+mod sts_policy;
 mod subscriptions;
+mod trace;
 mod unfinished;
 
 pub use account::Account;
@@ -45,6 +55,7 @@ pub use changes_since::{ChangePage, ChangesSince};
 pub use cluster::Cluster;
 pub use dead_objects::DeadObjects;
 pub use default_mailboxes::DefaultMailboxes;
+pub use dkim_keys::DkimKeys;
 pub use domains::Domains;
 pub use groups::Groups;
 pub use inline_bodies::InlineBodies;
@@ -60,10 +71,19 @@ pub use messages::{MessagePage, Messages};
 pub use nodes::Nodes;
 pub use pack_contents::PackContents;
 pub use packs::Packs;
+pub use queue::{Queue, QueueFilter, StateKind};
+pub use queue_destination::QueueDestination;
+pub use queue_destinations::QueueDestinations;
+pub use queue_next::QueueNext;
+pub use queue_stats::QueueStats;
+pub use queued::Queued;
 pub use quota::Quota;
-pub use resolve::{Recipient, Resolution, Resolve};
+pub use resolve::{Outside, Recipient, Resolution, Resolve};
+pub use secret::Secret;
 pub use store_id::StoreId;
+pub use sts_policy::StsPolicy;
 pub use subscriptions::Subscriptions;
+pub use trace::Trace;
 pub use unfinished::{Backlog, Unfinished};
 
 /// Answers `query` from the state `read`.
@@ -93,12 +113,26 @@ pub async fn answer<R: Read>(read: &R, query: Query) -> kv::Result<Answer> {
         Query::DeadObjects(q) => Answer::DeadObjects(dead_objects::answer(read, q).await?),
         Query::KnownObjects(q) => Answer::KnownObjects(known_objects::answer(read, q).await?),
         Query::InlineUsage(q) => Answer::InlineUsage(inline_usage::answer(read, q).await?),
+        Query::Secret(q) => Answer::Secret(secret::answer(read, q).await?),
         Query::StoreId(q) => Answer::StoreId(store_id::answer(read, q).await?),
         Query::Authority(q) => Answer::Authority(authority::answer(read, q).await?),
         Query::Cluster(q) => Answer::Cluster(cluster::answer(read, q).await?),
         Query::Leases(q) => Answer::Leases(leases::answer(read, q).await?),
         Query::Nodes(q) => Answer::Nodes(nodes::answer(read, q).await?),
         Query::MayJoin(q) => Answer::MayJoin(may_join::answer(read, q).await?),
+        Query::Queued(q) => Answer::Queued(queued::answer(read, q).await?),
+        Query::Queue(q) => Answer::Queue(queue::answer(read, q).await?),
+        Query::QueueDestination(q) => {
+            Answer::QueueDestination(queue_destination::answer(read, q).await?)
+        }
+        Query::QueueNext(q) => Answer::QueueNext(queue_next::answer(read, q).await?),
+        Query::QueueDestinations(q) => {
+            Answer::QueueDestinations(queue_destinations::answer(read, q).await?)
+        }
+        Query::QueueStats(q) => Answer::QueueStats(queue_stats::answer(read, q).await?),
+        Query::Trace(q) => Answer::Trace(trace::answer(read, q).await?),
+        Query::StsPolicy(q) => Answer::StsPolicy(sts_policy::answer(read, q).await?),
+        Query::DkimKeys(q) => Answer::DkimKeys(dkim_keys::answer(read, q).await?),
         Query::Unfinished(q) => Answer::Unfinished(unfinished::answer(read, q).await?),
     })
 }

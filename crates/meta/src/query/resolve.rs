@@ -10,7 +10,7 @@ use crate::directory::{self, MAX_GROUP_MEMBERS};
 use crate::row::Holder;
 use crate::{key, row};
 
-/// How many aliases and groups may lie between an address and an account.
+/// How many aliases and groups may lie between an address and a recipient.
 const MAX_DEPTH: usize = 10;
 /// How many addresses may be looked at on the way: enough for 10,000 accounts,
 /// each behind an alias of its own, and bounded for groups of groups.
@@ -35,8 +35,14 @@ pub struct Resolve {
 /// What [`Resolve`] found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Resolution {
-    /// These accounts receive it, each once, 1 to 10,000.
-    Local(Vec<Recipient>),
+    /// These receive it, each once, 1 to 10,000 together.
+    Local {
+        /// Accounts.
+        accounts: Vec<Recipient>,
+        /// Addresses that aliases and groups lead to, in domains that are not
+        /// local.
+        outside: Vec<Outside>,
+    },
     /// Not a local domain.
     Foreign,
     /// A local domain without such an address.
@@ -51,7 +57,8 @@ pub enum Resolution {
     },
     /// Internal domain or group, and the sender is not local.
     Internal,
-    /// Leads outside, in a circle, to nobody, or too far; the text says which.
+    /// Leads in a circle, to nobody, or too far; or a catch-all leads outside. The
+    /// text says which.
     Undeliverable(String),
 }
 
@@ -66,22 +73,35 @@ pub struct Recipient {
     pub detail: Option<String>,
 }
 
+/// An address outside that receives a message for a local one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outside {
+    /// The address.
+    pub address: Address,
+    /// The last alias or group on the way to it.
+    pub via: Address,
+    /// That is a group.
+    pub list: bool,
+}
+
 pub(super) async fn answer<R: Read>(read: &R, query: Resolve) -> kv::Result<Resolution> {
     let mut walk = Walk {
         read,
         query: &query,
         found: BTreeMap::new(),
+        outside: BTreeMap::new(),
         full: BTreeMap::new(),
         problem: None,
     };
     let mut seen = BTreeSet::from([query.address.clone()]);
-    let mut level = vec![query.address.clone()];
-    for depth in 0..=MAX_DEPTH {
+    let mut level = vec![(query.address.clone(), Way::Asked)];
+    for _ in 0..=MAX_DEPTH {
         let mut next = Vec::new();
-        for address in level {
-            for target in walk.visit(&address, depth == 0).await? {
+        for (address, way) in level {
+            let (targets, way) = walk.visit(&address, &way).await?;
+            for target in targets {
                 if seen.insert(target.clone()) {
-                    next.push(target);
+                    next.push((target, way.clone()));
                 }
             }
             if seen.len() > MAX_ADDRESSES {
@@ -93,7 +113,7 @@ pub(super) async fn answer<R: Read>(read: &R, query: Resolve) -> kv::Result<Reso
         if let Some(problem @ Resolution::Undeliverable(_)) = walk.problem {
             return Ok(problem);
         }
-        if next.is_empty() || walk.found.len() > MAX_GROUP_MEMBERS {
+        if next.is_empty() || walk.count() > MAX_GROUP_MEMBERS {
             return Ok(walk.finish());
         }
         level = next;
@@ -106,11 +126,26 @@ fn too_far(address: &Address) -> Resolution {
     Resolution::Undeliverable(text)
 }
 
+/// How an address came to be looked at.
+#[derive(Clone)]
+enum Way {
+    /// It is that of the query.
+    Asked,
+    /// By a catch-all.
+    CatchAll,
+    /// By this alias or group.
+    Via { address: Address, list: bool },
+}
+
+/// Where an address leads on to, and how.
+type Targets = (Vec<Address>, Way);
+
 /// The way from an address to its accounts.
 struct Walk<'a, R> {
     read: &'a R,
     query: &'a Resolve,
     found: BTreeMap<AccountId, Recipient>,
+    outside: BTreeMap<Address, Outside>,
     /// Accounts without room.
     full: BTreeMap<AccountId, Recipient>,
     /// The first reason why an address led nowhere.
@@ -118,14 +153,18 @@ struct Walk<'a, R> {
 }
 
 impl<R: Read> Walk<'_, R> {
-    /// Notes where `address` leads; the addresses to visit next. `asked` is
-    /// true for the address of the query itself.
-    async fn visit(&mut self, address: &Address, asked: bool) -> kv::Result<Vec<Address>> {
+    /// How many were found, as far as they have room.
+    fn count(&self) -> usize {
+        self.found.len() + self.outside.len()
+    }
+
+    /// Notes where `address` leads, to which `way` has led; the addresses to visit
+    /// next.
+    async fn visit(&mut self, address: &Address, way: &Way) -> kv::Result<Targets> {
         let Some(domain) = directory::domain(self.read, address.domain()).await? else {
-            let text = format!("{} leads to {address}, outside of here", self.query.address);
-            let foreign = Resolution::Undeliverable(text);
-            return Ok(self.nowhere(if asked { Resolution::Foreign } else { foreign }));
+            return Ok(self.leave(address, way));
         };
+        let asked = matches!(way, Way::Asked);
         if asked && domain.internal && !self.query.local_sender {
             return Ok(self.nowhere(Resolution::Internal));
         }
@@ -138,18 +177,47 @@ impl<R: Read> Walk<'_, R> {
             return self.follow(&base, name, Some(detail)).await;
         }
         match domain.catch_all {
-            Some(catch_all) => Ok(vec![directory::stored_address(&catch_all)?]),
+            Some(catch_all) => {
+                let catch_all = directory::stored_address(&catch_all)?;
+                Ok((vec![catch_all], Way::CatchAll))
+            }
             None => Ok(self.nowhere(Resolution::Unknown)),
         }
     }
 
+    /// Notes an address outside. A catch-all was set when its target was local:
+    /// mail to whatever name does not go outside.
+    fn leave(&mut self, address: &Address, way: &Way) -> Targets {
+        match way {
+            Way::Asked => self.nowhere(Resolution::Foreign),
+            Way::CatchAll => {
+                let text = format!("{} leads to {address}, outside of here", self.query.address);
+                self.nowhere(Resolution::Undeliverable(text))
+            }
+            Way::Via { address: via, list } => {
+                let outside = Outside {
+                    address: address.clone(),
+                    via: via.clone(),
+                    list: *list,
+                };
+                self.outside.insert(address.clone(), outside);
+                self.end()
+            }
+        }
+    }
+
+    /// Nothing to visit next.
+    fn end(&self) -> Targets {
+        (Vec::new(), Way::Asked)
+    }
+
     /// Notes an address that led nowhere.
-    fn nowhere(&mut self, reason: Resolution) -> Vec<Address> {
+    fn nowhere(&mut self, reason: Resolution) -> Targets {
         let undeliverable = matches!(reason, Resolution::Undeliverable(_));
         if self.problem.is_none() || undeliverable {
             self.problem = Some(reason);
         }
-        Vec::new()
+        self.end()
     }
 
     /// Goes from the holder of `address` to its account or its targets.
@@ -158,21 +226,23 @@ impl<R: Read> Walk<'_, R> {
         address: &Address,
         name: row::Name,
         detail: Option<&str>,
-    ) -> kv::Result<Vec<Address>> {
+    ) -> kv::Result<Targets> {
+        let via = |list| Way::Via {
+            address: address.clone(),
+            list,
+        };
         match name.holder() {
             Holder::Account => {
                 self.take(AccountId(name.account), detail).await?;
-                Ok(Vec::new())
+                Ok(self.end())
             }
             Holder::Alias => {
                 let alias: row::Alias = row::get(self.read, &key::alias(address))
                     .await?
                     .unwrap_or_default();
-                alias
-                    .targets
-                    .iter()
-                    .map(|target| directory::stored_address(target))
-                    .collect()
+                let targets = alias.targets.iter();
+                let targets = targets.map(|target| directory::stored_address(target));
+                Ok((targets.collect::<kv::Result<_>>()?, via(false)))
             }
             Holder::Group => {
                 let group: row::Group = row::get(self.read, &key::group(address))
@@ -181,7 +251,8 @@ impl<R: Read> Walk<'_, R> {
                 if group.internal && !self.query.local_sender {
                     return Ok(self.nowhere(Resolution::Internal));
                 }
-                super::groups::members(self.read, address).await
+                let members = super::groups::members(self.read, address).await?;
+                Ok((members, via(true)))
             }
             Holder::Unknown => Ok(self.nowhere(Resolution::Unknown)),
         }
@@ -226,18 +297,21 @@ impl<R: Read> Walk<'_, R> {
     /// message all the same: the list answers for it with one 250, and nobody
     /// could be told later that this member was left out.
     fn finish(mut self) -> Resolution {
-        if !self.found.is_empty() {
+        if self.count() > 0 {
             self.found.append(&mut self.full);
         }
-        if self.found.len() > MAX_GROUP_MEMBERS {
+        if self.count() > MAX_GROUP_MEMBERS {
             let text = format!(
-                "{} leads to more than {MAX_GROUP_MEMBERS} accounts",
+                "{} leads to more than {MAX_GROUP_MEMBERS} recipients",
                 self.query.address
             );
             return Resolution::Undeliverable(text);
         }
-        if !self.found.is_empty() {
-            return Resolution::Local(self.found.into_values().collect());
+        if self.count() > 0 {
+            return Resolution::Local {
+                accounts: self.found.into_values().collect(),
+                outside: self.outside.into_values().collect(),
+            };
         }
         let text = || format!("{} leads in a circle or to nobody", self.query.address);
         self.problem

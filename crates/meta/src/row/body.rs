@@ -18,7 +18,7 @@ pub(crate) struct Body {
     /// 0 identity, 1 zstd, 2 blocks.
     #[prost(uint32, tag = "3")]
     pub(crate) encoding: u32,
-    /// Messages that name it; never zero.
+    /// Messages and entries of the queue that name it; never zero.
     #[prost(uint64, tag = "4")]
     pub(crate) references: u64,
     /// The object that holds it; empty for inline.

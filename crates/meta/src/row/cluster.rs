@@ -1,5 +1,6 @@
 //! Rows of the cluster itself: its authority, nodes, join tokens and leases.
 
+use bytes::Bytes;
 use postrider_kv as kv;
 use postrider_types::{Millis, NodeId, Role};
 
@@ -96,6 +97,14 @@ pub(crate) fn role_words(roles: &[Role]) -> Vec<String> {
         .filter(|role| roles.contains(role))
         .map(ToString::to_string)
         .collect()
+}
+
+/// What all nodes derive keys from.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Secret {
+    /// 32 random bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(crate) secret: Bytes,
 }
 
 /// A join token, under the hash of its secret.

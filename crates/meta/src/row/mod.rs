@@ -6,8 +6,11 @@ mod account;
 mod body;
 mod cluster;
 mod directory;
+mod dkim;
+mod event;
 mod mailbox;
 mod message;
+mod queue;
 
 use bytes::Bytes;
 use postrider_kv::{self as kv, Range, Read, Txn};
@@ -15,12 +18,15 @@ use prost::Message as Proto;
 
 pub(crate) use account::{Account, Counters, Credentials};
 pub(crate) use body::{Body, Content, Object, StoreName, encoding_code};
-pub(crate) use cluster::{Cluster, Lease, Node, Token, role_words};
+pub(crate) use cluster::{Cluster, Lease, Node, Secret, Token, role_words};
 pub(crate) use directory::{
     AccountName, Alias, DefaultMailbox, DefaultMailboxes, Domain, Group, Holder, Name, Number,
 };
+pub(crate) use dkim::DkimKeys;
+pub(crate) use event::{Acceptance, Accepted, Event};
 pub(crate) use mailbox::{Mailbox, MailboxName, special_use, special_use_code};
 pub(crate) use message::{Changed, Message, Vanished, body_id};
+pub(crate) use queue::{Destination, Policy, Queued, Recipient, return_code};
 
 /// The version that is written.
 pub(crate) const VERSION: u8 = 1;

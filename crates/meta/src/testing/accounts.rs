@@ -105,6 +105,8 @@ pub(super) async fn an_account_changes_as_asked(f: &Fixture) {
         body: f.body("one too many"),
         deliveries: vec![Fixture::delivery(f.ann, "INBOX")],
         received: f.clock.now(),
+        queued: None,
+        origin: None,
     });
     assert_eq!(refused.await.deliveries, [Err(Refusal::OverQuota)]);
 
@@ -168,6 +170,8 @@ pub(super) async fn a_removed_account_is_gone_at_once(f: &Fixture) {
         body: f.body("too late"),
         deliveries: vec![Fixture::delivery(f.ann, "INBOX")],
         received: f.clock.now(),
+        queued: None,
+        origin: None,
     });
     assert_eq!(mail.await.deliveries, [Err(Refusal::Closed)]);
     for sender in ["ann@example.test", "alias@example.test"] {

@@ -166,6 +166,8 @@ pub(super) async fn doubtful_bodies_are_refused(f: &Fixture) {
         body,
         deliveries: vec![Fixture::delivery(f.ann, "INBOX")],
         received: f.clock.now(),
+        queued: None,
+        origin: None,
     };
     let old = f.body_of(100, object("old"));
     let fresh = f.body_of(100, object("fresh"));
@@ -199,6 +201,8 @@ pub(super) async fn inline_bytes_have_a_budget(f: &Fixture) {
         body,
         deliveries: vec![Fixture::delivery(f.ann, "INBOX")],
         received: f.clock.now(),
+        queued: None,
+        origin: None,
     };
     assert_eq!(f.refused(accept(body.clone())).await, Refusal::InlineBudget);
     assert_eq!(f.mailbox("INBOX").await.messages, 1);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postrider_types::{Clock, CommandId, Millis, NodeId, Role};
+use postrider_types::{BodyId, Clock, CommandId, Millis, NodeId, Role};
 
 use super::Fixture;
 use crate::command as c;
@@ -57,7 +57,7 @@ fn add(name: &str) -> c::AddNode {
 }
 
 /// A cluster of the first node, and a token for `uses` more.
-async fn found(f: &Fixture, uses: u32) {
+pub(super) async fn found(f: &Fixture, uses: u32) {
     f.run(found_cluster()).await;
     f.run(issue(f, HASH, uses)).await;
 }
@@ -401,6 +401,7 @@ pub(super) async fn what_has_ended_is_trimmed(f: &Fixture) {
     f.clock.advance(Duration::from_secs(60));
     let trim = |f: &Fixture| c::Trim {
         dedup_before: CommandId::floor(f.clock.now()),
+        history_before: BodyId::floor(f.clock.now()),
     };
     f.run(trim(f)).await;
     assert_eq!(holders(&f.ask(q::Leases {}).await), [("long", 1)]);

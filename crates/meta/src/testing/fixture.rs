@@ -133,6 +133,8 @@ impl Fixture {
             body: self.body(text),
             deliveries: vec![Self::delivery(self.ann, mailbox)],
             received: self.clock.now(),
+            queued: None,
+            origin: None,
         });
         succeed(accepted.await.deliveries.remove(0))
     }

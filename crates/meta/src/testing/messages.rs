@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use postrider_types::{Clock, CommandId, Flag, Flags, ModSeq, Uid};
+use postrider_types::{BodyId, Clock, CommandId, Flag, Flags, ModSeq, Uid};
 
 use super::{Fixture, all, flags_of, numbers, some};
 use crate::command as c;
@@ -29,6 +29,8 @@ pub(super) async fn a_message_is_accepted_by_several(f: &Fixture) {
         body: f.body("hello"),
         deliveries: vec![Fixture::delivery(f.ann, "Lists"), to_bob],
         received: f.clock.now(),
+        queued: None,
+        origin: None,
     };
     let id = accept.body.id;
     let accepted = f.run(accept).await.deliveries;
@@ -82,6 +84,8 @@ pub(super) async fn deliveries_fail_one_by_one(f: &Fixture) {
             .map(|a| Fixture::delivery(*a, "INBOX"))
             .collect(),
         received: f.clock.now(),
+        queued: None,
+        origin: None,
     };
     let accepted = f.run(to(&[full, late, nobody])).await.deliveries;
     assert_eq!(accepted[0], Err(Refusal::OverQuota));
@@ -109,6 +113,8 @@ pub(super) async fn an_overdraft_is_always_taken(f: &Fixture) {
             body: f.body("fourteen bytes"),
             deliveries: vec![delivery],
             received: f.clock.now(),
+            queued: None,
+            origin: None,
         });
         accepted.await.deliveries.remove(0).err()
     };
@@ -125,6 +131,8 @@ pub(super) async fn an_overdraft_is_always_taken(f: &Fixture) {
         body: f.body("fourteen bytes"),
         deliveries: vec![delivery],
         received: f.clock.now(),
+        queued: None,
+        origin: None,
     });
     assert!(accepted.await.deliveries[0].is_ok());
 }
@@ -334,6 +342,7 @@ pub(super) async fn the_change_log_tells_everything(f: &Fixture) {
     f.clock.advance(Duration::from_secs(31 * 24 * 3600));
     let trim = c::Trim {
         dedup_before: CommandId::floor(postrider_types::Millis(0)),
+        history_before: BodyId::floor(postrider_types::Millis(0)),
     };
     assert!(!f.run(trim).await.more);
     assert!(f.changes(inbox, start, 100).await.truncated);

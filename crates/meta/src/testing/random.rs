@@ -4,20 +4,28 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use postrider_types::{Clock, CommandId, MailboxId};
+use postrider_types::{BodyId, Clock, CommandId, MailboxId, NodeId, QueueId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use super::{Backend, Fixture, ManualClock, flags_of};
+use super::{Backend, Fixture, ManualClock, flags_of, queue};
 use crate::command as c;
 use crate::query as q;
-use crate::{QuotaLimit, UidRanges};
+use crate::{EventKind, QuotaLimit, UidRanges, limit};
 
 /// Few names, so that they meet.
 const NAMES: [&str; 5] = ["INBOX", "a", "a/b", "a/b/c", "d"];
 const FLAGS: [&str; 4] = ["\\Seen", "\\Deleted", "\\Flagged", "word"];
+
+const DESTINATIONS: [&str; 3] = ["one.test", "two.test", "[192.0.2.1]"];
+const CHANGES: [c::QueueChange; 4] = [
+    c::QueueChange::Retry,
+    c::QueueChange::Hold,
+    c::QueueChange::Release,
+    c::QueueChange::Remove,
+];
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -35,6 +43,10 @@ enum Step {
     Trim,
     Wait(u64),
     Quota(u64),
+    Enqueue(usize, usize, bool),
+    Lease(u32, u32, bool),
+    Settle(usize, usize, bool),
+    Change(u64, usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -56,6 +68,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Trim),
         1 => (1..40u64).prop_map(Step::Wait),
         1 => (50..2000u64).prop_map(Step::Quota),
+        5 => (0..DESTINATIONS.len(), 1..4usize, any::<bool>())
+            .prop_map(|(d, recipients, here)| Step::Enqueue(d, recipients, here)),
+        4 => (1..4u32, 1..3u32, any::<bool>()).prop_map(|(n, each, b)| Step::Lease(n, each, b)),
+        5 => (0..4usize, 0..4usize, any::<bool>()).prop_map(|(n, o, b)| Step::Settle(n, o, b)),
+        2 => (1..8u64, 0..CHANGES.len()).prop_map(|(id, change)| Step::Change(id, change)),
     ]
 }
 
@@ -123,6 +140,8 @@ async fn apply(f: &Fixture, step: &Step) {
                     body,
                     deliveries,
                     received,
+                    queued: None,
+                    origin: None,
                 })
                 .await;
         }
@@ -220,7 +239,12 @@ async fn apply(f: &Fixture, step: &Step) {
         }
         Step::Trim => {
             let dedup_before = CommandId::floor(f.clock.now());
-            let _ = f.try_run(c::Trim { dedup_before }).await;
+            let history_before = BodyId::floor(f.clock.now().before(limit::HISTORY_AGE));
+            let trim = c::Trim {
+                dedup_before,
+                history_before,
+            };
+            let _ = f.try_run(trim).await;
         }
         Step::Wait(days) => f
             .clock
@@ -239,7 +263,79 @@ async fn apply(f: &Fixture, step: &Step) {
             };
             let _ = f.try_run(set).await;
         }
+        Step::Enqueue(at, recipients, here) => {
+            let to = queue::to(DESTINATIONS[at], &["x", "y", "z"][..recipients]);
+            let also = queue::to(DESTINATIONS[0], &["x"]);
+            let accept = c::Accept {
+                body: f.body("outbound"),
+                deliveries: here
+                    .then(|| Fixture::delivery(account, "INBOX"))
+                    .into_iter()
+                    .collect(),
+                received: f.clock.now(),
+                queued: Some(queue::new_queued(f, vec![to, also])),
+                origin: here.then(queue::origin),
+            };
+            let _ = f.try_run(accept).await;
+        }
+        Step::Lease(limit, per_destination, busy) => {
+            let busy = busy.then(|| DESTINATIONS[0].to_owned());
+            let lease = c::LeaseQueued {
+                limit,
+                per_destination,
+                busy: busy.into_iter().collect(),
+                ..queue::lease(NodeId(1))
+            };
+            let _ = f.try_run(lease).await;
+        }
+        Step::Settle(nth, outcome, late) => settle(f, nth, outcome, late).await,
+        Step::Change(id, change) => {
+            let ids = vec![QueueId(id), QueueId(id + 2)];
+            let change = CHANGES[change];
+            let _ = f.try_run(c::ChangeQueued { ids, change }).await;
+        }
     }
+}
+
+/// Settles some entry that is in hand: with a notice, in part, or for the whole
+/// destination; perhaps under the number of an earlier lease.
+async fn settle(f: &Fixture, nth: usize, outcome: usize, late: bool) {
+    let leased = f.ask(q::Queue {
+        filter: q::QueueFilter {
+            state: Some(q::StateKind::Leased),
+            ..q::QueueFilter::default()
+        },
+        now: f.clock.now(),
+        after: None,
+        limit: 10,
+    });
+    let Some(entry) = leased.await.items.into_iter().nth(nth) else {
+        return;
+    };
+    let due = f.clock.now().after(limit::LEASE_TTL);
+    let again = queue::again(entry.id, entry.lease - u64::from(late), due);
+    let recipients = u32::try_from(entry.recipients.len()).unwrap_or(0);
+    let settle = match outcome {
+        0 => c::SettleQueued {
+            notices: vec![queue::notice(f)],
+            events: vec![queue::event(f, EventKind::Failed)],
+            ..queue::done(entry.id, again.lease, recipients)
+        },
+        1 => c::SettleQueued {
+            destination: c::DestinationChange::Rest {
+                until: due.after(limit::LEASE_TTL),
+                error: "refused".into(),
+            },
+            ..again
+        },
+        2 => c::SettleQueued {
+            results: vec![(0, c::Settled::Gone)],
+            destination: c::DestinationChange::Works,
+            ..again
+        },
+        _ => again,
+    };
+    let _ = f.try_run(settle).await;
 }
 
 async fn relocate(f: &Fixture, bodies: Vec<crate::BodyView>) {

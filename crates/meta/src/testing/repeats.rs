@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
-use postrider_types::{Clock, CommandId};
+use postrider_types::{BodyId, Clock, CommandId};
 
 use super::Fixture;
 use crate::command as c;
@@ -15,6 +15,8 @@ pub(super) async fn a_command_sent_again_is_applied_once(f: &Fixture) {
         body: f.body("once"),
         deliveries: vec![Fixture::delivery(f.ann, "INBOX")],
         received: f.clock.now(),
+        queued: None,
+        origin: None,
     });
     let first = f.backend.execute(id, accept.clone()).await.expect("up");
     let again = f.backend.execute(id, accept).await.expect("up");
@@ -62,6 +64,7 @@ pub(super) async fn old_verdicts_are_trimmed(f: &Fixture) {
     f.clock.advance(Duration::from_secs(3600));
     let trim = c::Trim {
         dedup_before: CommandId::floor(f.clock.now()),
+        history_before: BodyId::floor(f.clock.now()),
     };
     while f.run(trim.clone()).await.more {}
     // The verdict is forgotten: what comes under the id so late is not evaluated,

@@ -6,8 +6,8 @@ use postrider_types::{AccountId, Clock, DomainName, Millis};
 
 use super::{Fixture, add_domain, address, set_alias, set_group};
 use crate::command::{self as c, Change};
-use crate::query::{self as q, Recipient, Resolution};
-use crate::{AccountState, QuotaLimit};
+use crate::query::{self as q, Outside, Recipient, Resolution};
+use crate::{AccountState, QuotaLimit, Refusal};
 
 async fn resolve(f: &Fixture, text: &str) -> Resolution {
     resolve_of(f, text, 0, false).await
@@ -26,7 +26,10 @@ async fn resolve_of(f: &Fixture, text: &str, size: u64, local_sender: bool) -> R
 /// The accounts that receive mail to `text`.
 async fn accounts(f: &Fixture, text: &str) -> Vec<AccountId> {
     match resolve(f, text).await {
-        Resolution::Local(recipients) => recipients.iter().map(|r| r.account).collect(),
+        Resolution::Local { accounts, outside } => {
+            assert_eq!(outside, [], "{text} leads outside");
+            accounts.iter().map(|r| r.account).collect()
+        }
         other => panic!("{text} leads to {other:?}"),
     }
 }
@@ -41,11 +44,15 @@ fn quota(bytes: Option<u64>, messages: Option<u64>) -> QuotaLimit {
 
 pub(super) async fn an_account_receives_its_mail(f: &Fixture) {
     let to_ann = |detail: Option<&str>| {
-        Resolution::Local(vec![Recipient {
+        let ann = Recipient {
             account: f.ann,
             address: Fixture::address("ann"),
             detail: detail.map(str::to_owned),
-        }])
+        };
+        Resolution::Local {
+            accounts: vec![ann],
+            outside: Vec::new(),
+        }
     };
     assert_eq!(resolve(f, "Ann@Example.Test").await, to_ann(None));
     let plus = resolve(f, "ann+shop+x@example.test").await;
@@ -81,10 +88,13 @@ pub(super) async fn aliases_and_groups_lead_on(f: &Fixture) {
     assert_eq!(accounts(f, "team@example.test").await, [f.ann, bob, carl]);
     assert_eq!(accounts(f, "all@example.test").await, [f.ann, bob, carl]);
     // The detail of the address that led to the account, not of the list's.
-    let Resolution::Local(recipients) = resolve(f, "sales+x@example.test").await else {
+    let Resolution::Local {
+        accounts: found, ..
+    } = resolve(f, "sales+x@example.test").await
+    else {
         panic!("sales leads to accounts");
     };
-    let details: Vec<_> = recipients.iter().map(|r| r.detail.as_deref()).collect();
+    let details: Vec<_> = found.iter().map(|r| r.detail.as_deref()).collect();
     assert_eq!(details, [Some("sales"), None]);
     // A member that does not exist (any more) is passed over.
     f.run(c::RemoveAccount {
@@ -113,7 +123,7 @@ pub(super) async fn a_catch_all_takes_the_rest(f: &Fixture) {
     assert_eq!(unknown, Resolution::Unknown);
 }
 
-pub(super) async fn circles_and_ways_outside_are_told(f: &Fixture) {
+pub(super) async fn circles_are_told(f: &Fixture) {
     f.run(set_alias("a@example.test", &["b@example.test"]))
         .await;
     f.run(set_alias("b@example.test", &["a@example.test"]))
@@ -130,26 +140,92 @@ pub(super) async fn circles_and_ways_outside_are_told(f: &Fixture) {
     ))
     .await;
     assert_eq!(accounts(f, "g@example.test").await, [f.ann]);
+}
 
-    // A domain that goes leaves lists behind that lead outside.
-    f.run(add_domain("other.test")).await;
+/// The accounts that receive mail to `text`, and the addresses outside, each with
+/// the way there.
+async fn both(f: &Fixture, text: &str) -> (Vec<AccountId>, Vec<Outside>) {
+    match resolve(f, text).await {
+        Resolution::Local { accounts, outside } => {
+            (accounts.iter().map(|r| r.account).collect(), outside)
+        }
+        other => panic!("{text} leads to {other:?}"),
+    }
+}
+
+pub(super) async fn lists_lead_outside(f: &Fixture) {
+    let outside = |to: &str, via: &str, list| Outside {
+        address: address(to),
+        via: address(via),
+        list,
+    };
     f.run(set_alias("out@example.test", &["bob@other.test"]))
         .await;
+    let alone = outside("bob@other.test", "out@example.test", false);
+    for to in ["out@example.test", "out+x@example.test"] {
+        assert_eq!(both(f, to).await, (vec![], vec![alone.clone()]), "{to}");
+    }
     f.run(set_group(
         "mixed@example.test",
-        &["ann@example.test", "bob@other.test"],
+        &[
+            "ann@example.test",
+            "eve@other.test",
+            "out@example.test",
+            "bob@other.test",
+        ],
     ))
     .await;
-    assert_eq!(accounts(f, "mixed@example.test").await, [f.ann]);
+    // Each once, by the shortest way.
+    let members = ["bob@other.test", "eve@other.test"];
+    let members = members.map(|to| outside(to, "mixed@example.test", true));
+    let found = both(f, "mixed@example.test").await;
+    assert_eq!(found, (vec![f.ann], members.to_vec()));
+
+    // With a way outside there is a copy that arrives, so the full member gets
+    // the message too.
+    let none = QuotaLimit {
+        bytes: None,
+        messages: Some(0),
+    };
+    let carl = f.add_account("carl", none).await;
+    let away = &["carl@example.test", "carl@other.test"];
+    f.run(set_alias("away@example.test", away)).await;
+    let there = outside("carl@other.test", "away@example.test", false);
+    let found = both(f, "away@example.test").await;
+    assert_eq!(found, (vec![carl], vec![there]));
+
+    // The bound counts both.
+    let members: Vec<String> = (0..9_999).map(|n| format!("m{n}@other.test")).collect();
+    let members: Vec<&str> = members.iter().map(String::as_str).collect();
+    f.run(set_group("many@example.test", &members)).await;
+    let lists = ["many@example.test", "ann@example.test"];
+    f.run(set_alias("all@example.test", &lists)).await;
+    let (accounts, addresses) = both(f, "all@example.test").await;
+    assert_eq!((accounts.len(), addresses.len()), (1, 9_999));
+    let more = ["all@example.test", "out@example.test"];
+    f.run(set_alias("more@example.test", &more)).await;
+    assert!(is_undeliverable(f, "more@example.test").await);
+}
+
+pub(super) async fn a_catch_all_never_leads_outside(f: &Fixture) {
+    let example = || DomainName::parse("example.test").expect("a domain");
+    let set = |to: &str| c::SetDomain {
+        name: example(),
+        internal: Change::Keep,
+        catch_all: Change::Set(Some(address(to))),
+    };
+    let refused = f.refused(set("bob@other.test")).await;
+    assert!(matches!(refused, Refusal::Invalid(_)), "{refused:?}");
+    // A domain that goes leaves a catch-all behind that leads outside.
+    f.run(add_domain("other.test")).await;
+    f.run(set("bob@other.test")).await;
     f.run(c::RemoveDomain {
         name: DomainName::parse("other.test").expect("a domain"),
     })
     .await;
-    for list in ["out@example.test", "mixed@example.test"] {
-        match resolve(f, list).await {
-            Resolution::Undeliverable(text) => assert!(text.contains("bob@other.test"), "{text}"),
-            other => panic!("{list} leads to {other:?}"),
-        }
+    match resolve(f, "anything@example.test").await {
+        Resolution::Undeliverable(text) => assert!(text.contains("bob@other.test"), "{text}"),
+        other => panic!("it leads to {other:?}"),
     }
 }
 
@@ -210,15 +286,17 @@ pub(super) async fn closed_and_full_accounts_receive_nothing_by_themselves(f: &F
 
     let to_bob = async |size| resolve_of(f, "bob@example.test", size, false).await;
     let over = |exceeds| Resolution::OverQuota { exceeds };
-    assert!(matches!(to_bob(30).await, Resolution::Local(_)));
+    assert!(matches!(to_bob(30).await, Resolution::Local { .. }));
     assert_eq!(to_bob(31).await, over(true));
     let taken = f.run(c::Accept {
         body: f.body("four"),
         deliveries: vec![Fixture::delivery(bob, "INBOX")],
         received: f.clock.now(),
+        queued: None,
+        origin: None,
     });
     assert!(taken.await.deliveries[0].is_ok());
-    assert!(matches!(to_bob(10).await, Resolution::Local(_)));
+    assert!(matches!(to_bob(10).await, Resolution::Local { .. }));
     assert_eq!(to_bob(11).await, over(false));
     assert_eq!(to_bob(31).await, over(true));
     // No size known: a full account is told at once.
@@ -257,7 +335,7 @@ pub(super) async fn internal_lists_need_a_local_sender(f: &Fixture) {
     }
     for to in ["post@inner.test", "staff@example.test"] {
         let found = resolve_of(f, to, 0, true).await;
-        assert!(matches!(found, Resolution::Local(_)), "{to}");
+        assert!(matches!(found, Resolution::Local { .. }), "{to}");
     }
     let unknown = resolve_of(f, "none@inner.test", 0, true).await;
     assert_eq!(unknown, Resolution::Unknown);

@@ -1,12 +1,19 @@
 //! The administration API's values, as JSON. Used by the server and by the
 //! command line, so that the two cannot drift apart.
 
+mod dns;
+mod queue;
+mod trace;
+
 use postrider_meta::{
     AccountState, AccountView, AliasView, DefaultMailbox, DomainView, GroupView, SpecialUse,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::date;
+pub(crate) use dns::{ChangeKeys, Dns, Key, Policy, Record};
+pub(crate) use queue::{Changed, Destination, Entry, Recipient, Select, Stats};
+pub(crate) use trace::{Acceptance, Event, Place, Trace};
 
 /// One page of a list.
 #[derive(Debug, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use axum::Json as AxumJson;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use postrider_meta::command::{self, Change};
-use postrider_meta::query;
+use postrider_meta::{DkimState, query};
 use postrider_types::{Address, DomainName};
 
 use super::api::{AddDomain, Domain, List, SetDomain};
@@ -24,12 +24,17 @@ pub(super) async fn add(
     State(handles): State<Handles>,
     Json(add): Json<AddDomain>,
 ) -> Result<StatusCode> {
+    let name = DomainName::parse(&add.name)?;
     let command = command::AddDomain {
-        name: DomainName::parse(&add.name)?,
+        name: name.clone(),
         internal: add.internal,
         catch_all: add.catch_all.as_deref().map(Address::parse).transpose()?,
     };
+    // Nothing was signed before, so nothing has to wait until they are published.
+    let keys = handles.new_pair(&[], DkimState::Active).await?;
     handles.run(command).await?;
+    let set = command::SetDkimKeys { domain: name, keys };
+    handles.run(set).await?;
     Ok(StatusCode::CREATED)
 }
 

@@ -7,10 +7,13 @@ mod accounts;
 mod aliases;
 mod cluster;
 mod default_mailboxes;
+mod dns;
 mod domains;
 mod error;
 mod groups;
+mod queue;
 mod status;
+mod trace;
 
 use std::sync::Arc;
 
@@ -47,6 +50,8 @@ pub(crate) struct Handles {
     pub(crate) backend: Backend,
     pub(crate) cluster: Option<Arc<Cluster>>,
     pub(crate) health: Arc<Health>,
+    /// This node's name and postmaster.
+    pub(crate) smtp: Arc<postrider_smtp::Settings>,
     pub(crate) token: Arc<str>,
     pub(crate) from: Arc<[Network]>,
 }
@@ -63,6 +68,8 @@ pub(crate) fn router(handles: Handles) -> Router {
             "/domains/{name}",
             patch(domains::set).delete(domains::remove),
         )
+        .route("/domains/{name}/dns", get(dns::show))
+        .route("/domains/{name}/keys", post(dns::change_keys))
         .route("/accounts", get(accounts::list).post(accounts::add))
         .route(
             "/accounts/{address}",
@@ -81,6 +88,18 @@ pub(crate) fn router(handles: Handles) -> Router {
             "/default-mailboxes",
             get(default_mailboxes::list).put(default_mailboxes::set),
         )
+        .route("/queue", get(queue::list))
+        .route("/queue/stats", get(queue::stats))
+        .route("/queue/destinations", get(queue::destinations))
+        // A word for all that a filter names, an id for one.
+        .route(
+            "/queue/{of}",
+            get(queue::show)
+                .post(queue::change_all)
+                .delete(queue::remove),
+        )
+        .route("/queue/{of}/{action}", post(queue::change))
+        .route("/trace/{id}", get(trace::show))
         .route("/cluster", get(cluster::show))
         .route("/cluster/hash", get(cluster::hash))
         .route("/cluster/tokens", post(cluster::add_token))
@@ -140,16 +159,7 @@ struct Paging {
 
 impl Paging {
     fn after(&self) -> Result<Option<Cursor>> {
-        let Some(text) = &self.after else {
-            return Ok(None);
-        };
-        let byte = |pair: &[u8]| {
-            let pair = std::str::from_utf8(pair).ok()?;
-            u8::from_str_radix(pair, 16).ok()
-        };
-        let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
-        let bytes = bytes.ok_or_else(|| Error::invalid("`after` is not a `next` that we gave"))?;
-        Ok(Some(Cursor(Bytes::from(bytes))))
+        cursor(self.after.as_deref())
     }
 
     fn limit(&self) -> u32 {
@@ -157,9 +167,26 @@ impl Paging {
     }
 }
 
+/// What [`hex`] made of a cursor.
+fn cursor(text: Option<&str>) -> Result<Option<Cursor>> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    let byte = |pair: &[u8]| {
+        let pair = std::str::from_utf8(pair).ok()?;
+        u8::from_str_radix(pair, 16).ok()
+    };
+    let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
+    let bytes = bytes.ok_or_else(|| Error::invalid("`after` is not a `next` that we gave"))?;
+    Ok(Some(Cursor(Bytes::from(bytes))))
+}
+
+fn hex(cursor: Cursor) -> String {
+    cursor.0.iter().map(|b| format!("{b:02x}")).collect()
+}
+
 impl<T> List<T> {
     fn of<V: Into<T>>(page: Page<V>) -> AxumJson<Self> {
-        let hex = |cursor: Cursor| cursor.0.iter().map(|b| format!("{b:02x}")).collect();
         AxumJson(Self {
             items: page.items.into_iter().map(Into::into).collect(),
             next: page.next.map(hex),

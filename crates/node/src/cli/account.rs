@@ -10,7 +10,7 @@ use postrider_types::human;
 
 use super::output::{Output, or_dash};
 use crate::admin::api;
-use crate::client::{Client, segment};
+use crate::client::{Client, segment, value};
 
 /// The most bytes read as a password.
 const MAX_PASSWORD: u64 = 4096;
@@ -151,7 +151,7 @@ impl Account {
                 output.done(&format!("added the account {}", add.address))
             }
             Self::List { domain } => {
-                let only = domain.map(|d| format!("?domain={}", segment(&d)));
+                let only = domain.map(|d| format!("?domain={}", value(&d)));
                 let path = format!("accounts{}", only.unwrap_or_default());
                 let accounts: Vec<api::Account> = client.list(&path).await?;
                 let heads = ["ACCOUNT", "STATE", "MESSAGES", "USED", "QUOTA", "EXPIRES"];

@@ -3,13 +3,14 @@
 use clap::{ArgGroup, Subcommand};
 use hyper::Method;
 
+use super::dns;
 use super::output::{Output, or_dash};
 use crate::admin::api;
 use crate::client::{Client, segment};
 
 #[derive(Subcommand)]
 pub(super) enum Domain {
-    /// Add a domain
+    /// Add a domain, with keys to sign its mail, and show the DNS records to publish
     ///
     /// Example: postrider domain add example.org --catch-all office@example.org
     Add {
@@ -46,6 +47,8 @@ pub(super) enum Domain {
         #[arg(long, group = "change")]
         no_catch_all: bool,
     },
+    Dns(dns::Dns),
+    RotateKeys(dns::RotateKeys),
     /// Remove a domain; its accounts, aliases and groups must be removed first
     Remove {
         /// Its name
@@ -67,8 +70,18 @@ impl Domain {
                     catch_all,
                 };
                 client.send(Method::POST, "domains", &add).await?;
-                output.done(&format!("added the domain {}", add.name))
+                let dns = dns::get(client, &add.name).await?;
+                if output.json {
+                    return output.json(&dns);
+                }
+                output.print(&format!(
+                    "added the domain {}\n\n{}",
+                    add.name,
+                    dns::text(&dns)
+                ))
             }
+            Self::Dns(args) => args.run(client, output).await,
+            Self::RotateKeys(args) => args.run(client, output).await,
             Self::List => {
                 let domains: Vec<api::Domain> = client.list("domains").await?;
                 let heads = ["DOMAIN", "ACCOUNTS", "INTERNAL", "CATCH-ALL"];

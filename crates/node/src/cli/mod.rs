@@ -8,12 +8,16 @@ mod check;
 mod check_config;
 mod cluster;
 mod default_mailboxes;
+mod dns;
 mod domain;
 mod group;
 mod output;
+mod queue;
 mod quickstart;
 mod serve;
 mod status;
+mod trace;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -91,6 +95,10 @@ enum Command {
     /// Manage the mailboxes that each new account gets
     #[command(subcommand)]
     DefaultMailboxes(default_mailboxes::DefaultMailboxes),
+    /// Look at mail on its way to other servers, and change what happens to it
+    #[command(subcommand)]
+    Queue(queue::Queue),
+    Trace(trace::Trace),
     /// Show whether the node is ready, and why if not
     Status,
     /// Look for contradictions in the metadata; reads all of it
@@ -145,6 +153,8 @@ async fn run(node: NodeArgs, command: Command) -> anyhow::Result<ExitCode> {
         Command::Alias(command) => command.run(&client()?, output).await?,
         Command::Group(command) => command.run(&client()?, output).await?,
         Command::DefaultMailboxes(command) => command.run(&client()?, output).await?,
+        Command::Queue(command) => command.run(&client()?, output).await?,
+        Command::Trace(args) => args.run(&client()?, output).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

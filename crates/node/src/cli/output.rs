@@ -80,6 +80,26 @@ pub(super) fn columns<const N: usize>(
     text
 }
 
+/// `table`'s lines cut to the terminal; as they are where there is none.
+pub(super) fn fitted(table: &str) -> String {
+    let width = terminal_size::terminal_size_of(io::stdout());
+    match width {
+        Some((terminal_size::Width(width), _)) => cut(table, usize::from(width)),
+        None => table.to_owned(),
+    }
+}
+
+fn cut(text: &str, width: usize) -> String {
+    let cut = |line: &str| {
+        if line.chars().count() <= width {
+            return format!("{line}\n");
+        }
+        let kept: String = line.chars().take(width.saturating_sub(1)).collect();
+        format!("{kept}…\n")
+    };
+    text.lines().map(cut).collect()
+}
+
 /// Tells the error on standard error: as text, or as `{"error": "..."}`.
 pub(super) fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
     let text = describe(error);
@@ -106,4 +126,15 @@ pub(crate) fn describe(error: &anyhow::Error) -> String {
 /// `value`, or a dash.
 pub(super) fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".into(), |value| value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_cut_and_say_so() {
+        assert_eq!(cut("abc\nabcdef\n", 4), "abc\nabc…\n");
+        assert_eq!(cut("üüü\n", 3), "üüü\n");
+    }
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::output::Output;
+use super::words;
 use crate::client::Client;
 use crate::health::Report;
 
@@ -22,6 +23,9 @@ pub(super) async fn run(client: &Client, output: Output) -> anyhow::Result<ExitC
             report.uptime_seconds,
             postrider_types::human::format_size(report.inline_bytes),
         ));
+        if let Some(queue) = &report.queue {
+            text.push_str(&format!("{}\n", words::queue(queue, words::now())));
+        }
         output.print(&text)?;
     }
     Ok(if report.ready {

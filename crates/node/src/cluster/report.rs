@@ -5,6 +5,8 @@
 use postrider_types::Role;
 use serde::{Deserialize, Serialize};
 
+use crate::admin::api::Stats;
+
 /// What a node tells of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -41,6 +43,9 @@ pub(crate) struct Report {
     pub(crate) bucket_writable: bool,
     /// The work for all nodes that it does now.
     pub(crate) leases: Vec<String>,
+    /// What waits to be sent, in the whole cluster; absent where the metadata do not
+    /// answer.
+    pub(crate) queue: Option<Stats>,
     /// Seconds since it started.
     pub(crate) uptime_seconds: u64,
     /// Its clock: Unix milliseconds.

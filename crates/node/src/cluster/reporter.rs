@@ -56,6 +56,7 @@ impl Reporter {
             bucket_readable: health.bodies_readable,
             bucket_writable: health.bodies_writable,
             leases: self.leases.held(),
+            queue: health.queue,
             uptime_seconds: health.uptime_seconds,
             clock: SystemClock.now().0,
         }

@@ -10,6 +10,7 @@ mod load;
 mod overlay;
 mod suggest;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub struct Settings {
     pub auth: postrider_auth::Settings,
     /// SMTP and LMTP.
     pub smtp: postrider_smtp::Settings,
+    /// Mail to other servers.
+    pub queue: postrider_queue::Settings,
     /// IMAP.
     pub imap: postrider_imap::Settings,
     /// POP3.
@@ -76,6 +79,7 @@ impl Default for Settings {
             http: Http::default(),
             auth: Default::default(),
             smtp: Default::default(),
+            queue: Default::default(),
             imap: Default::default(),
             pop3: Default::default(),
             meta: Default::default(),
@@ -165,6 +169,7 @@ impl Settings {
         }
         let owners = [
             self.smtp.check(),
+            self.queue.check(),
             self.pop3.check(),
             self.body.check(),
             self.blob.check(),
@@ -186,6 +191,19 @@ impl Settings {
             ));
         }
         problems
+    }
+
+    /// The addresses at which this node takes mail from other servers, as far as the
+    /// settings name them.
+    pub(crate) fn mail_addresses(&self) -> Vec<IpAddr> {
+        let smtp = self
+            .listener
+            .iter()
+            .filter(|it| it.protocol == Protocol::Smtp);
+        let addresses = smtp.flat_map(|listener| listener.listen.iter().map(|it| it.ip()));
+        addresses
+            .filter(|address| !address.is_unspecified())
+            .collect()
     }
 
     /// Whether this node does what `role` says.

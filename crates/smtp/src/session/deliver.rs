@@ -4,11 +4,11 @@
 use bytes::Bytes;
 use metrics::counter;
 use postrider_meta::command::{Accept, Delivery};
-use postrider_meta::{Error, NewBody, Refusal};
+use postrider_meta::{Error, NewBody, Origin, Refusal};
 use postrider_proto::smtp::Reply;
 use postrider_types::{BodyId, Flags, Millis};
 
-use super::{End, Incoming, Session};
+use super::{End, Incoming, Session, queue};
 use crate::Role;
 use crate::envelope::Envelope;
 use crate::header::Header;
@@ -73,6 +73,9 @@ impl Session<'_> {
                 .map(|r| verdict(&verdicts, &r.targets, id))
                 .collect();
         }
+        if !envelope.queued.is_empty() {
+            return vec![accepted_as(id)];
+        }
         let all: Vec<u32> = (0..).take(verdicts.len()).collect();
         vec![verdict(&verdicts, &all, id)]
     }
@@ -109,17 +112,24 @@ impl Session<'_> {
                 overdraft,
             });
         }
-        if deliveries.is_empty() {
+        let queued = queue::queued(self, envelope, &received, now);
+        if deliveries.is_empty() && queued.is_none() {
             return Ok(verdicts);
         }
+        let goes_out = queued.is_some();
         let accept = Accept {
             body,
             deliveries,
             received: now,
+            queued,
+            origin: Some(self.origin(envelope)),
         };
         let verdict = self.server.handles.meta.run(accept).await;
         let (verdict, _) = verdict.map_err(|error| unavailable(&error))?;
         let accepted = verdict.map_err(|refusal| refused(&refusal))?;
+        if let Some(outbound) = self.server.handles.outbound.as_ref().filter(|_| goes_out) {
+            (outbound.wake)();
+        }
         let mut results = accepted.deliveries.into_iter();
         for verdict in verdicts.iter_mut().filter(|v| v.is_ok()) {
             *verdict = match results.next() {
@@ -131,6 +141,19 @@ impl Session<'_> {
             };
         }
         Ok(verdicts)
+    }
+
+    /// Where the message comes from, for its history.
+    fn origin(&self, envelope: &Envelope) -> Origin {
+        let greeting = self.greeting.as_ref();
+        let name = greeting.map_or("unknown", |greeting| &greeting.name);
+        Origin {
+            node: self.server.handles.node,
+            peer: format!("{name} [{}]", self.peer),
+            login: self.login.as_ref().map(|login| login.account),
+            protocol: self.role().as_str().to_owned(),
+            reverse_path: sender(envelope),
+        }
     }
 
     fn trace(&self, envelope: &Envelope, id: BodyId, received: Millis) -> Trace<'_> {
@@ -157,18 +180,19 @@ impl Session<'_> {
     fn tell(&mut self, envelope: &Envelope, id: BodyId, size: u64, verdicts: &Verdicts) {
         let role = self.role().as_str();
         let delivered = verdicts.iter().filter(|v| v.is_ok()).count();
+        let queued = envelope.queued.len();
         let untold = untold(envelope, self.role());
         for ((target, verdict), untold) in envelope.targets.iter().zip(verdicts).zip(untold) {
             let Err(reply) = verdict else { continue };
             let address = &target.delivered_to;
             self.log_refusal("delivery", address, reply);
             // Gone or closed since RCPT, and the one reply is a success.
-            if delivered > 0 && untold {
+            if delivered + queued > 0 && untold {
                 let reason = reply.text();
                 tracing::warn!(%id, address, reason, "an accepted recipient does not get a message");
             }
         }
-        if delivered == 0 {
+        if delivered + queued == 0 {
             return;
         }
         self.commands = 0;
@@ -184,6 +208,7 @@ impl Session<'_> {
             size,
             recipients = envelope.recipients.len(),
             delivered,
+            queued,
             login = self.login.as_ref().map(|l| l.account.0),
             tls = self.connection.is_tls(),
             "accepted a message"
@@ -202,7 +227,8 @@ impl Session<'_> {
 /// under the same reply. These get it even beyond their quota, which was asked
 /// at RCPT.
 fn untold(envelope: &Envelope, role: Role) -> Vec<bool> {
-    let mut untold = vec![envelope.targets.len() > 1 && role != Role::Lmtp; envelope.targets.len()];
+    let all = envelope.targets.len() + envelope.queued.len();
+    let mut untold = vec![all > 1 && role != Role::Lmtp; envelope.targets.len()];
     for recipient in envelope.recipients.iter().filter(|r| r.targets.len() > 1) {
         for &place in &recipient.targets {
             if let Some(untold) = untold.get_mut(place as usize) {
@@ -218,13 +244,16 @@ fn verdict(verdicts: &Verdicts, places: &[u32], id: BodyId) -> Reply {
     let mut found = places
         .iter()
         .filter_map(|&place| verdicts.get(place as usize));
-    let accepted = || Reply::new(250, (2, 0, 0), format!("accepted as {id}"));
     match found.clone().find_map(|v| v.as_ref().ok()) {
-        Some(()) => accepted(),
+        Some(()) => accepted_as(id),
         None => found
             .find_map(|v| v.as_ref().err().cloned())
-            .unwrap_or_else(accepted),
+            .unwrap_or_else(|| accepted_as(id)),
     }
+}
+
+fn accepted_as(id: BodyId) -> Reply {
+    Reply::new(250, (2, 0, 0), format!("accepted as {id}"))
 }
 
 fn sender(envelope: &Envelope) -> String {

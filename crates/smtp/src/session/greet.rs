@@ -12,8 +12,6 @@ impl Session<'_> {
         self.greet(name, true);
         let settings = &self.server.settings;
         let mut text = format!("{} greets you\nPIPELINING\n", settings.hostname);
-        // DSN is not told: its parameters are taken and kept, but a promise to
-        // send notices (RFC 3461 §5.2) needs the outbound queue.
         let _ = write!(
             text,
             "SIZE {}\n8BITMIME\nSMTPUTF8\n",
@@ -24,6 +22,10 @@ impl Session<'_> {
         }
         if self.offers_login() {
             text.push_str("AUTH PLAIN LOGIN\n");
+        }
+        // Who promises notices must be able to send them (RFC 3461 §5.2).
+        if self.server.handles.outbound.is_some() {
+            text.push_str("DSN\n");
         }
         text.push_str("CHUNKING\nENHANCEDSTATUSCODES");
         self.answer(&Reply::plain(250, text))

@@ -74,6 +74,17 @@ impl Session<'_> {
                 "too many messages from your address, try again later",
             );
         }
+        if let Some(login) = self.login.clone()
+            && !server.volume.admit_message(login.account)
+        {
+            let limit = format!("{} messages an hour", settings.max_sent_messages_per_hour);
+            server.warn_of_volume(&login, self.peer, &limit).await;
+            return refuse(
+                450,
+                (4, 7, 1),
+                "you have sent too many messages in the last hour, try again later",
+            );
+        }
         None
     }
 

@@ -11,8 +11,10 @@ mod deliver;
 mod greet;
 mod incoming;
 mod mail;
+mod queue;
 mod rcpt;
 mod start_tls;
+mod warning;
 
 use std::net::IpAddr;
 

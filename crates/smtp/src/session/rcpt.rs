@@ -10,11 +10,13 @@ use postrider_meta::query::{Recipient, Resolution, Resolve};
 use postrider_meta::{Client, Error, ReadAt, query};
 use postrider_proto::smtp::{
     Command, ForwardPath, Host, MAX_COMMAND_LINE, Mailbox, Rcpt, RcptParameters, Reply,
+    looks_rewritten,
 };
 use postrider_types::{Address, DomainName};
 
 use super::{End, Session, deliver};
-use crate::Settings;
+use crate::envelope::{Found, Outside};
+use crate::{Outbound, Settings};
 
 /// The most pipelined recipients that are taken together.
 const MAX_BATCH: usize = 64;
@@ -60,7 +62,7 @@ impl<'s> Session<'s> {
         let mut answers = pin!(asked.buffered(LOOKUPS));
         while let Some(answer) = answers.next().await {
             let (path, reply) = match answer {
-                Ok((asked, found)) => (asked.path.clone(), self.add(asked, found)),
+                Ok((asked, found)) => (asked.path.clone(), self.count_and_add(asked, found).await),
                 Err(refused) => refused,
             };
             if !reply.is_positive() {
@@ -115,11 +117,26 @@ impl<'s> Session<'s> {
             settings: &server.settings,
             size: size.unwrap_or(0),
             local_sender: self.is_local(),
+            outbound: server.handles.outbound.as_ref(),
             here: self.connection.local().ip(),
         }
     }
 
-    fn add(&mut self, asked: Asked, found: Vec<Recipient>) -> Reply {
+    /// Takes a recipient, if its sender may write to one more.
+    async fn count_and_add(&mut self, asked: Asked, found: Found) -> Reply {
+        if let Some(login) = self.login.clone()
+            && !self.server.volume.admit_recipient(login.account)
+        {
+            let most = self.server.settings.max_sent_recipients_per_hour;
+            let limit = format!("{most} recipients an hour");
+            self.server.warn_of_volume(&login, self.peer, &limit).await;
+            let text = "you have sent to too many recipients in the last hour, try again later";
+            return Reply::new(450, (4, 7, 1), text);
+        }
+        self.add(asked, found)
+    }
+
+    fn add(&mut self, asked: Asked, found: Found) -> Reply {
         let max = self.server.settings.max_recipients;
         let Some(transaction) = &mut self.transaction else {
             return Reply::new(503, (5, 5, 1), "MAIL comes first");
@@ -147,43 +164,45 @@ struct Lookup<'a> {
     settings: &'a Settings,
     size: u64,
     local_sender: bool,
+    /// Mail to other servers can be sent.
+    outbound: Option<&'a Outbound>,
     /// Our address on this connection.
     here: IpAddr,
 }
 
 impl Lookup<'_> {
-    /// The accounts that receive mail to `path`.
-    async fn find(&self, path: &ForwardPath) -> Result<Vec<Recipient>, Reply> {
+    /// Who receives mail to `path`.
+    async fn find(&self, path: &ForwardPath) -> Result<Found, Reply> {
         match path {
             ForwardPath::Postmaster => self.postmaster().await,
             ForwardPath::Mailbox(mailbox) if is_postmaster(mailbox) => match mailbox.host() {
                 Host::Literal(ip) if *ip == self.here => self.postmaster().await,
-                Host::Literal(_) => Err(self.foreign()),
+                Host::Literal(_) => self.foreign(mailbox),
                 Host::Domain(domain) => self.postmaster_of(domain, mailbox).await,
             },
             ForwardPath::Mailbox(mailbox) => match mailbox.address() {
-                Some(address) => self.refer(self.resolve(address).await?, mailbox),
-                None => Err(match mailbox.host() {
-                    Host::Literal(_) => self.foreign(),
-                    // No stored address looks like this.
-                    Host::Domain(_) => unknown(mailbox),
-                }),
+                Some(address) => match self.resolve(address).await? {
+                    Resolution::Foreign => self.foreign(mailbox),
+                    Resolution::Unknown if looks_rewritten(mailbox.local()) => self.back(mailbox),
+                    found => self.refer(found, mailbox),
+                },
+                None => match mailbox.host() {
+                    Host::Literal(_) => self.foreign(mailbox),
+                    Host::Domain(domain) => self.odd(domain, mailbox).await,
+                },
             },
         }
     }
 
     /// RFC 5321 §4.5.1: postmaster exists in each domain. Its own address
     /// comes first, then the account that the settings name.
-    async fn postmaster_of(
-        &self,
-        domain: &DomainName,
-        asked: &Mailbox,
-    ) -> Result<Vec<Recipient>, Reply> {
+    async fn postmaster_of(&self, domain: &DomainName, asked: &Mailbox) -> Result<Found, Reply> {
         let own = match Address::new("postmaster", domain.clone()) {
             Ok(own) => self.resolve(own).await?,
             Err(_) => Resolution::Unknown,
         };
         match (own, &self.settings.postmaster) {
+            (Resolution::Foreign, _) => self.foreign(asked),
             (Resolution::Unknown, Some(configured)) => {
                 self.refer(self.resolve(configured.clone()).await?, asked)
             }
@@ -200,7 +219,7 @@ impl Lookup<'_> {
 
     /// `<postmaster>` without a domain: the account that the settings name,
     /// else the first local domain that has one.
-    async fn postmaster(&self) -> Result<Vec<Recipient>, Reply> {
+    async fn postmaster(&self) -> Result<Found, Reply> {
         if let Some(configured) = &self.settings.postmaster {
             return self.refer(self.resolve(configured.clone()).await?, &"postmaster");
         }
@@ -212,7 +231,7 @@ impl Lookup<'_> {
         let (domains, _) = domains.map_err(|error| deliver::unavailable(&error))?;
         for domain in domains.items {
             if let Ok(address) = Address::new("postmaster", domain.name)
-                && let found @ Resolution::Local(_) = self.resolve(address).await?
+                && let found @ Resolution::Local { .. } = self.resolve(address).await?
             {
                 return self.refer(found, &"postmaster");
             }
@@ -235,14 +254,10 @@ impl Lookup<'_> {
     }
 
     /// The accounts of a resolution, or the reply that refuses `asked`.
-    fn refer(
-        &self,
-        found: Resolution,
-        asked: &dyn std::fmt::Display,
-    ) -> Result<Vec<Recipient>, Reply> {
+    fn refer(&self, found: Resolution, asked: &dyn std::fmt::Display) -> Result<Found, Reply> {
         Err(match found {
-            Resolution::Local(recipients) => return Ok(recipients),
-            Resolution::Foreign => self.foreign(),
+            Resolution::Local { accounts, outside } => return self.local(accounts, outside),
+            Resolution::Foreign => unknown(asked),
             Resolution::Unknown => unknown(asked),
             Resolution::Closed => Reply::new(550, (5, 2, 1), format!("<{asked}> is closed")),
             Resolution::OverQuota { exceeds: false } => {
@@ -257,21 +272,80 @@ impl Lookup<'_> {
                 (5, 7, 1),
                 format!("<{asked}> takes mail from inside only"),
             ),
-            Resolution::Undeliverable(why) => Reply::new(
-                550,
-                (5, 4, 0),
-                format!("<{asked}> cannot be delivered to: {why}"),
-            ),
+            Resolution::Undeliverable(why) => undeliverable(asked, &why),
         })
     }
 
-    fn foreign(&self) -> Reply {
-        if self.local_sender {
-            let text = "sending to other servers is not set up on this node yet";
-            Reply::new(554, (5, 3, 3), text)
-        } else {
-            Reply::new(554, (5, 7, 1), "relay not permitted")
+    /// Accounts here, and addresses elsewhere that aliases and groups lead to.
+    fn local(
+        &self,
+        accounts: Vec<Recipient>,
+        outside: Vec<query::Outside>,
+    ) -> Result<Found, Reply> {
+        if !outside.is_empty() && self.outbound.is_none() {
+            let text = "the address leads to other servers, to which this one does not send";
+            return Err(Reply::new(554, (5, 3, 3), text));
         }
+        let outside = outside.into_iter().map(|outside| Outside {
+            destination: outside.address.domain().to_string(),
+            address: outside.address.to_string(),
+            via: Some(outside.via.domain().clone()),
+        });
+        Ok(Found {
+            accounts,
+            outside: outside.collect(),
+        })
+    }
+
+    /// A bounce of what was forwarded goes back to where that came from.
+    fn back(&self, asked: &Mailbox) -> Result<Found, Reply> {
+        let outbound = self.outbound.ok_or_else(|| unknown(asked))?;
+        let now = self.meta.clock().now();
+        let found = outbound.srs.backward(asked.local(), now);
+        let (address, domain) = found.ok_or_else(|| unknown(asked))?;
+        Ok(Found {
+            outside: vec![Outside {
+                address,
+                destination: domain.to_string(),
+                via: None,
+            }],
+            ..Found::default()
+        })
+    }
+
+    /// A local part that no stored address has. Elsewhere it may well be one.
+    async fn odd(&self, domain: &DomainName, asked: &Mailbox) -> Result<Found, Reply> {
+        let probe = Address::new("postmaster", domain.clone());
+        let Ok(probe) = probe else {
+            return Err(unknown(asked));
+        };
+        match self.resolve(probe).await? {
+            Resolution::Foreign => self.foreign(asked),
+            _ => Err(unknown(asked)),
+        }
+    }
+
+    /// An address on another server.
+    fn foreign(&self, asked: &Mailbox) -> Result<Found, Reply> {
+        if !self.local_sender {
+            return Err(Reply::new(554, (5, 7, 1), "relay not permitted"));
+        }
+        if self.outbound.is_none() {
+            let text = "this server does not send to other servers";
+            return Err(Reply::new(554, (5, 3, 3), text));
+        }
+        let destination = match asked.host() {
+            Host::Domain(domain) => domain.to_string(),
+            literal @ Host::Literal(_) => literal.to_string().to_ascii_lowercase(),
+        };
+        Ok(Found {
+            outside: vec![Outside {
+                address: asked.to_string(),
+                destination,
+                via: None,
+            }],
+            ..Found::default()
+        })
     }
 }
 
@@ -281,4 +355,12 @@ fn is_postmaster(mailbox: &Mailbox) -> bool {
 
 fn unknown(asked: &dyn std::fmt::Display) -> Reply {
     Reply::new(550, (5, 1, 1), format!("<{asked}> is not known here"))
+}
+
+fn undeliverable(asked: &dyn std::fmt::Display, why: &str) -> Reply {
+    Reply::new(
+        550,
+        (5, 4, 0),
+        format!("<{asked}> cannot be delivered to: {why}"),
+    )
 }

@@ -208,6 +208,8 @@ impl World {
             bodies: self.bodies.clone(),
             auth: self.auth.clone(),
             tls: Some(self.tls.clone()),
+            node: None,
+            outbound: None,
         };
         Server::new(handles, self.settings.clone(), role)
     }

@@ -82,6 +82,8 @@ impl Store {
             body,
             deliveries: vec![delivery],
             received: now,
+            queued: None,
+            origin: None,
         };
         match self.run(accept).await {
             Outcome::Accept(accepted) => accepted.deliveries[0].as_ref().unwrap().mailbox,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::super::output::{Output, columns, or_dash};
+use super::super::words;
 use crate::client::Client;
 use crate::cluster::report;
 
@@ -51,6 +52,14 @@ fn text(status: &report::Status) -> String {
         status.nodes.iter().map(|node| row(node, status.leader)),
     );
     text += &format!("\n{}\n", status.verdict);
+    // All nodes that know it say the same.
+    let mut reports = status.nodes.iter().filter_map(|node| node.report.as_ref());
+    if let Some(queue) = reports.find_map(|report| report.queue.as_ref()) {
+        text += &format!(
+            "Mail to other servers: {}.\n",
+            words::queue(queue, words::now())
+        );
+    }
     for note in &status.notes {
         text += &format!("Note: {note}\n");
     }
@@ -104,6 +113,7 @@ mod tests {
     use postrider_types::Role;
 
     use super::*;
+    use crate::admin::api::Stats;
 
     #[test]
     fn it_shows_who_leads_and_who_does_not_answer() {
@@ -124,6 +134,7 @@ mod tests {
             bucket_readable: true,
             bucket_writable: true,
             leases: vec!["background".into()],
+            queue: Some(Stats::default()),
             ..report::Report::default()
         };
         let mut away = node(2, None);
@@ -144,7 +155,7 @@ mod tests {
             "NODE  NAME   ADDRESS     ROLES          STATE      VOTE    LAG  BUCKET  WORK        VERSION",
             "1     mail1  mail1:7425  meta,frontend  ready      leader  -    ok      background  0.1.0",
             "2     mail2  mail2:7425  meta,frontend  no answer  yes     -    -       -           0.1.0",
-            "\nNOT safe: ...\nNote: look\nNode 2 was asked in vain: connection refused\n",
+            "\nNOT safe: ...\nMail to other servers: the queue is empty.\nNote: look\nNode 2 was asked in vain: connection refused\n",
         ] {
             assert!(text.contains(part), "{part:?} in\n{text}");
         }

@@ -1,0 +1,255 @@
+//! The queue of outbound mail, and what lies beside it: the history of messages,
+//! TLS policies, signing keys.
+
+use std::collections::BTreeMap;
+
+use postrider_kv::{self as kv, Read};
+use postrider_types::Millis;
+
+use super::mail::References;
+use super::{Walk, counter, look_up, parsed, row_of};
+use crate::key::{self, QueueCount};
+use crate::row;
+
+/// Checks all of it, and counts how often entries name which bodies.
+pub(super) async fn check<R: Read>(
+    read: &R,
+    references: &mut References,
+    findings: &mut Vec<String>,
+) -> kv::Result<()> {
+    let counted = entries(read, references, findings).await?;
+    destinations(read, &counted, findings).await?;
+    totals(read, &counted, findings).await?;
+    history(read, findings).await?;
+    policies(read, findings).await?;
+    signing(read, findings).await
+}
+
+/// What was counted over all entries.
+#[derive(Debug, Default)]
+struct Counted {
+    entries: u64,
+    held: u64,
+    destinations: BTreeMap<String, Waiting>,
+}
+
+/// What was counted of a destination.
+#[derive(Debug, Default)]
+struct Waiting {
+    entries: u64,
+    /// When the first may be leased.
+    first: Option<Millis>,
+}
+
+async fn entries<R: Read>(
+    read: &R,
+    references: &mut References,
+    findings: &mut Vec<String>,
+) -> kv::Result<Counted> {
+    let mut counted = Counted::default();
+    let mut last = 0;
+    let mut walk = Walk::new(read, &key::queue());
+    while let Some(pairs) = walk.next().await? {
+        for (key, value) in pairs {
+            let id = parsed(&key, key::queued_of(&key), findings);
+            let row = row_of::<row::Queued>(&key, &value, findings);
+            let (Some(id), Some(row)) = (id, row) else {
+                continue;
+            };
+            last = last.max(id.0);
+            counted.entries += 1;
+            counted.held += u64::from(row.held);
+            let waiting = counted.destinations.entry(row.destination.clone());
+            let waiting = waiting.or_default();
+            waiting.entries += 1;
+            let ready = row.ready();
+            waiting.first = [waiting.first, ready].into_iter().flatten().min();
+            match row.body_id() {
+                Ok(body) => *references.entry(body).or_default() += 1,
+                Err(error) => findings.push(error.to_string()),
+            }
+            let in_hand = row.holder.is_some();
+            let ready = ready.map(|moment| key::ready(&row.destination, moment, id));
+            let alarm = row.alarm().map(|moment| key::alarm(moment, id));
+            let wrong = [
+                (row.recipients.is_empty(), "has no recipients"),
+                (row.held && in_hand, "is held and in hand at once"),
+                (in_hand != (row.until > 0), "its lease has no end or holder"),
+                (in_hand && row.lease == 0, "its lease has no number"),
+                (
+                    !there(read, ready).await?,
+                    "the index of the ready lacks it",
+                ),
+                (!there(read, alarm).await?, "the index of alarms lacks it"),
+            ];
+            for (_, text) in wrong.iter().filter(|(wrong, _)| *wrong) {
+                findings.push(format!("queued message {id}: {text}"));
+            }
+        }
+    }
+    let told: Option<row::Number> = look_up(read, &key::last_queued(), findings).await?;
+    let told = told.unwrap_or_default().last;
+    if last > told {
+        findings.push(format!(
+            "queued message {last}: its id was not given out, the last is {told}"
+        ));
+    }
+    Ok(counted)
+}
+
+/// Whether a key that should be there is.
+async fn there<R: Read>(read: &R, key: Option<Vec<u8>>) -> kv::Result<bool> {
+    match key {
+        Some(key) => Ok(read.get(&key).await?.is_some()),
+        None => Ok(true),
+    }
+}
+
+async fn destinations<R: Read>(
+    read: &R,
+    counted: &Counted,
+    findings: &mut Vec<String>,
+) -> kv::Result<()> {
+    let mut turns = 0;
+    let mut walk = Walk::new(read, &key::destinations());
+    while let Some(pairs) = walk.next().await? {
+        for (key, value) in pairs {
+            let name = parsed(&key, key::destination_of(&key), findings);
+            let row = row_of::<row::Destination>(&key, &value, findings);
+            let (Some(name), Some(row)) = (name, row) else {
+                continue;
+            };
+            let Some(waiting) = counted.destinations.get(&name) else {
+                findings.push(format!("destination {name}: has no entries"));
+                continue;
+            };
+            let rest = Millis(row.not_before.unwrap_or(0));
+            let next = waiting.first.map(|first| first.max(rest));
+            let turn = next.map(|next| key::turn(next, &name));
+            turns += usize::from(next.is_some());
+            let wrong = [
+                (row.entries != waiting.entries, "its entries are miscounted"),
+                (
+                    row.next.map(Millis) != next,
+                    "its next entry is another or none",
+                ),
+                (!there(read, turn).await?, "the index of turns lacks it"),
+            ];
+            for (_, text) in wrong.iter().filter(|(wrong, _)| *wrong) {
+                findings.push(format!("destination {name}: {text}"));
+            }
+        }
+    }
+    // Each that is expected is there (checked above); more belong to nothing.
+    let free = usize::try_from(counted.entries - counted.held).unwrap_or(usize::MAX);
+    for (what, prefix, expected) in [
+        (
+            "destinations",
+            key::destinations(),
+            counted.destinations.len(),
+        ),
+        ("turns", key::turns(), turns),
+        ("ready entries", key::all_ready(), free),
+        ("alarms", key::alarms(), free),
+    ] {
+        let listed = super::count(read, &prefix).await?;
+        if listed != expected {
+            findings.push(format!(
+                "{expected} {what} of the queue, listed are {listed}"
+            ));
+        }
+    }
+    for name in counted.destinations.keys() {
+        if read.get(&key::destination(name)).await?.is_none() {
+            findings.push(format!("destination {name}: is not known"));
+        }
+    }
+    Ok(())
+}
+
+async fn totals<R: Read>(
+    read: &R,
+    counted: &Counted,
+    findings: &mut Vec<String>,
+) -> kv::Result<()> {
+    for (what, count, expected) in [
+        ("entries", QueueCount::Entries, counted.entries),
+        ("held", QueueCount::Held, counted.held),
+        (
+            "destinations",
+            QueueCount::Destinations,
+            counted.destinations.len() as u64,
+        ),
+    ] {
+        let told = counter(read, &key::queue_count(count), findings).await?;
+        if told != expected {
+            findings.push(format!("the queue tells {told} {what}, has {expected}"));
+        }
+    }
+    Ok(())
+}
+
+async fn history<R: Read>(read: &R, findings: &mut Vec<String>) -> kv::Result<()> {
+    let mut walk = Walk::new(read, &key::history());
+    while let Some(pairs) = walk.next().await? {
+        for (key, value) in pairs {
+            let place = parsed(&key, key::event_of(&key), findings);
+            let row = row_of::<row::Event>(&key, &value, findings);
+            let (Some((body, number)), Some(row)) = (place, row) else {
+                continue;
+            };
+            if row.acceptance.is_some() != (number == 0) {
+                findings.push(format!(
+                    "history of {body}: line {number} is not what its number says"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn policies<R: Read>(read: &R, findings: &mut Vec<String>) -> kv::Result<()> {
+    let mut policies = 0;
+    let mut walk = Walk::new(read, &key::policies());
+    while let Some(pairs) = walk.next().await? {
+        for (key, value) in pairs {
+            let domain = parsed(&key, key::domain_of(&key), findings);
+            let row = row_of::<row::Policy>(&key, &value, findings);
+            let (Some(domain), Some(row)) = (domain, row) else {
+                continue;
+            };
+            policies += 1;
+            let end = key::policy_end(row.expires, &domain);
+            if read.get(&end).await?.is_none() {
+                findings.push(format!("policy of {domain}: the index of ends lacks it"));
+            }
+        }
+    }
+    let listed = super::count(read, &key::policy_ends()).await?;
+    if listed != policies {
+        findings.push(format!("{policies} policies, listed are {listed}"));
+    }
+    Ok(())
+}
+
+async fn signing<R: Read>(read: &R, findings: &mut Vec<String>) -> kv::Result<()> {
+    let mut walk = Walk::new(read, &key::all_dkim_keys());
+    while let Some(pairs) = walk.next().await? {
+        for (key, value) in pairs {
+            let domain = parsed(&key, key::domain_of(&key), findings);
+            let row = row_of::<row::DkimKeys>(&key, &value, findings);
+            let (Some(domain), Some(row)) = (domain, row) else {
+                continue;
+            };
+            if row.keys.is_empty() {
+                findings.push(format!(
+                    "{domain}: signs with keys, of which there are none"
+                ));
+            }
+            if read.get(&key::domain(&domain)).await?.is_none() {
+                findings.push(format!("{domain}: signs, but is not a local domain"));
+            }
+        }
+    }
+    Ok(())
+}

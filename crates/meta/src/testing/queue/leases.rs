@@ -1,0 +1,209 @@
+//! Who has entries of the queue in hand, in which order, and when.
+
+use std::time::Duration;
+
+use postrider_types::{Clock, QueueId};
+
+use super::*;
+
+pub(in crate::testing) async fn an_entry_is_leased_once(f: &Fixture) {
+    let [a, b] = enqueue(f, vec![to("one.test", &["x"]), to("two.test", &["y"])]).await[..] else {
+        panic!("two entries");
+    };
+    let first = f.run(lease(ONE)).await;
+    assert_eq!(first.entries, [(a, 1), (b, 1)]);
+    let until = f.clock.now().after(MINUTE);
+    // What is in hand may be leased when the lease ends.
+    assert_eq!(first.next, Some(until));
+    let state = QueueState::Leased { holder: ONE, until };
+    assert_eq!(existing(f, a).await.state, state);
+    assert_eq!(take(f, TWO).await, []);
+    assert_eq!(take(f, ONE).await, []);
+
+    // Its holder prolongs it; nobody else does, nor under another number.
+    f.clock.advance(MINUTE / 2);
+    let renew = |holder, entries: &[(QueueId, u64)]| c::RenewQueued {
+        holder,
+        entries: entries.to_vec(),
+        ttl: MINUTE,
+    };
+    let asked = [(a, 1), (b, 2), (QueueId(9), 1)];
+    assert_eq!(f.run(renew(ONE, &asked)).await, [(a, 1)]);
+    assert_eq!(f.run(renew(TWO, &asked)).await, []);
+    f.clock.advance(MINUTE / 2);
+    let second = f.run(lease(TWO)).await;
+    assert_eq!(second.entries, [(b, 2)]);
+    assert_eq!(f.run(renew(ONE, &[(b, 1), (b, 2)])).await, []);
+
+    // A lease that has ended is still its holder's until somebody takes it.
+    f.clock.advance(HOUR / 2);
+    assert_eq!(f.run(renew(ONE, &[(a, 1)])).await, [(a, 1)]);
+    assert_eq!(take(f, TWO).await, [b]);
+    f.clock.advance(MINUTE);
+    assert_eq!(take(f, TWO).await, [a, b]);
+}
+
+pub(in crate::testing) async fn a_destination_rests_alone(f: &Fixture) {
+    let destinations = vec![
+        to("one.test", &["x"]),
+        to("one.test", &["y"]),
+        to("two.test", &["z"]),
+    ];
+    let all = enqueue(f, destinations).await;
+    let one_by_one = || LeaseQueued {
+        limit: 1,
+        ..lease(ONE)
+    };
+    assert_eq!(ids(&f.run(one_by_one()).await), all[..1]);
+    let now = f.clock.now();
+    let until = now.after(MINUTE * 10);
+    let rest = |id, lease, error: &str| c::SettleQueued {
+        destination: DestinationChange::Rest {
+            until,
+            error: error.into(),
+        },
+        ..again(id, lease, now)
+    };
+    f.run(rest(all[0], 1, "refused")).await;
+    let one = destination(f, "one.test").await;
+    let expected = DestinationView {
+        name: "one.test".into(),
+        entries: 2,
+        next: Some(until),
+        not_before: Some(until),
+        failures: 1,
+        last_error: Some("refused".into()),
+    };
+    assert_eq!(one, Some(expected));
+    let leased = f.run(lease(ONE)).await;
+    assert_eq!(ids(&leased), all[2..]);
+    // The lease of the other ends before the rest.
+    assert_eq!(leased.next, Some(now.after(MINUTE)));
+    f.run(done(all[2], 1, 1)).await;
+    assert_eq!(f.run(lease(ONE)).await.next, Some(until));
+
+    f.clock.advance(MINUTE * 10);
+    assert_eq!(take(f, ONE).await, all[..2]);
+    f.run(rest(all[0], 2, "again")).await;
+    let one = destination(f, "one.test").await.expect("it has entries");
+    assert_eq!(
+        (one.failures, one.last_error.as_deref()),
+        (2, Some("again"))
+    );
+    let works = c::SettleQueued {
+        destination: DestinationChange::Works,
+        ..again(all[1], 1, f.clock.now().after(HOUR))
+    };
+    f.run(works).await;
+    let one = destination(f, "one.test").await.expect("it has entries");
+    assert_eq!(
+        (one.failures, one.not_before, one.last_error),
+        (0, None, None)
+    );
+    assert_eq!(one.next, Some(now));
+    assert_eq!(take(f, ONE).await, all[..1]);
+}
+
+pub(in crate::testing) async fn an_alarm_rings_while_the_destination_rests(f: &Fixture) {
+    let all = enqueue(f, vec![to("one.test", &["x"]), to("one.test", &["y"])]).await;
+    take(f, ONE).await;
+    let start = f.clock.now();
+    let rest = c::SettleQueued {
+        warn: Some(start.after(HOUR)),
+        destination: DestinationChange::Rest {
+            until: start.after(DAY * 3),
+            error: "refused".into(),
+        },
+        ..again(all[0], 1, start)
+    };
+    f.run(rest).await;
+    let rest = c::SettleQueued {
+        warn: None,
+        ..again(all[1], 1, start)
+    };
+    f.run(rest).await;
+    assert_eq!(f.run(lease(ONE)).await.next, Some(start.after(HOUR)));
+    f.clock.advance(HOUR);
+    // Also where the destination is busy: telling the sender needs no connection.
+    let busy = LeaseQueued {
+        busy: vec!["one.test".into()],
+        ..lease(ONE)
+    };
+    let leased = f.run(busy.clone()).await;
+    assert_eq!(leased.entries, [(all[0], 2)]);
+    // Not again while it is in hand.
+    assert_eq!(leased.next, Some(f.clock.now().after(MINUTE)));
+    assert_eq!(take(f, TWO).await, []);
+    f.run(again(all[0], 2, start)).await;
+    assert_eq!(f.run(busy.clone()).await.next, Some(start.after(DAY)));
+    f.clock.advance(DAY);
+    assert_eq!(ids(&f.run(busy).await), all);
+}
+
+pub(in crate::testing) async fn no_destination_keeps_others_waiting(f: &Fixture) {
+    let crowd = enqueue(f, vec![to("crowd.test", &["x"]); 150]).await;
+    f.clock.advance(Duration::from_secs(1));
+    let others = vec![to("one.test", &["x"]), to("two.test", &["x"])];
+    let others = enqueue(f, others).await;
+    let few = LeaseQueued {
+        per_destination: 2,
+        ..lease(ONE)
+    };
+    let leased = f.run(few.clone()).await;
+    assert_eq!(ids(&leased), [&crowd[..2], &others[..]].concat());
+    // The rest of the crowd is due, unless the caller has its hands full.
+    let crowded = existing(f, crowd[2]).await.due;
+    assert_eq!(leased.next, Some(crowded));
+    let busy = LeaseQueued {
+        busy: ["crowd.test", "none.test"].map(String::from).to_vec(),
+        ..few.clone()
+    };
+    let leased = f.run(busy).await;
+    assert_eq!(leased.entries, []);
+    assert_eq!(leased.next, Some(f.clock.now().after(MINUTE)));
+    let one = LeaseQueued { limit: 1, ..few };
+    assert_eq!(ids(&f.run(one).await), crowd[2..3]);
+    assert_eq!(take(f, TWO).await, crowd[3..103]);
+    assert_eq!(take(f, TWO).await, crowd[103..]);
+    for bad in [
+        LeaseQueued {
+            limit: 0,
+            ..lease(ONE)
+        },
+        LeaseQueued {
+            limit: 101,
+            ..lease(ONE)
+        },
+        LeaseQueued {
+            per_destination: 0,
+            ..lease(ONE)
+        },
+        LeaseQueued {
+            busy: vec![String::new(); limit::BUSY + 1],
+            ..lease(ONE)
+        },
+    ] {
+        assert!(matches!(f.refused(bad).await, Refusal::Limit(_)));
+    }
+    for ttl in [Duration::ZERO, limit::LEASE_TTL + Duration::from_millis(1)] {
+        let bad = LeaseQueued { ttl, ..lease(ONE) };
+        assert!(matches!(f.refused(bad).await, Refusal::Invalid(_)));
+    }
+}
+
+pub(in crate::testing) async fn a_removed_node_takes_nothing(f: &Fixture) {
+    let id = enqueue(f, vec![to("one.test", &["x"])]).await[0];
+    crate::testing::cluster::found(f, 1).await;
+    assert_eq!(take(f, ONE).await, [id]);
+    for refused in [
+        f.refused(lease(TWO)).await,
+        f.refused(c::RenewQueued {
+            holder: TWO,
+            entries: vec![(id, 1)],
+            ttl: MINUTE,
+        })
+        .await,
+    ] {
+        assert!(matches!(refused, Refusal::NotFound(_)), "{refused:?}");
+    }
+}

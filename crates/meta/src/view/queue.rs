@@ -1,0 +1,187 @@
+//! What goes into the queue of outbound mail and what queries show of it.
+
+use bytes::Bytes;
+use postrider_types::{AccountId, BodyId, DomainName, Millis, NodeId, QueueId};
+use serde::{Deserialize, Serialize};
+
+/// How much of a message a notice about its failure brings back (RFC 3461 §4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Return {
+    /// All of it.
+    Full,
+    /// Its header alone.
+    Headers,
+}
+
+/// Of what the sender wants to hear about a recipient (RFC 3461 §4.1). Nothing
+/// set is NEVER.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notify {
+    /// That the message was delivered.
+    pub success: bool,
+    /// That it could not be delivered.
+    pub failure: bool,
+    /// That its delivery takes long.
+    pub delay: bool,
+}
+
+/// A recipient of an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuedRecipient {
+    /// The address as it is to be sent, up to 512 bytes: the case of the local
+    /// part kept, the domain as an A-label or in UTF-8.
+    pub address: String,
+    /// Of what the sender wants to hear. None is the default: failure and delay.
+    pub notify: Option<Notify>,
+    /// The recipient that the sender first named (ORCPT, RFC 3461 §4.2): the
+    /// address type, up to 64 bytes, and the address, still encoded, up to 1,000.
+    pub original: Option<(String, String)>,
+    /// The last reply or error about it. What is longer than 1 KiB is cut.
+    pub last: Option<String>,
+}
+
+/// What all entries of a message have in common beside the body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueEnvelope {
+    /// The sender, up to 512 bytes; empty for the null reverse-path.
+    pub reverse_path: String,
+    /// What notices bring back.
+    pub ret: Option<Return>,
+    /// ENVID (RFC 3461 §4.4), decoded, up to 500 bytes.
+    pub envelope_id: Option<String>,
+    /// SMTPUTF8 was asked for (RFC 6531).
+    pub smtp_utf8: bool,
+    /// REQUIRETLS was asked for (RFC 8689).
+    pub require_tls: bool,
+    /// The domain in whose name to sign with DKIM.
+    pub sign: Option<DomainName>,
+    /// Who submitted it, if it was an account.
+    pub submitter: Option<AccountId>,
+}
+
+/// The part of a new message that goes outside: one entry per destination.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewQueued {
+    /// What the entries have in common.
+    pub envelope: QueueEnvelope,
+    /// Header fields put before the body, CRLF at the end, at most 8 KiB.
+    pub prefix: Bytes,
+    /// Where it goes, 1 to 1,000; the same name may come several times. All
+    /// together have at most 10,000 recipients.
+    pub destinations: Vec<NewDestination>,
+    /// When to try first.
+    pub due: Millis,
+    /// When the sender is to hear that it takes long.
+    pub warn: Option<Millis>,
+    /// When it comes back to the sender.
+    pub expires: Millis,
+}
+
+/// One destination of [`NewQueued`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewDestination {
+    /// `example.org` or `[192.0.2.1]`: in lower case, 1 to 255 bytes, no control
+    /// characters.
+    pub name: String,
+    /// The recipients there, 1 to 100.
+    pub recipients: Vec<QueuedRecipient>,
+    /// The sender, where it is another than the envelope's: of what is forwarded,
+    /// which is not signed either. Up to 512 bytes.
+    #[serde(default)]
+    pub sender: Option<String>,
+}
+
+/// What may happen to an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum QueueState {
+    /// Waits until it is due.
+    Waiting,
+    /// A node has it in hand.
+    Leased {
+        /// Which node.
+        holder: NodeId,
+        /// Until when, by the leader's clock. From then on it may be leased anew.
+        until: Millis,
+    },
+    /// Kept back by an administrator: neither tried nor expired.
+    Held,
+}
+
+/// An entry of the queue: a message on its way to one destination.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuedView {
+    /// Its id.
+    pub id: QueueId,
+    /// The body after the prefix.
+    pub body: BodyId,
+    /// Bytes of prefix and body.
+    pub size: u64,
+    /// Its envelope.
+    pub envelope: QueueEnvelope,
+    /// Header fields that precede the body.
+    pub prefix: Bytes,
+    /// Where it goes.
+    pub destination: String,
+    /// The recipients that are left.
+    pub recipients: Vec<QueuedRecipient>,
+    /// When it came into the queue.
+    pub created: Millis,
+    /// When it is tried next, if its destination does not rest.
+    pub due: Millis,
+    /// When the sender is to hear that it takes long.
+    pub warn: Option<Millis>,
+    /// When it comes back to the sender.
+    pub expires: Millis,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why the last attempt did not end it.
+    pub last_error: Option<String>,
+    /// What may happen to it now.
+    pub state: QueueState,
+    /// The number of its last lease; 0 before the first.
+    pub lease: u64,
+}
+
+/// A destination that entries wait for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DestinationView {
+    /// Its name.
+    pub name: String,
+    /// How many entries it has, held ones included.
+    pub entries: u64,
+    /// When the next of them may be leased; None where all are held.
+    pub next: Option<Millis>,
+    /// Nothing is tried before this: it rests after failures.
+    pub not_before: Option<Millis>,
+    /// Failures since it last worked.
+    pub failures: u32,
+    /// The last failure.
+    pub last_error: Option<String>,
+}
+
+/// The queue at a glance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueStats {
+    /// Entries, held ones included.
+    pub entries: u64,
+    /// Entries that are held.
+    pub held: u64,
+    /// When the oldest entry came.
+    pub oldest: Option<Millis>,
+    /// Destinations that have entries.
+    pub destinations: u64,
+}
+
+/// The policy of a domain that asks for verified TLS (MTA-STS, RFC 8461), as it
+/// was fetched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StsPolicy {
+    /// The id of its DNS record, up to 64 bytes.
+    pub id: String,
+    /// Its text, up to 64 KiB.
+    pub text: String,
+    /// When it was fetched.
+    pub fetched: Millis,
+    /// When it must no longer be used.
+    pub expires: Millis,
+}

@@ -1,0 +1,242 @@
+//! [`Courier`]: takes due entries out of the queue under leases and has them
+//! delivered. One runs on each node that sends mail.
+//!
+//! Owns the window of entries in hand and their leases. What becomes of an entry
+//! is decided in `lane` and written in `settle`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use postrider_body::Bodies;
+use postrider_meta::command::{LeaseQueued, RenewQueued};
+use postrider_meta::{Client, Error, ReadAt, Token, query};
+use postrider_proto::smtp::SrsKey;
+use postrider_types::{NodeId, QueueId};
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::grip::Grip;
+use crate::hands::{Hands, Held};
+use crate::lane;
+use crate::plan::Planner;
+use crate::settings::Settings;
+use crate::signing::Signing;
+
+/// How long a lease lasts: so long is a message delayed at the most by the death
+/// of the node that has it in hand.
+const TTL: Duration = Duration::from_secs(60);
+/// Between renewals of the leases in hand.
+const RENEW_EVERY: Duration = Duration::from_secs(15);
+/// Between two leases, so that what comes one by one is taken together.
+const GATHER: Duration = Duration::from_millis(10);
+/// Between looks whether something is due.
+const LOOK: Duration = Duration::from_secs(1);
+/// After the metadata could not be asked.
+const PAUSE: Duration = Duration::from_secs(2);
+/// The most entries of one lease.
+const LEASE: usize = 100;
+
+/// What a courier works with.
+#[derive(Clone)]
+pub struct Handles {
+    /// The metadata.
+    pub meta: Client,
+    /// The message bodies.
+    pub bodies: Bodies,
+    /// This node.
+    pub node: NodeId,
+    /// This host's name: in EHLO and in notices.
+    pub hostname: String,
+    /// The addresses at which this node takes mail.
+    pub addresses: Vec<IpAddr>,
+    /// The key of forwarded senders, the same on all nodes.
+    pub srs: SrsKey,
+}
+
+/// Tells a node's courier that something is due at once. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Wake(Arc<Notify>);
+
+impl Wake {
+    /// Something is due.
+    pub fn wake(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Delivers what is due.
+pub struct Courier {
+    shared: Arc<Shared>,
+    wake: Wake,
+}
+
+/// What all parts of a courier share.
+pub(crate) struct Shared {
+    pub(crate) handles: Handles,
+    pub(crate) settings: Settings,
+    pub(crate) hands: Hands,
+    pub(crate) planner: Planner,
+    pub(crate) signing: Signing,
+    /// Connections that may still be made.
+    pub(crate) connections: Arc<Semaphore>,
+    workers: TaskTracker,
+    /// Cancelled when no new work is begun any more.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Courier {
+    /// A courier, which does nothing before it runs. Fails where the settings name
+    /// a file that cannot be read.
+    pub fn new(handles: Handles, settings: Settings, wake: Wake) -> Result<Self, String> {
+        let shared = Shared {
+            hands: Hands::new(&settings),
+            planner: Planner::new(&handles, &settings)?,
+            signing: Signing::new(handles.meta.clone()),
+            connections: Arc::new(Semaphore::new(settings.connections)),
+            workers: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            handles,
+            settings,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            wake,
+        })
+    }
+
+    /// Delivers until `stop`, then finishes what is being sent, for up to `grace`,
+    /// and gives the rest back to the queue.
+    pub async fn run(self, stop: CancellationToken, grace: Duration) {
+        let renewing = tokio::spawn(self.shared.clone().renew());
+        let mut failing = false;
+        while !stop.is_cancelled() {
+            let taken = self.take().await;
+            if let (Err(error), false) = (&taken, failing) {
+                tracing::warn!(%error, "the queue is held up; it is looked at again");
+            }
+            failing = taken.is_err();
+            match taken {
+                Ok(true) => continue,
+                Ok(false) => sleep(GATHER).await,
+                Err(_) => sleep(PAUSE).await,
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.wake.0.notified() => {}
+                () = self.shared.hands.more_room() => {}
+                () = sleep(LOOK) => {}
+            }
+        }
+        self.shared.stop.cancel();
+        for held in self.shared.hands.take_all_waiting() {
+            self.shared.give_back(&held).await;
+        }
+        self.shared.workers.close();
+        if tokio::time::timeout(grace, self.shared.workers.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some messages are still being sent; other nodes take them up later");
+        }
+        renewing.abort();
+    }
+
+    /// Leases what is due and fits. True: there may be more.
+    async fn take(&self) -> Result<bool, Error> {
+        let shared = &self.shared;
+        let room = shared.hands.room();
+        if room == 0 || !self.is_due().await? {
+            return Ok(false);
+        }
+        let limit = room.min(LEASE);
+        let lease = LeaseQueued {
+            holder: shared.handles.node,
+            ttl: TTL,
+            limit: u32::try_from(limit).unwrap_or(u32::MAX),
+            per_destination: u32::try_from(shared.hands.per_destination()).unwrap_or(u32::MAX),
+            busy: shared.hands.busy(),
+        };
+        let asked = Instant::now();
+        let (verdict, token) = shared.handles.meta.run(lease).await?;
+        let leased = verdict.map_err(|refusal| Error::Failed(refusal.to_string()))?;
+        let count = leased.entries.len();
+        shared.begin(leased.entries, asked, token).await?;
+        Ok(count == limit)
+    }
+
+    /// Whether anything is due: asked of whatever state is at hand, so that a node
+    /// without work writes nothing.
+    async fn is_due(&self) -> Result<bool, Error> {
+        let at_hand = ReadAt::AtLeast(Token(0));
+        let meta = &self.shared.handles.meta;
+        let (next, _) = meta.ask(query::QueueNext {}, at_hand).await?;
+        Ok(next.is_some_and(|next| next <= meta.clock().now()))
+    }
+}
+
+impl Shared {
+    /// Begins to work on leased entries.
+    async fn begin(
+        self: &Arc<Self>,
+        leased: Vec<(QueueId, u64)>,
+        asked: Instant,
+        token: Token,
+    ) -> Result<(), Error> {
+        if leased.is_empty() {
+            return Ok(());
+        }
+        let ids = leased.iter().map(|(id, _)| *id).collect();
+        let meta = &self.handles.meta;
+        let at = ReadAt::AtLeast(token);
+        let (entries, _) = meta.ask(query::Queued { ids }, at).await?;
+        for ((id, lease), entry) in leased.into_iter().zip(entries) {
+            // Removed or held meanwhile.
+            let Some(entry) = entry.filter(|entry| entry.lease == lease) else {
+                continue;
+            };
+            let grip = Arc::new(Grip::new(id, lease, asked, TTL));
+            let destination = entry.destination.clone();
+            if self.hands.put(Held { entry, grip }) {
+                let work = lane::work(Arc::clone(self), destination);
+                self.workers.spawn(work);
+            }
+        }
+        Ok(())
+    }
+
+    /// Prolongs the leases of what is in hand, for ever.
+    async fn renew(self: Arc<Self>) {
+        loop {
+            sleep(RENEW_EVERY).await;
+            let grips = self.hands.grips();
+            for grips in grips.chunks(1000) {
+                if let Err(error) = self.renew_these(grips).await {
+                    tracing::debug!(%error, "leases could not be renewed; it is tried again");
+                }
+            }
+        }
+    }
+
+    async fn renew_these(&self, grips: &[Arc<Grip>]) -> Result<(), Error> {
+        let renew = RenewQueued {
+            holder: self.handles.node,
+            entries: grips.iter().map(|grip| (grip.id, grip.lease)).collect(),
+            ttl: TTL,
+        };
+        let asked = Instant::now();
+        let (verdict, _) = self.handles.meta.run(renew).await?;
+        let kept = verdict.map_err(|refusal| Error::Failed(refusal.to_string()))?;
+        let kept: BTreeMap<QueueId, u64> = kept.into_iter().collect();
+        for grip in grips {
+            match kept.get(&grip.id) {
+                Some(lease) if *lease == grip.lease => grip.prolong(asked, TTL),
+                _ => grip.lose(),
+            }
+        }
+        Ok(())
+    }
+}

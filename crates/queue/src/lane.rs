@@ -1,0 +1,134 @@
+//! One connection's worth of work on one destination: entry after entry, over a
+//! connection that is kept while more comes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postrider_relay::{Failure, Phase};
+
+use crate::courier::Shared;
+use crate::delivery;
+use crate::hands::Held;
+use crate::line::Line;
+use crate::settle::{Destination, Fate};
+use crate::trouble::Trouble;
+
+/// How long a connection is kept for another message.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Works on `destination` until nothing is left of it in hand.
+pub(crate) async fn work(shared: Arc<Shared>, destination: String) {
+    let mut line: Option<Line> = None;
+    // Without a connection there is nothing to keep.
+    loop {
+        let patience = match line {
+            Some(_) => PATIENCE,
+            None => Duration::ZERO,
+        };
+        let Some(held) = shared.hands.next(&destination, patience).await else {
+            break;
+        };
+        serve(&shared, &mut line, held).await;
+        let most = shared.settings.messages_per_connection;
+        if let Some(line) = line.take_if(|line| line.is_spent(most)) {
+            line.quit().await;
+        }
+    }
+    if let Some(line) = line {
+        line.quit().await;
+    }
+}
+
+/// Does with one entry what is to be done now.
+async fn serve(shared: &Arc<Shared>, line: &mut Option<Line>, held: Held) {
+    if shared.stop.is_cancelled() {
+        shared.give_back(&held).await;
+        return;
+    }
+    let now = shared.handles.meta.clock().now();
+    // An alarm comes whether or not it is time for another attempt.
+    if held.entry.due > now && held.entry.expires > now {
+        shared.warn(&held).await;
+        return;
+    }
+    loop {
+        let fresh = line.is_none();
+        let open = match line.take() {
+            Some(open) if open.suits(&held.entry) => open,
+            other => {
+                if let Some(other) = other {
+                    other.quit().await;
+                }
+                match Line::open(shared, &held.entry).await {
+                    Ok(open) => open,
+                    Err(trouble) => return give_up(shared, held, &trouble).await,
+                }
+            }
+        };
+        let open = line.insert(open);
+        match delivery::deliver(shared, open, &held).await {
+            Ok(fates) => {
+                let kind = match open.is_throttled() {
+                    true => Destination::Throttles,
+                    false => Destination::Works,
+                };
+                shared.settle(&held, fates, kind).await;
+                if !open.is_usable() {
+                    *line = None;
+                }
+                return;
+            }
+            Err(failure) => {
+                let host = open.host().to_owned();
+                *line = None;
+                if failure.phase == Phase::Gate {
+                    // Another node has it by now, or an administrator took it.
+                    tracing::debug!(id = %held.entry.id, "a lease was lost while its message was sent");
+                    shared.hands.done(&held);
+                    return;
+                }
+                // A server may close a connection at any moment between two
+                // messages: that says nothing about this one.
+                if !fresh && !failure.after_data && is_stale(&failure) {
+                    continue;
+                }
+                let trouble = Trouble::met(&host, &failure);
+                let fates = delivery::all(&held.entry, |_| Fate::of(&trouble));
+                shared.settle(&held, fates, Destination::Unknown).await;
+                return;
+            }
+        }
+    }
+}
+
+/// Whether a connection that was used before has been closed meanwhile.
+fn is_stale(failure: &Failure) -> bool {
+    let early = matches!(failure.phase, Phase::Reset | Phase::Mail);
+    early && (failure.reply.is_none() || failure.reply.as_ref().is_some_and(|it| it.code == 421))
+}
+
+/// The destination cannot be reached: so it is for all that wait for it.
+async fn give_up(shared: &Arc<Shared>, held: Held, trouble: &Trouble) {
+    let destination = held.entry.destination.clone();
+    // It took other connections: this one is too many.
+    if !trouble.permanent && trouble.reply.is_some() && shared.hands.narrow(&destination) {
+        shared.give_back(&held).await;
+        return;
+    }
+    tracing::info!(
+        destination,
+        reason = trouble.line(),
+        permanent = trouble.permanent,
+        "a destination cannot be reached"
+    );
+    let rest = match trouble.permanent {
+        true => Destination::Unknown,
+        false => Destination::Rests(trouble.line()),
+    };
+    let fates = delivery::all(&held.entry, |_| Fate::of(trouble));
+    shared.settle(&held, fates, rest).await;
+    for waiting in shared.hands.take_waiting(&destination) {
+        let fates = delivery::all(&waiting.entry, |_| Fate::of(trouble));
+        shared.settle(&waiting, fates, Destination::Unknown).await;
+    }
+}

@@ -1,0 +1,26 @@
+//! Outbound mail: due entries of the queue are leased, delivered to other
+//! servers, tried again, and given back to their senders where that is in vain.
+//!
+//! Owns the [`Courier`] that does this on each node, and the schedule. The queue
+//! itself lies in the metadata; where mail goes is asked of `route`, how it is
+//! handed over is `relay`'s.
+
+mod content;
+mod courier;
+mod delivery;
+mod grip;
+mod hands;
+mod lane;
+mod line;
+mod notice;
+mod plan;
+mod policies;
+mod prepare;
+mod schedule;
+mod settings;
+mod settle;
+mod signing;
+mod trouble;
+
+pub use courier::{Courier, Handles, Wake};
+pub use settings::{Pattern, RouteTls, RouteTo, Settings, Span};

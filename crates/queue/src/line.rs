@@ -1,0 +1,119 @@
+//! [`Line`]: a connection to a host of a destination, found by trying what the
+//! plan says in its order.
+
+use postrider_meta::QueuedView;
+use postrider_relay::{Connection, Failure, Kind, Security};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::courier::Shared;
+use crate::plan::Step;
+use crate::trouble::Trouble;
+
+/// Addresses that are tried for one connection.
+const MAX_TRIES: usize = 8;
+
+/// A connection to a destination.
+pub(crate) struct Line {
+    pub(crate) connection: Connection,
+    host: String,
+    /// Messages that were sent over it.
+    sent: u32,
+    /// The host asks for less.
+    throttled: bool,
+    /// What its security was made for.
+    requires_tls: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Line {
+    /// Connects to the first host that answers.
+    pub(crate) async fn open(shared: &Shared, entry: &QueuedView) -> Result<Self, Trouble> {
+        let requires_tls = entry.envelope.require_tls;
+        let steps = shared
+            .planner
+            .plan(&entry.destination, requires_tls)
+            .await?;
+        let permit = shared.connections.clone().acquire_owned().await;
+        let permit = permit.map_err(|_| Trouble::ours((4, 3, 2), "this node is stopping"))?;
+        let mut last: Option<Trouble> = None;
+        for step in steps.into_iter().take(MAX_TRIES) {
+            match connect(shared, &step).await {
+                Ok(connection) => {
+                    return Ok(Self {
+                        connection,
+                        host: step.peer.host,
+                        sent: 0,
+                        throttled: false,
+                        requires_tls,
+                        _permit: permit,
+                    });
+                }
+                Err(failure) => {
+                    tracing::debug!(host = step.peer.host, address = %step.peer.address, %failure, "no connection");
+                    let next = Trouble::met(&step.peer.host, &failure);
+                    // What a host says weighs more than that another is silent, and
+                    // only when all refuse for good it is for good.
+                    last = Some(match last {
+                        Some(last) if last.reply.is_some() && next.reply.is_none() => last,
+                        Some(last) if !last.permanent && next.permanent => last,
+                        _ => next,
+                    });
+                }
+            }
+        }
+        let nowhere = || Trouble::ours((4, 4, 1), "no host of the destination has an address");
+        Err(last.unwrap_or_else(nowhere))
+    }
+
+    /// The host at the other end.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Whether `entry` may go over it.
+    pub(crate) fn suits(&self, entry: &QueuedView) -> bool {
+        self.is_usable() && self.requires_tls == entry.envelope.require_tls
+    }
+
+    /// Notes a message; `throttled` if the host asked for less.
+    pub(crate) fn note(&mut self, throttled: bool) {
+        self.sent += 1;
+        self.throttled |= throttled;
+    }
+
+    pub(crate) fn is_usable(&self) -> bool {
+        self.connection.is_usable()
+    }
+
+    pub(crate) fn is_throttled(&self) -> bool {
+        self.throttled
+    }
+
+    /// Whether it has carried `most` messages, or is of no use any more.
+    pub(crate) fn is_spent(&self, most: u32) -> bool {
+        self.sent >= most || !self.is_usable()
+    }
+
+    pub(crate) async fn quit(self) {
+        self.connection.quit().await;
+    }
+}
+
+async fn connect(shared: &Shared, step: &Step) -> Result<Connection, Failure> {
+    let connector = &shared.planner.connector;
+    let login = step.login.as_ref();
+    let opened = connector.open(&step.peer, &step.security, login).await;
+    match opened {
+        // Nobody insists on TLS: better in the clear than not at all (RFC 7435).
+        Err(failure) if failure.is_handshake() && step.security == Security::Opportunistic => {
+            tracing::info!(host = step.peer.host, %failure, "TLS fails; going on without");
+            connector.open(&step.peer, &Security::Plain, login).await
+        }
+        Err(mut failure) if failure.reply.is_none() => {
+            // That a host cannot be talked to is never final.
+            failure.kind = Kind::Temporary;
+            Err(failure)
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,263 @@
+//! [`Planner`]: the hosts to try for a destination, in their order, each with
+//! how the connection is to be protected: by the settings' routes, else by DNS.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+
+use postrider_meta::Client;
+use postrider_proto::sasl::Secret;
+use postrider_relay::{Connector, Login, Peer, Security, Tlsa};
+use postrider_route::sts::{Mode, Policy};
+use postrider_route::{Dane, Destination, Host, Ourselves, Resolver, Sts};
+use postrider_types::DomainName;
+use rand::seq::IndexedRandom;
+
+use crate::courier::Handles;
+use crate::policies::Policies;
+use crate::settings::{Pattern, RouteTls, RouteTo, Settings};
+use crate::trouble::Trouble;
+
+/// One host at one address.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) peer: Peer,
+    pub(crate) security: Security,
+    pub(crate) login: Option<Login>,
+}
+
+/// Makes plans.
+pub(crate) struct Planner {
+    pub(crate) connector: Connector,
+    resolver: Resolver,
+    sts: Sts,
+    meta: Client,
+    routes: Vec<Route>,
+    ourselves: Ourselves,
+    sources: Vec<IpAddr>,
+    port: u16,
+}
+
+/// A route of the settings, with its password.
+struct Route {
+    to: RouteTo,
+    login: Option<Login>,
+}
+
+impl Planner {
+    /// Fails where a password cannot be read or a name is none.
+    pub(crate) fn new(handles: &Handles, settings: &Settings) -> Result<Self, String> {
+        let connector = Connector::new(settings.client.clone(), &handles.hostname, &[]);
+        let routes = settings.route.iter().map(Route::read);
+        let resolver = Resolver::new(&settings.dns).map_err(|error| error.to_string())?;
+        let sts = Sts::new(resolver.clone(), &settings.sts);
+        Ok(Self {
+            connector: connector.map_err(|error| error.to_string())?,
+            resolver,
+            sts: sts.map_err(|error| error.to_string())?,
+            meta: handles.meta.clone(),
+            routes: routes.collect::<Result<_, String>>()?,
+            ourselves: Ourselves {
+                names: DomainName::parse(&handles.hostname).into_iter().collect(),
+                addresses: handles.addresses.iter().copied().collect::<HashSet<_>>(),
+                loopback: !settings.loopback,
+            },
+            sources: settings.source_addresses.clone(),
+            port: settings.port,
+        })
+    }
+
+    /// What to try for `destination`. With `require_tls` only what proves who it
+    /// is (RFC 8689 §4.2.1).
+    pub(crate) async fn plan(
+        &self,
+        destination: &str,
+        require_tls: bool,
+    ) -> Result<Vec<Step>, Trouble> {
+        let parsed: Destination = destination.parse().map_err(|error| {
+            Trouble::ours(
+                (5, 1, 2),
+                format!("{destination} is no destination: {error}"),
+            )
+        })?;
+        if let Some(route) = self.configured(&parsed) {
+            return self.by_settings(route).await;
+        }
+        let route = self.resolver.route(&parsed, &self.ourselves).await?;
+        let policy = self.policy(&parsed).await?;
+        let mut steps = Vec::new();
+        let mut refused = None;
+        for host in &route.hosts {
+            match security(host, policy.as_ref(), require_tls) {
+                Ok(security) => steps.extend(self.steps(host, &security, self.port, None, false)),
+                Err(trouble) => refused = Some(trouble),
+            }
+        }
+        match (steps.is_empty(), refused) {
+            (true, Some(trouble)) => Err(trouble),
+            (true, None) => Err(Trouble::ours((4, 4, 1), "no host has an address")),
+            (false, _) => Ok(steps),
+        }
+    }
+
+    /// What the domain promises of its hosts by MTA-STS, if it insists on that.
+    async fn policy(&self, destination: &Destination) -> Result<Option<Policy>, Trouble> {
+        let Destination::Domain(domain) = destination else {
+            return Ok(None);
+        };
+        let now = self.meta.clock().now();
+        let cache = Policies(self.meta.clone());
+        let found = self.sts.policy(domain, &cache, now).await?;
+        if let Some(problem) = &found.problem {
+            tracing::warn!(%domain, problem = problem.text, "the MTA-STS policy is not to be had");
+        }
+        let policy = found.policy.map(|kept| kept.policy);
+        Ok(policy.filter(|policy| policy.mode == Mode::Enforce))
+    }
+
+    /// The route that the settings have for a destination: its own before that
+    /// for all.
+    fn configured(&self, destination: &Destination) -> Option<&Route> {
+        let Destination::Domain(domain) = destination else {
+            return None;
+        };
+        let own = |route: &&Route| matches!(&route.to.domain, Pattern::Domain(it) if it == domain);
+        let all = |route: &&Route| route.to.domain == Pattern::All;
+        let routes = || self.routes.iter();
+        routes().find(own).or_else(|| routes().find(all))
+    }
+
+    async fn by_settings(&self, route: &Route) -> Result<Vec<Step>, Trouble> {
+        let usual = match route.to.tls {
+            RouteTls::Implicit => 465,
+            _ => 25,
+        };
+        let nonsense = || Trouble::ours((4, 3, 5), format!("{} is no server", route.to.host));
+        let (name, port) = route.to.host_and_port(usual).ok_or_else(nonsense)?;
+        let host = match (name.parse::<IpAddr>(), DomainName::parse(name)) {
+            (Ok(address), _) => Host {
+                name: name.to_owned(),
+                preference: 0,
+                addresses: vec![address],
+                dane: Dane::None,
+            },
+            (_, Ok(domain)) => {
+                let found = self.resolver.host(&domain, port).await;
+                // A smarthost without an address is a matter of settings, here or
+                // there: nobody's mail is sent back for it.
+                found.map_err(|error| Trouble {
+                    permanent: false,
+                    ..Trouble::from(error)
+                })?
+            }
+            _ => return Err(nonsense()),
+        };
+        let verified = || Security::Verified {
+            names: vec![name.to_owned()],
+        };
+        let (security, implicit) = match route.to.tls {
+            RouteTls::Opportunistic => (Security::Opportunistic, false),
+            RouteTls::Verified => (verified(), false),
+            RouteTls::Implicit => (verified(), true),
+            RouteTls::Off => (Security::Plain, false),
+        };
+        let login = route.login.as_ref();
+        Ok(self
+            .steps(&host, &security, port, login, implicit)
+            .collect())
+    }
+
+    fn steps<'a>(
+        &'a self,
+        host: &'a Host,
+        security: &'a Security,
+        port: u16,
+        login: Option<&'a Login>,
+        implicit_tls: bool,
+    ) -> impl Iterator<Item = Step> + 'a {
+        host.addresses.iter().map(move |address| Step {
+            peer: Peer {
+                host: host.name.clone(),
+                address: SocketAddr::new(*address, port),
+                source: self.source(*address),
+                implicit_tls,
+            },
+            security: security.clone(),
+            login: login.cloned(),
+        })
+    }
+
+    /// One of our addresses of the same family.
+    fn source(&self, to: IpAddr) -> Option<IpAddr> {
+        let same = self
+            .sources
+            .iter()
+            .filter(|ours| ours.is_ipv4() == to.is_ipv4());
+        let same: Vec<IpAddr> = same.copied().collect();
+        same.choose(&mut rand::rng()).copied()
+    }
+}
+
+impl Route {
+    fn read(to: &RouteTo) -> Result<Self, String> {
+        let login = match (&to.user, &to.password_file) {
+            (Some(user), Some(file)) => {
+                let text = std::fs::read_to_string(file).map_err(|error| {
+                    format!(
+                        "queue.route to {}: cannot read {}: {error}",
+                        to.host,
+                        file.display()
+                    )
+                })?;
+                Some(Login {
+                    user: user.clone(),
+                    password: Secret::new(text.lines().next().unwrap_or_default()),
+                    without_tls: false,
+                })
+            }
+            _ => None,
+        };
+        Ok(Self {
+            to: to.clone(),
+            login,
+        })
+    }
+}
+
+/// How a connection to an MX host is to be protected.
+fn security(host: &Host, policy: Option<&Policy>, require_tls: bool) -> Result<Security, Trouble> {
+    // RFC 8461 §4.1: a host that the policy does not name may be anybody's.
+    if policy.is_some_and(|policy| !policy.permits(&host.name)) {
+        let text = format!(
+            "the domain's MTA-STS policy does not name the host {}",
+            host.name
+        );
+        return Err(Trouble::ours((4, 7, 5), text));
+    }
+    let verified = require_tls || policy.is_some();
+    match &host.dane {
+        Dane::Records { records, names } => {
+            let records = records.iter().map(|record| Tlsa {
+                usage: record.usage,
+                selector: record.selector,
+                matching: record.matching,
+                data: record.data.clone(),
+            });
+            Ok(Security::Dane {
+                records: records.collect(),
+                names: names.clone(),
+            })
+        }
+        // RFC 7672 §2.2: the zone says that there is TLS, and not with which
+        // certificate.
+        Dane::Unusable if !verified => Ok(Security::Encrypted),
+        // RFC 7672 §2.1.2: an answer that may have been taken away is no answer.
+        Dane::Failed(text) => Err(Trouble::ours(
+            (4, 7, 5),
+            format!("the TLSA records of {} cannot be had: {text}", host.name),
+        )),
+        Dane::None | Dane::Unusable if verified => Ok(Security::Verified {
+            names: vec![host.name.clone()],
+        }),
+        Dane::None | Dane::Unusable => Ok(Security::Opportunistic),
+    }
+}

@@ -1,0 +1,127 @@
+//! Makes the content of an entry ready for a peer: converted to 7 bits where the
+//! peer takes no other, signed as it will be sent.
+//!
+//! The body is read piece by piece, once for each of these and once to be sent.
+
+use bytes::Bytes;
+use postrider_body::{Error as BodyError, Reader};
+use postrider_dkim::Signer;
+use postrider_message::Summarizer;
+use postrider_message::seven_bit::{Plan, Survey, needs_eight_bit};
+use postrider_meta::QueuedView;
+use postrider_relay::Source as _;
+
+use crate::content::Content;
+use crate::courier::Shared;
+use crate::trouble::Trouble;
+
+/// A message ready to be sent.
+pub(crate) struct Prepared {
+    pub(crate) content: Content,
+    /// It has bytes beyond ASCII.
+    pub(crate) eight_bit: bool,
+}
+
+/// What one reading of a message told.
+struct Facts {
+    signature: Bytes,
+    eight_bit: bool,
+    /// Of the body alone, as it will be sent.
+    size: u64,
+}
+
+/// Makes an entry ready for a peer that takes 8-bit content, or does not.
+pub(crate) async fn prepare(
+    shared: &Shared,
+    entry: &QueuedView,
+    takes_eight_bit: bool,
+) -> Result<Prepared, Trouble> {
+    let mut plan = None;
+    let mut facts = read(shared, entry, None).await?;
+    // A header in UTF-8 cannot be converted; the peer must take it or nothing.
+    if facts.eight_bit && !takes_eight_bit && !entry.envelope.smtp_utf8 {
+        plan = conversion(shared, entry).await?;
+        facts = read(shared, entry, plan.clone()).await?;
+    }
+    let body = open(shared, entry).await?;
+    Ok(Prepared {
+        content: Content::new(
+            [facts.signature, entry.prefix.clone()],
+            body,
+            facts.size,
+            plan,
+        ),
+        eight_bit: facts.eight_bit,
+    })
+}
+
+/// Reads the message as it will be sent, to sign it and to know its size.
+async fn read(shared: &Shared, entry: &QueuedView, plan: Option<Plan>) -> Result<Facts, Trouble> {
+    let mut signer = signer(shared, entry).await?;
+    let body = open(shared, entry).await?;
+    let mut whole = Content::new([entry.prefix.clone()], body, 0, plan);
+    let (mut eight_bit, mut size) = (false, 0);
+    while let Some(piece) = whole.next().await.map_err(|error| unreadable(&error))? {
+        eight_bit |= needs_eight_bit(&piece);
+        size += piece.len() as u64;
+        if let Some(signer) = &mut signer {
+            signer.update(&piece);
+        }
+    }
+    let signature = signer.map(Signer::finish).transpose();
+    let signature = signature.unwrap_or_else(|error| {
+        tracing::warn!(id = %entry.body, %error, "a message is sent without a signature");
+        None
+    });
+    Ok(Facts {
+        signature: signature.unwrap_or_default().into(),
+        eight_bit,
+        size: size - entry.prefix.len() as u64,
+    })
+}
+
+async fn signer(shared: &Shared, entry: &QueuedView) -> Result<Option<Signer>, Trouble> {
+    let Some(domain) = &entry.envelope.sign else {
+        return Ok(None);
+    };
+    let signer = shared.signing.signer(domain).await;
+    signer.map_err(|error| {
+        let text = format!("the keys to sign with cannot be read: {error}");
+        Trouble::ours((4, 3, 0), text)
+    })
+}
+
+/// How the body becomes one of 7 bits. Refused where it cannot (RFC 6152 §3).
+async fn conversion(shared: &Shared, entry: &QueuedView) -> Result<Option<Plan>, Trouble> {
+    let mut summarizer = Summarizer::new();
+    let mut body = open(shared, entry).await?;
+    while let Some(piece) = next(&mut body).await? {
+        summarizer.push(&piece);
+    }
+    let odd = |text: String| Trouble::ours((5, 6, 3), text);
+    let structure = summarizer.finish().structure();
+    let structure = structure.map_err(|error| odd(error.to_string()))?;
+    let mut survey = Survey::new(&structure);
+    let mut body = open(shared, entry).await?;
+    while let Some(piece) = next(&mut body).await? {
+        survey.push(&piece);
+    }
+    survey.finish().map_err(|error| odd(error.to_string()))
+}
+
+async fn open(shared: &Shared, entry: &QueuedView) -> Result<Reader, Trouble> {
+    let opened = shared.handles.bodies.open(entry.body).await;
+    opened.map_err(|error| match error {
+        // Told by the consistency check too; here somebody waits for an answer.
+        BodyError::NotFound(_) => Trouble::ours((5, 3, 0), "the message's content is lost"),
+        error => unreadable(&error),
+    })
+}
+
+async fn next(body: &mut Reader) -> Result<Option<Bytes>, Trouble> {
+    body.next_chunk().await.map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> Trouble {
+    Trouble::ours((4, 3, 0), format!("the message cannot be read: {error}"))
+}

@@ -1,0 +1,275 @@
+//! The settings section `[queue]`: how mail leaves.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use postrider_types::{DomainName, human};
+use serde::{Deserialize, Serialize};
+
+/// How mail leaves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The pauses between attempts; the last one is repeated until the lifetime
+    /// is over.
+    pub retry: Vec<Span>,
+    /// How long a message is tried before it goes back to its sender.
+    #[serde(with = "human::duration")]
+    pub lifetime: Duration,
+    /// After this time its sender is told that a message is still waiting; 0 for
+    /// never.
+    #[serde(with = "human::duration")]
+    pub warn_after: Duration,
+    /// The most messages that this node has in hand at once, 1 to 10,000. What
+    /// waits beyond that stays in the metadata.
+    pub window: usize,
+    /// The most connections to other servers at once.
+    pub connections: usize,
+    /// The most connections to one destination at once.
+    pub connections_per_destination: usize,
+    /// The most messages over one connection.
+    pub messages_per_connection: u32,
+    /// How long a destination that cannot be reached rests at the most.
+    #[serde(with = "human::duration")]
+    pub longest_rest: Duration,
+    /// Addresses to connect from, taken in turn; empty lets the system choose.
+    pub source_addresses: Vec<IpAddr>,
+    /// The port of other servers. Something else than 25 is for tests.
+    pub port: u16,
+    /// Take loopback addresses in DNS for other servers. Otherwise they count as
+    /// this one, as which they would make a loop.
+    pub loopback: bool,
+    /// Where mail for some domains, or all, goes instead of to its MX.
+    pub route: Vec<RouteTo>,
+    /// Time limits of the client.
+    pub client: postrider_relay::Settings,
+    /// Looking up names.
+    pub dns: postrider_route::Settings,
+    /// The policies of domains that demand verified TLS (MTA-STS).
+    pub sts: postrider_route::sts::Settings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let minutes = |n: u64| Span(Duration::from_secs(n * 60));
+        Self {
+            retry: [1, 5, 15, 60, 180, 360].map(minutes).to_vec(),
+            lifetime: Duration::from_secs(5 * 24 * 3600),
+            warn_after: Duration::from_secs(4 * 3600),
+            window: 1000,
+            connections: 200,
+            connections_per_destination: 10,
+            messages_per_connection: 100,
+            longest_rest: Duration::from_secs(900),
+            source_addresses: Vec::new(),
+            port: 25,
+            loopback: false,
+            route: Vec::new(),
+            client: Default::default(),
+            dns: Default::default(),
+            sts: Default::default(),
+        }
+    }
+}
+
+/// A duration as people write it: `15m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Span(#[serde(with = "human::duration")] pub Duration);
+
+/// Where mail for some domains goes: an entry `[[queue.route]]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteTo {
+    /// The domain, or `*` for all that have no route of their own (a smarthost).
+    pub domain: Pattern,
+    /// The server that takes it, `HOST` or `HOST:PORT`. Port 25 unless named.
+    pub host: String,
+    /// How the connection is protected.
+    #[serde(default)]
+    pub tls: RouteTls,
+    /// The user to log in as.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// A file with the password on its first line.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+}
+
+/// Which domains a [`RouteTo`] is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Pattern {
+    /// All that have no route of their own.
+    All,
+    /// This one.
+    Domain(DomainName),
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == "*" {
+            return Ok(Self::All);
+        }
+        let name = DomainName::parse(&text);
+        name.map(Self::Domain)
+            .map_err(|error| format!("`{text}` is neither a domain nor `*`: {error}"))
+    }
+}
+
+impl From<Pattern> for String {
+    fn from(pattern: Pattern) -> Self {
+        match pattern {
+            Pattern::All => "*".into(),
+            Pattern::Domain(name) => name.as_str().into(),
+        }
+    }
+}
+
+/// How the connection of a [`RouteTo`] is protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RouteTls {
+    /// STARTTLS where it is offered, with any certificate.
+    Opportunistic,
+    /// STARTTLS, and the certificate must name the host.
+    #[default]
+    Verified,
+    /// TLS from the start (port 465), and the certificate must name the host.
+    Implicit,
+    /// Never TLS: within one's own walls.
+    Off,
+}
+
+impl Settings {
+    /// Says what is wrong with the settings, and what is allowed.
+    pub fn check(&self) -> Result<(), String> {
+        if self.retry.is_empty() || self.retry.iter().any(|span| span.0 < MIN_RETRY) {
+            return Err("queue.retry needs at least one pause, each 1s or longer".into());
+        }
+        if self.lifetime < Duration::from_secs(60) {
+            return Err("queue.lifetime may be 1m or longer; 5d is usual".into());
+        }
+        range("queue.window", self.window, 1, 10_000)?;
+        range("queue.connections", self.connections, 1, 10_000)?;
+        let per = self.connections_per_destination;
+        range("queue.connections_per_destination", per, 1, 1000)?;
+        if self.messages_per_connection == 0 {
+            return Err("queue.messages_per_connection may be 1 or more".into());
+        }
+        self.client.check()?;
+        self.dns.check()?;
+        self.sts.check()?;
+        self.route.iter().try_for_each(RouteTo::check)
+    }
+}
+
+/// The shortest pause between two attempts.
+const MIN_RETRY: Duration = Duration::from_secs(1);
+
+fn range(name: &str, value: usize, least: usize, most: usize) -> Result<(), String> {
+    match (least..=most).contains(&value) {
+        true => Ok(()),
+        false => Err(format!("{name} is {value}; it may be {least} to {most}")),
+    }
+}
+
+impl RouteTo {
+    fn check(&self) -> Result<(), String> {
+        let host = &self.host;
+        if self.host_and_port(25).is_none() {
+            return Err(format!(
+                "queue.route: `{host}` is no server; write HOST or HOST:PORT"
+            ));
+        }
+        if self.user.is_some() != self.password_file.is_some() {
+            return Err(format!(
+                "queue.route to {host}: user and password_file go together"
+            ));
+        }
+        if self.user.is_some() && self.tls == RouteTls::Off {
+            return Err(format!(
+                "queue.route to {host}: a password is sent over TLS only; set tls to verified"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The host and its port; `usual` where none is named.
+    pub(crate) fn host_and_port(&self, usual: u16) -> Option<(&str, u16)> {
+        let text = self.host.as_str();
+        // An IPv6 address stands in brackets.
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+                (host, port.parse().ok()?)
+            }
+            _ => (text, usual),
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let fine = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c == '/');
+        fine.then_some((host, port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(host: &str) -> RouteTo {
+        RouteTo {
+            domain: Pattern::All,
+            host: host.into(),
+            tls: RouteTls::default(),
+            user: None,
+            password_file: None,
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_allowed_and_nonsense_is_not() {
+        let good = Settings::default();
+        assert_eq!(good.check(), Ok(()));
+        let bad = [
+            Settings {
+                retry: Vec::new(),
+                ..good.clone()
+            },
+            Settings {
+                window: 0,
+                ..good.clone()
+            },
+            Settings {
+                messages_per_connection: 0,
+                ..good.clone()
+            },
+            Settings {
+                route: vec![RouteTo {
+                    user: Some("me".into()),
+                    ..route("relay.test")
+                }],
+                ..good
+            },
+        ];
+        for settings in bad {
+            assert!(settings.check().is_err(), "{settings:?}");
+        }
+    }
+
+    #[test]
+    fn hosts_have_ports() {
+        let read = |text: &str| {
+            let route = route(text);
+            let found = route.host_and_port(25);
+            found.map(|(host, port)| (host.to_owned(), port))
+        };
+        assert_eq!(read("relay.test"), Some(("relay.test".into(), 25)));
+        assert_eq!(read("relay.test:587"), Some(("relay.test".into(), 587)));
+        assert_eq!(read("[::1]:587"), Some(("::1".into(), 587)));
+        assert_eq!(read("[::1]"), Some(("::1".into(), 25)));
+        assert_eq!(read("relay.test:x"), None);
+        assert_eq!(read(""), None);
+    }
+}

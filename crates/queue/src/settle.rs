@@ -1,0 +1,311 @@
+//! What an attempt came to, written to the metadata: who has the message, who
+//! never will, when it is tried again, and the notices that the sender gets, all
+//! in one command under the entry's lease.
+
+use std::time::Duration;
+
+use postrider_meta::command::{DestinationChange, Notice, SettleQueued, Settled};
+use postrider_meta::{Event, EventKind, QueuedView, Refusal};
+use postrider_types::{EnhancedStatus, Millis};
+use tokio::time::sleep;
+
+use crate::courier::Shared;
+use crate::hands::Held;
+use crate::notice::{self, Facts, Kind};
+use crate::schedule;
+use crate::trouble::Trouble;
+
+/// Between tries to reach the metadata.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What became of one recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// A host has taken the message.
+    Relayed {
+        host: String,
+        reply: String,
+        /// It tells the sender what the sender asked to be told (RFC 3461 §5.2).
+        tells: bool,
+    },
+    /// It will not come there.
+    Failed(Trouble),
+    /// Not yet.
+    Deferred(Trouble),
+}
+
+impl Fate {
+    /// What `trouble` means for a recipient.
+    pub(crate) fn of(trouble: &Trouble) -> Self {
+        match trouble.permanent {
+            true => Self::Failed(trouble.clone()),
+            false => Self::Deferred(trouble.clone()),
+        }
+    }
+}
+
+/// What an attempt tells about the destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// It takes mail.
+    Works,
+    /// It takes mail, but asks for less of it.
+    Throttles,
+    /// It cannot be reached, for this reason.
+    Rests(String),
+    /// Nothing.
+    Unknown,
+}
+
+impl Shared {
+    /// Writes what became of each recipient of an entry.
+    pub(crate) async fn settle(&self, held: &Held, fates: Vec<Fate>, destination: Destination) {
+        let entry = &held.entry;
+        let now = self.handles.meta.clock().now();
+        let expired = entry.expires <= now;
+        let fates: Vec<Fate> = fates
+            .into_iter()
+            .map(|fate| match fate {
+                Fate::Deferred(trouble) if expired => Fate::Failed(given_up(entry, trouble, now)),
+                other => other,
+            })
+            .collect();
+        match destination {
+            Destination::Works => self.hands.widen(&entry.destination),
+            Destination::Throttles => {
+                self.hands.narrow(&entry.destination);
+            }
+            _ => {}
+        }
+        tell(entry, &fates);
+        let waits = fates.iter().any(|fate| matches!(fate, Fate::Deferred(_)));
+        let due = waits.then(|| {
+            schedule::next_attempt(&self.settings, entry.attempts + 1, now, entry.expires)
+        });
+        let settle = SettleQueued {
+            id: entry.id,
+            lease: held.grip.lease,
+            attempted: true,
+            results: (0..).zip(fates.iter().map(settled)).collect(),
+            error: fates.iter().rev().find_map(reason),
+            due,
+            warn: entry.warn.filter(|warn| *warn > now),
+            notices: self.notices(entry, &fates, now).await,
+            destination: self.change(destination, now, entry).await,
+            events: events(self, entry, &fates, now),
+        };
+        self.write(held, settle).await;
+    }
+
+    /// The sender is told that a message is still waiting; nothing is tried.
+    pub(crate) async fn warn(&self, held: &Held) {
+        let entry = &held.entry;
+        let now = self.handles.meta.clock().now();
+        let text = entry.last_error.clone();
+        let text = text.unwrap_or_else(|| "the message waits for its turn".into());
+        let waiting = Fate::Deferred(Trouble::ours((4, 4, 7), text));
+        let fates = vec![waiting; entry.recipients.len()];
+        let settle = SettleQueued {
+            attempted: false,
+            due: Some(entry.due),
+            warn: None,
+            notices: self.notices(entry, &fates, now).await,
+            ..self.unchanged(held)
+        };
+        self.write(held, settle).await;
+    }
+
+    /// Gives an entry back to the queue, due at once.
+    pub(crate) async fn give_back(&self, held: &Held) {
+        let settle = self.unchanged(held);
+        self.write(held, settle).await;
+    }
+
+    /// Ends the lease and changes nothing else.
+    fn unchanged(&self, held: &Held) -> SettleQueued {
+        let now = self.handles.meta.clock().now();
+        SettleQueued {
+            id: held.entry.id,
+            lease: held.grip.lease,
+            attempted: false,
+            results: Vec::new(),
+            error: held.entry.last_error.clone(),
+            due: Some(now),
+            warn: held.entry.warn,
+            notices: Vec::new(),
+            destination: DestinationChange::Keep,
+            events: Vec::new(),
+        }
+    }
+
+    /// Runs the settlement until it is durable or void.
+    async fn write(&self, held: &Held, settle: SettleQueued) {
+        let mut waited = Duration::ZERO;
+        loop {
+            match self.handles.meta.run(settle.clone()).await {
+                Ok((Ok(_), _)) => break,
+                // The lease is another's. If that is because an earlier try was
+                // applied after all, so be it.
+                Ok((Err(Refusal::NotFound(_)), _)) => break,
+                Ok((Err(refusal), _)) => {
+                    tracing::error!(id = %held.entry.id, %refusal, "a delivery cannot be recorded");
+                    break;
+                }
+                // Nothing else can be done for it: a message that was taken and is
+                // not settled is sent again. The lease number keeps a late try
+                // from doing harm.
+                Err(error) if waited.is_zero() => {
+                    tracing::warn!(id = %held.entry.id, %error, "a delivery is not recorded yet");
+                }
+                Err(_) => {}
+            }
+            sleep(PAUSE).await;
+            waited += PAUSE;
+        }
+        self.hands.done(held);
+    }
+
+    async fn change(
+        &self,
+        destination: Destination,
+        now: Millis,
+        entry: &QueuedView,
+    ) -> DestinationChange {
+        match destination {
+            Destination::Works => DestinationChange::Works,
+            Destination::Throttles => DestinationChange::Rest {
+                until: schedule::rest(&self.settings, 1, now),
+                error: "the server asks for fewer messages".into(),
+            },
+            Destination::Rests(error) => {
+                let failures = self.failures(&entry.destination).await;
+                DestinationChange::Rest {
+                    until: schedule::rest(&self.settings, failures + 1, now),
+                    error,
+                }
+            }
+            Destination::Unknown => DestinationChange::Keep,
+        }
+    }
+
+    /// How often in a row a destination could not be reached.
+    async fn failures(&self, destination: &str) -> u32 {
+        let question = postrider_meta::query::QueueDestination {
+            name: destination.to_owned(),
+        };
+        let at_hand = postrider_meta::ReadAt::AtLeast(postrider_meta::Token(0));
+        let answer = self.handles.meta.ask(question, at_hand).await;
+        let view = answer.ok().and_then(|(view, _)| view);
+        view.map_or(0, |view| view.failures)
+    }
+
+    /// The notices to the sender that follow from `fates`.
+    async fn notices(&self, entry: &QueuedView, fates: &[Fate], now: Millis) -> Vec<Notice> {
+        // RFC 5321 §6.1: nobody is told of a notice's failure.
+        if entry.envelope.reverse_path.is_empty() {
+            return Vec::new();
+        }
+        let warn = entry.warn.is_some_and(|warn| warn <= now);
+        let mut notices = Vec::new();
+        for kind in [Kind::Failed, Kind::Delayed, Kind::Relayed] {
+            let facts: Vec<Facts<'_>> = (entry.recipients.iter().zip(fates))
+                .filter(|(recipient, fate)| kind.concerns(recipient, fate, warn))
+                .map(|(recipient, fate)| Facts { recipient, fate })
+                .collect();
+            if facts.is_empty() {
+                continue;
+            }
+            match notice::make(self, entry, kind, &facts, now).await {
+                Ok(accept) => notices.push(Notice { accept }),
+                Err(error) => {
+                    tracing::error!(id = %entry.id, %error, "the sender cannot be told of a message");
+                }
+            }
+        }
+        notices
+    }
+}
+
+/// The end of an entry's lifetime, with the last reason.
+fn given_up(entry: &QueuedView, trouble: Trouble, now: Millis) -> Trouble {
+    let hours = now.since(entry.created).as_secs() / 3600;
+    let tried = match hours {
+        0..48 => format!("{hours} hours"),
+        _ => format!("{} days", hours / 24),
+    };
+    Trouble {
+        permanent: true,
+        // RFC 3463 §3.5: delivery time expired.
+        status: EnhancedStatus(5, 4, 7),
+        text: format!(
+            "tried in vain for {tried}; the last reason: {}",
+            trouble.text
+        ),
+        ..trouble
+    }
+}
+
+fn settled(fate: &Fate) -> Settled {
+    match fate {
+        Fate::Relayed { .. } | Fate::Failed(_) => Settled::Gone,
+        Fate::Deferred(trouble) => Settled::Kept(trouble.line()),
+    }
+}
+
+fn reason(fate: &Fate) -> Option<String> {
+    match fate {
+        Fate::Deferred(trouble) => Some(trouble.line()),
+        _ => None,
+    }
+}
+
+/// What is told of it later on (`postrider trace`).
+fn events(shared: &Shared, entry: &QueuedView, fates: &[Fate], now: Millis) -> Vec<Event> {
+    let event = |(recipient, fate): (&postrider_meta::QueuedRecipient, &Fate)| {
+        let (kind, host, reply) = match fate {
+            Fate::Relayed { host, reply, .. } => {
+                (EventKind::Relayed, Some(host.clone()), reply.clone())
+            }
+            Fate::Failed(trouble) => (EventKind::Failed, trouble.host.clone(), spoken(trouble)),
+            Fate::Deferred(trouble) => (EventKind::Deferred, trouble.host.clone(), spoken(trouble)),
+        };
+        Event {
+            at: now,
+            node: Some(shared.handles.node),
+            kind,
+            recipient: Some(recipient.address.clone()),
+            host,
+            reply: Some(reply),
+        }
+    };
+    entry.recipients.iter().zip(fates).map(event).collect()
+}
+
+/// The other side's words where it said something, else ours.
+fn spoken(trouble: &Trouble) -> String {
+    trouble
+        .reply
+        .clone()
+        .unwrap_or_else(|| trouble.text.clone())
+}
+
+/// Logs and counts what became of each recipient.
+fn tell(entry: &QueuedView, fates: &[Fate]) {
+    for (recipient, fate) in entry.recipients.iter().zip(fates) {
+        let (outcome, host, reply) = match fate {
+            Fate::Relayed { host, reply, .. } => ("sent", Some(host), reply.clone()),
+            Fate::Failed(trouble) => ("failed", trouble.host.as_ref(), trouble.text.clone()),
+            Fate::Deferred(trouble) => ("deferred", trouble.host.as_ref(), trouble.text.clone()),
+        };
+        metrics::counter!("postrider_queue_recipients_total", "outcome" => outcome).increment(1);
+        tracing::info!(
+            queued = %entry.id,
+            id = %entry.body,
+            recipient = recipient.address,
+            host,
+            outcome,
+            reply,
+            "tried to send a message"
+        );
+    }
+}
