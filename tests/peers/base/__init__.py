@@ -1,0 +1,1 @@
+"""What all test peers need: packages, an isolated network, processes, certificates."""

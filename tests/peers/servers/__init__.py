@@ -1,0 +1,1 @@
+"""Real mail servers from Debian, each on its own loopback address."""
