@@ -344,6 +344,11 @@ async fn what_is_forwarded_leaves_under_a_sender_that_leads_back() -> anyhow::Re
         taken[1].recipients[0].contains("<dora@outside.test>"),
         "{taken:?}"
     );
+    // Only a notice does: else it were a relay to that address.
+    let reply = smtp
+        .deliver("eve@outside.test", sender, "Subject: x\r\n\r\n")
+        .await?;
+    assert_eq!(reply.code, 550, "{reply:?}");
     // So does ours, where the other server refuses.
     let text = "Subject: refused\r\n\r\nHello.\r\n";
     let reply = smtp
@@ -417,5 +422,40 @@ async fn a_server_without_8bitmime_gets_seven_bits() -> anyhow::Result<()> {
         content.contains("Content-Transfer-Encoding: quoted-printable"),
         "{content}"
     );
+    node.finish().await
+}
+
+#[tokio::test]
+async fn notices_about_forwarded_mail_go_to_its_sender_alone() -> anyhow::Result<()> {
+    let peer = Peer::scripted(|stage, _, command| match stage {
+        Stage::Recipient if command.contains("nobody@") => {
+            Act::Reply("550 5.1.1 no such person".into())
+        }
+        _ => Act::Accept,
+    })
+    .await?;
+    let (node, _dns) = world(&peer).await?;
+    node.cli(&["alias", "add", "gone@example.test", "nobody@outside.test"])
+        .await?;
+    node.cli(&["domain", "set", "example.test", "--catch-all", BOB])
+        .await?;
+    // A sender of ours needs no other one, and hears of it in her INBOX.
+    send(&node, &["gone@example.test"], "ours").await?;
+    let notice = first_mail(&node, ALICE).await?;
+    assert!(notice.contains("no such person"), "{notice}");
+    // One from elsewhere hears of it there, not who takes all other mail.
+    let mut smtp = Smtp::connect(node.addresses().smtp).await?;
+    smtp.expect(250, "EHLO client.test").await?;
+    let text = "Subject: secret\r\n\r\nHello.\r\n";
+    let reply = smtp
+        .deliver("dora@outside.test", "gone@example.test", text)
+        .await?;
+    assert_eq!(reply.code, 250, "{reply:?}");
+    let taken = peer.has_taken(1).await?;
+    assert!(taken[0].recipients[0].contains("<dora@outside.test>"));
+    queue_is_empty(&node).await?;
+    let mut bob = imap(&node, BOB).await?;
+    let selected = bob.run("SELECT INBOX").await?.ok()?;
+    assert!(selected.untagged.contains(&"0 EXISTS".to_owned()));
     node.finish().await
 }

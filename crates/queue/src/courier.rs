@@ -6,12 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
 use postrider_body::Bodies;
 use postrider_meta::command::{LeaseQueued, RenewQueued};
-use postrider_meta::{Client, Error, ReadAt, Token, query};
+use postrider_meta::{Client, Error, ReadAt, Token, limit, query};
 use postrider_proto::smtp::SrsKey;
 use postrider_types::{NodeId, QueueId};
 use tokio::sync::{Notify, Semaphore};
@@ -84,6 +86,8 @@ pub(crate) struct Shared {
     /// Connections that may still be made.
     pub(crate) connections: Arc<Semaphore>,
     workers: TaskTracker,
+    /// Cancelled when a worker has panicked: the courier ends, and its leases too.
+    broken: CancellationToken,
     /// Cancelled when no new work is begun any more.
     pub(crate) stop: CancellationToken,
 }
@@ -98,6 +102,7 @@ impl Courier {
             signing: Signing::new(handles.meta.clone()),
             connections: Arc::new(Semaphore::new(settings.connections)),
             workers: TaskTracker::new(),
+            broken: CancellationToken::new(),
             stop: CancellationToken::new(),
             handles,
             settings,
@@ -109,11 +114,16 @@ impl Courier {
     }
 
     /// Delivers until `stop`, then finishes what is being sent, for up to `grace`,
-    /// and gives the rest back to the queue.
+    /// and gives the rest back to the queue. Ends early where a part of it has
+    /// panicked: the node must start again.
     pub async fn run(self, stop: CancellationToken, grace: Duration) {
         let renewing = tokio::spawn(self.shared.clone().renew());
         let mut failing = false;
         while !stop.is_cancelled() {
+            if self.shared.broken.is_cancelled() {
+                renewing.abort();
+                return;
+            }
             let taken = self.take().await;
             if let (Err(error), false) = (&taken, failing) {
                 tracing::warn!(%error, "the queue is held up; it is looked at again");
@@ -126,6 +136,7 @@ impl Courier {
             }
             tokio::select! {
                 () = stop.cancelled() => {}
+                () = self.shared.broken.cancelled() => {}
                 () = self.wake.0.notified() => {}
                 () = self.shared.hands.more_room() => {}
                 () = sleep(LOOK) => {}
@@ -152,20 +163,20 @@ impl Courier {
         if room == 0 || !self.is_due().await? {
             return Ok(false);
         }
-        let limit = room.min(LEASE);
+        let most = room.min(LEASE);
         let lease = LeaseQueued {
             holder: shared.handles.node,
             ttl: TTL,
-            limit: u32::try_from(limit).unwrap_or(u32::MAX),
+            limit: u32::try_from(most).unwrap_or(u32::MAX),
             per_destination: u32::try_from(shared.hands.per_destination()).unwrap_or(u32::MAX),
-            busy: shared.hands.busy(),
+            busy: shared.hands.busy().into_iter().take(limit::BUSY).collect(),
         };
         let asked = Instant::now();
         let (verdict, token) = shared.handles.meta.run(lease).await?;
         let leased = verdict.map_err(|refusal| Error::Failed(refusal.to_string()))?;
         let count = leased.entries.len();
         shared.begin(leased.entries, asked, token).await?;
-        Ok(count == limit)
+        Ok(count == most)
     }
 
     /// Whether anything is due: asked of whatever state is at hand, so that a node
@@ -201,11 +212,22 @@ impl Shared {
             let grip = Arc::new(Grip::new(id, lease, asked, TTL));
             let destination = entry.destination.clone();
             if self.hands.put(Held { entry, grip }) {
-                let work = lane::work(Arc::clone(self), destination);
-                self.workers.spawn(work);
+                self.start_worker(destination);
             }
         }
         Ok(())
+    }
+
+    /// Starts one more worker for a destination, which `hands` has counted.
+    pub(crate) fn start_worker(self: &Arc<Self>, destination: String) {
+        let work = lane::work(Arc::clone(self), destination);
+        let shared = Arc::clone(self);
+        self.workers.spawn(async move {
+            if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+                // What it had in hand would be kept from all others for ever.
+                shared.broken.cancel();
+            }
+        });
     }
 
     /// Prolongs the leases of what is in hand, for ever.

@@ -18,7 +18,10 @@ use crate::grip::Grip;
 
 /// How many entries of one destination are leased per connection that it may
 /// have: enough that none runs dry before the next lease.
-const AHEAD: usize = 10;
+const AHEAD: usize = 2;
+/// Connections to a destination that has not taken anything yet. Each message that
+/// it takes allows one more, so that servers that keep us waiting hold few.
+const FIRST: usize = 2;
 
 /// An entry in hand.
 #[derive(Debug)]
@@ -85,14 +88,8 @@ impl Hands {
     /// Destinations of which no more are wanted now.
     pub(crate) fn busy(&self) -> Vec<String> {
         let state = self.state.lock();
-        let busy = state.lanes.iter().filter(|(_, lane)| self.is_busy(lane));
+        let busy = state.lanes.iter().filter(|(_, lane)| lane.is_busy());
         busy.map(|(name, _)| name.clone()).collect()
-    }
-
-    /// Whether a destination has enough in hand: asking for the last few that fit
-    /// would cost a command each.
-    fn is_busy(&self, lane: &Lane) -> bool {
-        2 * (lane.waiting.len() + lane.working) > self.per_destination()
     }
 
     /// Is ready once more may be leased than at the last call.
@@ -106,17 +103,13 @@ impl Hands {
         let State { lanes, grips } = &mut *state;
         grips.insert(held.grip.id, held.grip.clone());
         let name = held.entry.destination.clone();
-        let allowed = self.limits.per_destination;
+        let allowed = self.limits.per_destination.min(FIRST);
         let lane = lanes.entry(name).or_insert_with(|| Lane::new(allowed));
         lane.waiting.push_back(held);
         if lane.idle > 0 {
             lane.wake.notify_one();
         }
-        let start = lane.waiting.len() > lane.idle && lane.workers < lane.allowed;
-        if start {
-            lane.workers += 1;
-        }
-        start
+        lane.lacks_workers()
     }
 
     /// The next entry for a worker of `name`; waits up to `patience` for one.
@@ -127,7 +120,8 @@ impl Hands {
                 let mut state = self.state.lock();
                 let lane = state.lanes.get_mut(name)?;
                 if lane.workers > lane.allowed {
-                    break;
+                    state.dismiss(name);
+                    return None;
                 }
                 if let Some(held) = lane.waiting.pop_front() {
                     lane.working += 1;
@@ -141,20 +135,8 @@ impl Hands {
             let lane = state.lanes.get_mut(name)?;
             lane.idle -= 1;
             if !woken && lane.waiting.is_empty() {
-                break;
-            }
-        }
-        self.dismiss(name);
-        None
-    }
-
-    /// A worker of `name` has ended.
-    fn dismiss(&self, name: &str) {
-        let mut state = self.state.lock();
-        if let Some(lane) = state.lanes.get_mut(name) {
-            lane.workers -= 1;
-            if lane.is_over() {
-                state.lanes.remove(name);
+                state.dismiss(name);
+                return None;
             }
         }
     }
@@ -165,9 +147,9 @@ impl Hands {
         let mut more = state.grips.len() >= self.limits.window;
         state.grips.remove(&held.grip.id);
         if let Some(lane) = state.lanes.get_mut(&held.entry.destination) {
-            let was_busy = self.is_busy(lane);
+            let was_busy = lane.is_busy();
             lane.working -= 1;
-            more |= was_busy && !self.is_busy(lane);
+            more |= was_busy && !lane.is_busy();
             if lane.is_over() {
                 state.lanes.remove(&held.entry.destination);
             }
@@ -208,17 +190,36 @@ impl Hands {
         lane.workers > 1
     }
 
-    /// `name` takes mail well: one more connection may be tried.
-    pub(crate) fn widen(&self, name: &str) {
+    /// `name` takes mail well: one more connection may be tried. True: a worker for
+    /// it must be started.
+    pub(crate) fn widen(&self, name: &str) -> bool {
         let mut state = self.state.lock();
-        if let Some(lane) = state.lanes.get_mut(name) {
-            lane.allowed = (lane.allowed + 1).min(self.limits.per_destination);
-        }
+        let Some(lane) = state.lanes.get_mut(name) else {
+            return false;
+        };
+        lane.allowed = (lane.allowed + 1).min(self.limits.per_destination);
+        let start = lane.lacks_workers();
+        drop(state);
+        self.room.notify_one();
+        start
     }
 
     /// The leases of all entries in hand.
     pub(crate) fn grips(&self) -> Vec<Arc<Grip>> {
         self.state.lock().grips.values().cloned().collect()
+    }
+}
+
+impl State {
+    /// A worker of `name` ends. Counted under the lock under which that is decided:
+    /// what comes a moment later must find it gone.
+    fn dismiss(&mut self, name: &str) {
+        if let Some(lane) = self.lanes.get_mut(name) {
+            lane.workers -= 1;
+            if lane.is_over() {
+                self.lanes.remove(name);
+            }
+        }
     }
 }
 
@@ -234,7 +235,25 @@ impl Lane {
         }
     }
 
+    /// Whether each of its connections has something to do, so that no more is
+    /// wanted: asking for the last few that fit would cost a command each.
+    fn is_busy(&self) -> bool {
+        self.waiting.len() + self.working > self.allowed
+    }
+
+    /// Whether one more worker has something to do; counts it if so.
+    fn lacks_workers(&mut self) -> bool {
+        let lacks = self.waiting.len() > self.idle && self.workers < self.allowed;
+        if lacks {
+            self.workers += 1;
+        }
+        lacks
+    }
+
     fn is_over(&self) -> bool {
         self.workers == 0 && self.working == 0 && self.waiting.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,9 +46,11 @@ async fn serve(shared: &Arc<Shared>, line: &mut Option<Line>, held: Held) {
         return;
     }
     let now = shared.handles.meta.clock().now();
-    // An alarm comes whether or not it is time for another attempt.
-    if held.entry.due > now && held.entry.expires > now {
-        shared.warn(&held).await;
+    // An alarm comes whether or not the destination can be tried now.
+    let warns = held.entry.warn.is_some_and(|warn| warn <= now);
+    let expired = held.entry.expires <= now;
+    if (warns || expired) && (held.entry.due > now || shared.rests(&held.entry).await) {
+        shared.tell(&held).await;
         return;
     }
     loop {
@@ -72,6 +74,10 @@ async fn serve(shared: &Arc<Shared>, line: &mut Option<Line>, held: Held) {
                     true => Destination::Throttles,
                     false => Destination::Works,
                 };
+                let destination = &held.entry.destination;
+                if kind == Destination::Works && shared.hands.widen(destination) {
+                    shared.start_worker(destination.clone());
+                }
                 shared.settle(&held, fates, kind).await;
                 if !open.is_usable() {
                     *line = None;
@@ -93,8 +99,13 @@ async fn serve(shared: &Arc<Shared>, line: &mut Option<Line>, held: Held) {
                     continue;
                 }
                 let trouble = Trouble::met(&host, &failure);
+                // Who does not even answer keeps the others waiting as long.
+                let kind = match failure.reply.is_none() && !failure.after_data {
+                    true => Destination::Rests(trouble.line()),
+                    false => Destination::Unknown,
+                };
                 let fates = delivery::all(&held.entry, |_| Fate::of(&trouble));
-                shared.settle(&held, fates, Destination::Unknown).await;
+                shared.settle(&held, fates, kind).await;
                 return;
             }
         }

@@ -3,16 +3,17 @@
 //!
 //! Their text and form are `message::report`'s.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use postrider_body::{Error as BodyError, Reader};
 use postrider_message::report::{self, Action, MAX_RETURNED_HEADER, Notice, Returned};
 use postrider_meta::command::{Accept, Delivery};
-use postrider_meta::query::{self, Recipient, Resolution, Resolve};
+use postrider_meta::query::{Resolution, Resolve};
 use postrider_meta::{
     NewBody, NewDestination, NewQueued, Origin, QueueEnvelope, QueuedRecipient, QueuedView, ReadAt,
-    Return,
+    Return, limit,
 };
 use postrider_types::{Address, EnhancedStatus, Flags, Millis};
 
@@ -204,23 +205,6 @@ fn recipient<'a>(
     }
 }
 
-/// The account with the address `sender`, which is full.
-async fn over_quota(shared: &Shared, sender: &str) -> Result<Vec<Recipient>, Error> {
-    let full = || Error::Sender(format!("{sender} gets no notice: the mailbox is full"));
-    let address = Address::parse(sender).map_err(|_| full())?;
-    let address = address
-        .without_detail()
-        .map_or(address.clone(), |(base, _)| base);
-    let question = query::Account { address };
-    let (found, _) = shared.handles.meta.ask(question, ReadAt::Latest).await?;
-    let account = found.ok_or_else(full)?;
-    Ok(vec![Recipient {
-        account: account.id,
-        address: account.address,
-        detail: None,
-    }])
-}
-
 /// The sender that stands behind a rewritten one.
 fn original_sender(shared: &Shared, sender: &str, now: Millis) -> Option<String> {
     let (local, _) = sender.rsplit_once('@')?;
@@ -235,13 +219,18 @@ async fn address(
     body: NewBody,
     now: Millis,
 ) -> Result<Accept, Error> {
-    let sender = &entry.envelope.reverse_path;
-    let resolution = match Address::parse(sender) {
+    let sender = entry.envelope.reverse_path.clone();
+    // Of what was forwarded, the first sender hears, whatever else takes mail for
+    // the rewritten address.
+    let sender = original_sender(shared, &sender, now).unwrap_or(sender);
+    let resolution = match Address::parse(&sender) {
         Ok(address) => {
             let resolve = Resolve {
                 address,
                 size: 0,
                 local_sender: true,
+                // Of what happened to the message there is no word anywhere else.
+                overdraft: true,
                 now,
             };
             let meta = &shared.handles.meta;
@@ -257,13 +246,7 @@ async fn address(
             (accounts, outside.collect::<Vec<_>>())
         }
         Resolution::Foreign => (Vec::new(), vec![sender.clone()]),
-        // Of what was forwarded, the first sender hears.
-        Resolution::Unknown => match original_sender(shared, sender, now) {
-            Some(original) => (Vec::new(), vec![original]),
-            None => return Err(nobody("there is no such mailbox any more".into())),
-        },
-        // Of what happened to the message there would be no word anywhere else.
-        Resolution::OverQuota { .. } => (over_quota(shared, sender).await?, Vec::new()),
+        Resolution::Unknown => return Err(nobody("there is no such mailbox any more".into())),
         other => return Err(nobody(format!("{other:?}"))),
     };
     let received = format!(
@@ -283,22 +266,7 @@ async fn address(
         flags: Flags::new(),
         overdraft: true,
     });
-    let destinations = outside.into_iter().filter_map(|address| {
-        let (_, name) = address.rsplit_once('@')?;
-        let name = name.to_ascii_lowercase();
-        Some(NewDestination {
-            name,
-            sender: None,
-            recipients: vec![QueuedRecipient {
-                address,
-                // RFC 3461 §6.1
-                notify: Some(postrider_meta::Notify::default()),
-                original: None,
-                last: None,
-            }],
-        })
-    });
-    let destinations: Vec<NewDestination> = destinations.collect();
+    let destinations = destinations(outside);
     let queued = (!destinations.is_empty()).then(|| NewQueued {
         envelope: QueueEnvelope {
             reverse_path: String::new(),
@@ -328,4 +296,35 @@ async fn address(
             reverse_path: String::new(),
         }),
     })
+}
+
+/// Addresses elsewhere by domain, as many together as an entry takes.
+fn destinations(addresses: Vec<String>) -> Vec<NewDestination> {
+    let mut by_name: BTreeMap<String, Vec<QueuedRecipient>> = BTreeMap::new();
+    for address in addresses {
+        let Some((_, name)) = address.rsplit_once('@') else {
+            continue;
+        };
+        by_name
+            .entry(name.to_ascii_lowercase())
+            .or_default()
+            .push(QueuedRecipient {
+                address,
+                // RFC 3461 §6.1
+                notify: Some(postrider_meta::Notify::default()),
+                original: None,
+                last: None,
+            });
+    }
+    let mut destinations = Vec::new();
+    for (name, recipients) in by_name {
+        for piece in recipients.chunks(limit::QUEUED_RECIPIENTS) {
+            destinations.push(NewDestination {
+                name: name.clone(),
+                sender: None,
+                recipients: piece.to_vec(),
+            });
+        }
+    }
+    destinations
 }

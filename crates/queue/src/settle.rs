@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use postrider_meta::command::{DestinationChange, Notice, SettleQueued, Settled};
-use postrider_meta::{Event, EventKind, QueuedView, Refusal};
+use postrider_meta::{
+    DestinationView, Event, EventKind, QueuedView, ReadAt, Refusal, Token, query,
+};
 use postrider_types::{EnhancedStatus, Millis};
 use tokio::time::sleep;
 
@@ -70,14 +72,11 @@ impl Shared {
                 other => other,
             })
             .collect();
-        match destination {
-            Destination::Works => self.hands.widen(&entry.destination),
-            Destination::Throttles => {
-                self.hands.narrow(&entry.destination);
-            }
-            _ => {}
+        if destination == Destination::Throttles {
+            self.hands.narrow(&entry.destination);
         }
-        tell(entry, &fates);
+        let (fates, notices) = self.with_notices(held, fates, now).await;
+        log(entry, &fates);
         let waits = fates.iter().any(|fate| matches!(fate, Fate::Deferred(_)));
         let due = waits.then(|| {
             schedule::next_attempt(&self.settings, entry.attempts + 1, now, entry.expires)
@@ -90,29 +89,45 @@ impl Shared {
             error: fates.iter().rev().find_map(reason),
             due,
             warn: entry.warn.filter(|warn| *warn > now),
-            notices: self.notices(entry, &fates, now).await,
+            notices,
             destination: self.change(destination, now, entry).await,
             events: events(self, entry, &fates, now),
         };
         self.write(held, settle).await;
     }
 
-    /// The sender is told that a message is still waiting; nothing is tried.
-    pub(crate) async fn warn(&self, held: &Held) {
+    /// The sender is told that a message is still waiting, or that its time is up;
+    /// nothing is tried.
+    pub(crate) async fn tell(&self, held: &Held) {
         let entry = &held.entry;
         let now = self.handles.meta.clock().now();
         let text = entry.last_error.clone();
         let text = text.unwrap_or_else(|| "the message waits for its turn".into());
-        let waiting = Fate::Deferred(Trouble::ours((4, 4, 7), text));
-        let fates = vec![waiting; entry.recipients.len()];
+        let trouble = Trouble::ours((4, 4, 7), text);
+        let fate = match entry.expires <= now {
+            true => Fate::Failed(given_up(entry, trouble, now)),
+            false => Fate::Deferred(trouble),
+        };
+        let fates = vec![fate; entry.recipients.len()];
+        let (fates, notices) = self.with_notices(held, fates, now).await;
+        log(entry, &fates);
         let settle = SettleQueued {
-            attempted: false,
-            due: Some(entry.due),
-            warn: None,
-            notices: self.notices(entry, &fates, now).await,
+            due: Some(entry.due.max(now)),
+            results: (0..).zip(fates.iter().map(settled)).collect(),
+            warn: entry.warn.filter(|warn| *warn > now),
+            events: events(self, entry, &fates, now),
+            notices,
             ..self.unchanged(held)
         };
         self.write(held, settle).await;
+    }
+
+    /// Whether the entry's destination rests, as far as is known here.
+    pub(crate) async fn rests(&self, entry: &QueuedView) -> bool {
+        let now = self.handles.meta.clock().now();
+        let view = self.destination(&entry.destination).await;
+        let not_before = view.and_then(|view| view.not_before);
+        not_before.is_some_and(|moment| moment > now)
     }
 
     /// Gives an entry back to the queue, due at once.
@@ -139,7 +154,7 @@ impl Shared {
     }
 
     /// Runs the settlement until it is durable or void.
-    async fn write(&self, held: &Held, settle: SettleQueued) {
+    async fn write(&self, held: &Held, mut settle: SettleQueued) {
         let mut waited = Duration::ZERO;
         loop {
             match self.handles.meta.run(settle.clone()).await {
@@ -147,12 +162,21 @@ impl Shared {
                 // The lease is another's. If that is because an earlier try was
                 // applied after all, so be it.
                 Ok((Err(Refusal::NotFound(_)), _)) => break,
+                // A message that was taken and is not settled would be sent again
+                // and again: better without a word to the sender.
+                Ok((Err(refusal), _)) if !settle.notices.is_empty() => {
+                    tracing::error!(
+                        id = %held.entry.id, body = %held.entry.body, %refusal,
+                        "the notice to the sender of a message is refused, and left out"
+                    );
+                    settle.notices.clear();
+                    continue;
+                }
                 Ok((Err(refusal), _)) => {
                     tracing::error!(id = %held.entry.id, %refusal, "a delivery cannot be recorded");
                     break;
                 }
-                // Nothing else can be done for it: a message that was taken and is
-                // not settled is sent again. The lease number keeps a late try
+                // Nothing else can be done for it. The lease number keeps a late try
                 // from doing harm.
                 Err(error) if waited.is_zero() => {
                     tracing::warn!(id = %held.entry.id, %error, "a delivery is not recorded yet");
@@ -178,7 +202,8 @@ impl Shared {
                 error: "the server asks for fewer messages".into(),
             },
             Destination::Rests(error) => {
-                let failures = self.failures(&entry.destination).await;
+                let view = self.destination(&entry.destination).await;
+                let failures = view.map_or(0, |view| view.failures);
                 DestinationChange::Rest {
                     until: schedule::rest(&self.settings, failures + 1, now),
                     error,
@@ -188,22 +213,53 @@ impl Shared {
         }
     }
 
-    /// How often in a row a destination could not be reached.
-    async fn failures(&self, destination: &str) -> u32 {
-        let question = postrider_meta::query::QueueDestination {
-            name: destination.to_owned(),
+    /// What is known of a destination.
+    async fn destination(&self, name: &str) -> Option<DestinationView> {
+        let question = query::QueueDestination {
+            name: name.to_owned(),
         };
-        let at_hand = postrider_meta::ReadAt::AtLeast(postrider_meta::Token(0));
+        let at_hand = ReadAt::AtLeast(Token(0));
         let answer = self.handles.meta.ask(question, at_hand).await;
-        let view = answer.ok().and_then(|(view, _)| view);
-        view.map_or(0, |view| view.failures)
+        answer.ok().and_then(|(view, _)| view)
+    }
+
+    /// The notices that follow from `fates`. Where they cannot be made now, what has
+    /// failed is tried again instead: nobody may lose a message without a word.
+    async fn with_notices(
+        &self,
+        held: &Held,
+        fates: Vec<Fate>,
+        now: Millis,
+    ) -> (Vec<Fate>, Vec<Notice>) {
+        loop {
+            match self.notices(&held.entry, &fates, now).await {
+                Ok(notices) => return (fates, notices),
+                Err(error) if self.stop.is_cancelled() || !held.grip.holds() => {
+                    tracing::warn!(id = %held.entry.id, %error, "a notice waits for the next attempt");
+                    let again = |fate| match fate {
+                        Fate::Failed(trouble) => Fate::Deferred(trouble),
+                        other => other,
+                    };
+                    return (fates.into_iter().map(again).collect(), Vec::new());
+                }
+                Err(error) => {
+                    tracing::debug!(id = %held.entry.id, %error, "a notice is not made yet");
+                    sleep(PAUSE).await;
+                }
+            }
+        }
     }
 
     /// The notices to the sender that follow from `fates`.
-    async fn notices(&self, entry: &QueuedView, fates: &[Fate], now: Millis) -> Vec<Notice> {
+    async fn notices(
+        &self,
+        entry: &QueuedView,
+        fates: &[Fate],
+        now: Millis,
+    ) -> Result<Vec<Notice>, notice::Error> {
         // RFC 5321 §6.1: nobody is told of a notice's failure.
         if entry.envelope.reverse_path.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let warn = entry.warn.is_some_and(|warn| warn <= now);
         let mut notices = Vec::new();
@@ -217,12 +273,13 @@ impl Shared {
             }
             match notice::make(self, entry, kind, &facts, now).await {
                 Ok(accept) => notices.push(Notice { accept }),
-                Err(error) => {
-                    tracing::error!(id = %entry.id, %error, "the sender cannot be told of a message");
+                Err(notice::Error::Sender(reason)) => {
+                    tracing::error!(id = %entry.id, reason, "nobody can be told of a message");
                 }
+                Err(error) => return Err(error),
             }
         }
-        notices
+        Ok(notices)
     }
 }
 
@@ -290,7 +347,7 @@ fn spoken(trouble: &Trouble) -> String {
 }
 
 /// Logs and counts what became of each recipient.
-fn tell(entry: &QueuedView, fates: &[Fate]) {
+fn log(entry: &QueuedView, fates: &[Fate]) {
     for (recipient, fate) in entry.recipients.iter().zip(fates) {
         let (outcome, host, reply) = match fate {
             Fate::Relayed { host, reply, .. } => ("sent", Some(host), reply.clone()),

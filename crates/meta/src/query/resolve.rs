@@ -28,6 +28,9 @@ pub struct Resolve {
     /// The sender is local (authenticated or trusted): internal domains and
     /// groups take the mail.
     pub local_sender: bool,
+    /// Accounts without room receive it too: what cannot be told in another way.
+    #[serde(default)]
+    pub overdraft: bool,
     /// The moment, for expiry dates.
     pub now: Millis,
 }
@@ -297,7 +300,7 @@ impl<R: Read> Walk<'_, R> {
     /// message all the same: the list answers for it with one 250, and nobody
     /// could be told later that this member was left out.
     fn finish(mut self) -> Resolution {
-        if self.count() > 0 {
+        if self.count() > 0 || self.query.overdraft {
             self.found.append(&mut self.full);
         }
         if self.count() > MAX_GROUP_MEMBERS {

@@ -45,7 +45,7 @@ fn check_destination(destination: &NewDestination) -> Result<(), Refusal> {
         limit::DESTINATION_NAME,
     )?;
     if let Some(sender) = &destination.sender {
-        check_text("the sender", sender, 1, limit::QUEUED_ADDRESS)?;
+        check_text("the sender", sender, 0, limit::QUEUED_ADDRESS)?;
     }
     if name.chars().any(char::is_uppercase) {
         let text = format!("the destination {name:?} is not in lower case");

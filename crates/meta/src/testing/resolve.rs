@@ -18,6 +18,7 @@ async fn resolve_of(f: &Fixture, text: &str, size: u64, local_sender: bool) -> R
         address: address(text),
         size,
         local_sender,
+        overdraft: false,
         now: f.clock.now(),
     };
     f.ask(resolve).await

@@ -104,6 +104,7 @@ impl Handles {
             address: reports.clone(),
             size: 0,
             local_sender: false,
+            overdraft: false,
             now: self.meta.clock().now(),
         };
         let reached = self.ask(resolve).await?;

@@ -33,6 +33,7 @@ impl SrsKey {
     /// needs none (the null sender) or cannot be rewritten: then it leaves as it is.
     pub fn forward(&self, sender: &str, ours: &DomainName, now: Millis) -> Option<String> {
         let (local, domain) = sender.rsplit_once('@')?;
+        DomainName::parse(domain).ok()?;
         // What another has rewritten before is wrapped once more: its hash is not
         // ours to check, so the whole local part is kept.
         let day = day(now);
@@ -163,7 +164,8 @@ mod tests {
     fn what_cannot_be_written_is_left_alone() {
         let ours = DomainName::parse("example.test").unwrap();
         let long = format!("{}@outside.test", "a".repeat(300));
-        for sender in ["", "\"a b\"@outside.test", "ü@outside.test", &long] {
+        let literal = "e@[192.0.2.1]";
+        for sender in ["", "\"a b\"@outside.test", "ü@outside.test", literal, &long] {
             assert_eq!(key().forward(sender, &ours, NOW), None, "{sender}");
         }
     }

@@ -10,7 +10,7 @@ use postrider_types::{BodyId, Flags, Millis};
 
 use super::{End, Incoming, Session, queue};
 use crate::Role;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Recipient};
 use crate::header::Header;
 use crate::trace::{self, Trace};
 
@@ -70,7 +70,12 @@ impl Session<'_> {
         if self.role() == Role::Lmtp {
             let recipients = envelope.recipients.iter();
             return recipients
-                .map(|r| verdict(&verdicts, &r.targets, id))
+                .map(|r| match r.outside {
+                    // What was queued for it is on its way: a refusal would have it
+                    // come again.
+                    true => accepted_as(id),
+                    false => verdict(&verdicts, &r.targets, id),
+                })
                 .collect();
         }
         if !envelope.queued.is_empty() {
@@ -229,7 +234,8 @@ impl Session<'_> {
 fn untold(envelope: &Envelope, role: Role) -> Vec<bool> {
     let all = envelope.targets.len() + envelope.queued.len();
     let mut untold = vec![all > 1 && role != Role::Lmtp; envelope.targets.len()];
-    for recipient in envelope.recipients.iter().filter(|r| r.targets.len() > 1) {
+    let shared = |r: &&Recipient| r.targets.len() > 1 || r.outside;
+    for recipient in envelope.recipients.iter().filter(shared) {
         for &place in &recipient.targets {
             if let Some(untold) = untold.get_mut(place as usize) {
                 *untold = true;

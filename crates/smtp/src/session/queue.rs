@@ -35,14 +35,16 @@ pub(super) fn queued(
             envelope_id: mail.parameters.envelope_id.as_deref().map(str::to_owned),
             smtp_utf8: mail.parameters.smtp_utf8,
             require_tls: false,
-            // Whoever may send here as this sender may sign for its domain.
+            // Whoever may send here as this sender may sign for its domain; a
+            // stranger may not, whatever sender he names.
             sign: sender
+                .filter(|_| session.is_local())
                 .and_then(|sender| sender.address())
                 .map(|address| address.domain().clone()),
             submitter: session.login.as_ref().map(|login| login.account),
         },
         prefix: Bytes::copy_from_slice(received.as_bytes()),
-        destinations: destinations(envelope, outbound, now),
+        destinations: destinations(envelope, outbound, session.is_local(), now),
         due: now,
         warn: outbound.warn_after.map(|span| now.after(span)),
         expires: now.after(outbound.lifetime),
@@ -50,14 +52,24 @@ pub(super) fn queued(
 }
 
 /// The recipients by destination, as many together as an entry takes.
-fn destinations(envelope: &Envelope, outbound: &Outbound, now: Millis) -> Vec<NewDestination> {
+fn destinations(
+    envelope: &Envelope,
+    outbound: &Outbound,
+    is_local: bool,
+    now: Millis,
+) -> Vec<NewDestination> {
     let sender = envelope.mail.reverse_path.as_ref();
     let sender = sender.map(ToString::to_string).unwrap_or_default();
     let mut by_name: BTreeMap<(&str, Option<String>), Vec<QueuedRecipient>> = BTreeMap::new();
     for queued in &envelope.queued {
         let name = queued.outside.destination.as_str();
         let via = queued.outside.via.as_ref();
-        let forwarded = via.and_then(|ours| outbound.srs.forward(&sender, ours, now));
+        // A sender of ours is good for itself: its domain names this server.
+        let via = via.filter(|_| !is_local);
+        let forwarded = via.map(|ours| {
+            let rewritten = outbound.srs.forward(&sender, ours, now);
+            rewritten.unwrap_or_else(|| sender.clone())
+        });
         let recipients = by_name.entry((name, forwarded)).or_default();
         recipients.push(recipient(envelope, queued));
     }

@@ -117,6 +117,10 @@ impl<'s> Session<'s> {
             settings: &server.settings,
             size: size.unwrap_or(0),
             local_sender: self.is_local(),
+            notice: self
+                .transaction
+                .as_ref()
+                .is_some_and(|transaction| transaction.envelope.mail.reverse_path.is_none()),
             outbound: server.handles.outbound.as_ref(),
             here: self.connection.local().ip(),
         }
@@ -125,7 +129,8 @@ impl<'s> Session<'s> {
     /// Takes a recipient, if its sender may write to one more.
     async fn count_and_add(&mut self, asked: Asked, found: Found) -> Reply {
         if let Some(login) = self.login.clone()
-            && !self.server.volume.admit_recipient(login.account)
+            && !(0..found.outside.len().max(1))
+                .all(|_| self.server.volume.admit_recipient(login.account))
         {
             let most = self.server.settings.max_sent_recipients_per_hour;
             let limit = format!("{most} recipients an hour");
@@ -164,6 +169,8 @@ struct Lookup<'a> {
     settings: &'a Settings,
     size: u64,
     local_sender: bool,
+    /// The sender is null: this is a notice.
+    notice: bool,
     /// Mail to other servers can be sent.
     outbound: Option<&'a Outbound>,
     /// Our address on this connection.
@@ -175,22 +182,15 @@ impl Lookup<'_> {
     async fn find(&self, path: &ForwardPath) -> Result<Found, Reply> {
         match path {
             ForwardPath::Postmaster => self.postmaster().await,
+            ForwardPath::Mailbox(mailbox) if looks_rewritten(mailbox.local()) => {
+                self.back(mailbox).await
+            }
             ForwardPath::Mailbox(mailbox) if is_postmaster(mailbox) => match mailbox.host() {
                 Host::Literal(ip) if *ip == self.here => self.postmaster().await,
                 Host::Literal(_) => self.foreign(mailbox),
                 Host::Domain(domain) => self.postmaster_of(domain, mailbox).await,
             },
-            ForwardPath::Mailbox(mailbox) => match mailbox.address() {
-                Some(address) => match self.resolve(address).await? {
-                    Resolution::Foreign => self.foreign(mailbox),
-                    Resolution::Unknown if looks_rewritten(mailbox.local()) => self.back(mailbox),
-                    found => self.refer(found, mailbox),
-                },
-                None => match mailbox.host() {
-                    Host::Literal(_) => self.foreign(mailbox),
-                    Host::Domain(domain) => self.odd(domain, mailbox).await,
-                },
-            },
+            ForwardPath::Mailbox(mailbox) => self.any(mailbox).await,
         }
     }
 
@@ -245,6 +245,7 @@ impl Lookup<'_> {
             address,
             size: self.size,
             local_sender: self.local_sender,
+            overdraft: false,
             now: self.meta.clock().now(),
         };
         let answer: Result<_, Error> = self.meta.ask(question, ReadAt::Latest).await;
@@ -297,12 +298,22 @@ impl Lookup<'_> {
         })
     }
 
-    /// A bounce of what was forwarded goes back to where that came from.
-    fn back(&self, asked: &Mailbox) -> Result<Found, Reply> {
-        let outbound = self.outbound.ok_or_else(|| unknown(asked))?;
+    /// An address that we have made of another when we forwarded. What is sent to it
+    /// goes to that one, but notices alone: else it were a relay to that address.
+    async fn back(&self, asked: &Mailbox) -> Result<Found, Reply> {
         let now = self.meta.clock().now();
-        let found = outbound.srs.backward(asked.local(), now);
-        let (address, domain) = found.ok_or_else(|| unknown(asked))?;
+        let original = self.outbound.filter(|_| self.notice);
+        let original = original.and_then(|it| it.srs.backward(asked.local(), now));
+        let Some((address, domain)) = original else {
+            return self.any(asked).await;
+        };
+        let local = match Address::parse(&address) {
+            Ok(parsed) => self.resolve(parsed).await?,
+            Err(_) => Resolution::Foreign,
+        };
+        if local != Resolution::Foreign {
+            return self.refer(local, asked);
+        }
         Ok(Found {
             outside: vec![Outside {
                 address,
@@ -311,6 +322,18 @@ impl Lookup<'_> {
             }],
             ..Found::default()
         })
+    }
+
+    /// Any other address, here or elsewhere.
+    async fn any(&self, asked: &Mailbox) -> Result<Found, Reply> {
+        match (asked.address(), asked.host()) {
+            (Some(address), _) => match self.resolve(address).await? {
+                Resolution::Foreign => self.foreign(asked),
+                found => self.refer(found, asked),
+            },
+            (None, Host::Literal(_)) => self.foreign(asked),
+            (None, Host::Domain(domain)) => self.odd(domain, asked).await,
+        }
     }
 
     /// A local part that no stored address has. Elsewhere it may well be one.

@@ -37,6 +37,7 @@ impl Shared {
             address: address.clone(),
             size: 0,
             local_sender: true,
+            overdraft: true,
             now,
         };
         let found = handles.meta.ask(resolve, ReadAt::Latest).await;

@@ -1,0 +1,112 @@
+use std::time::Instant;
+
+use bytes::Bytes;
+use postrider_meta::{QueueEnvelope, QueueState};
+use postrider_types::{BodyId, Millis};
+
+use super::*;
+
+const NONE: Duration = Duration::ZERO;
+
+fn hands() -> Hands {
+    Hands::new(&Settings {
+        window: 6,
+        connections_per_destination: 3,
+        ..Settings::default()
+    })
+}
+
+fn held(id: u64, destination: &str) -> Held {
+    let entry = QueuedView {
+        id: QueueId(id),
+        body: BodyId::from_bytes([0; 16]),
+        size: 0,
+        envelope: QueueEnvelope {
+            reverse_path: String::new(),
+            ret: None,
+            envelope_id: None,
+            smtp_utf8: false,
+            require_tls: false,
+            sign: None,
+            submitter: None,
+        },
+        prefix: Bytes::new(),
+        destination: destination.into(),
+        recipients: Vec::new(),
+        created: Millis(0),
+        due: Millis(0),
+        warn: None,
+        expires: Millis(0),
+        attempts: 0,
+        last_error: None,
+        state: QueueState::Waiting,
+        lease: 1,
+    };
+    let ttl = Duration::from_secs(60);
+    let grip = Arc::new(Grip::new(QueueId(id), 1, Instant::now(), ttl));
+    Held { entry, grip }
+}
+
+#[tokio::test]
+async fn a_destination_begins_with_few_connections_and_gets_more_as_it_takes_mail() {
+    let hands = hands();
+    let started: Vec<bool> = (0..5).map(|id| hands.put(held(id, "a.test"))).collect();
+    assert_eq!(started, [true, true, false, false, false]);
+    assert_eq!((hands.room(), hands.busy()), (1, vec!["a.test".to_owned()]));
+    let first = hands.next("a.test", NONE).await.unwrap();
+    assert_eq!(first.entry.id, QueueId(0));
+    assert!(
+        hands.widen("a.test"),
+        "three wait, and one more may be sent"
+    );
+    assert!(!hands.widen("a.test"), "three connections are all");
+    hands.done(&first);
+    assert_eq!(hands.room(), 2);
+}
+
+#[tokio::test]
+async fn a_destination_that_refuses_connections_keeps_one() {
+    let hands = hands();
+    for id in 0..3 {
+        hands.put(held(id, "a.test"));
+    }
+    assert!(hands.narrow("a.test"), "one is left");
+    assert!(
+        hands.next("a.test", NONE).await.is_none(),
+        "this one is too many"
+    );
+    assert!(!hands.narrow("a.test"), "the last one");
+    assert!(hands.next("a.test", NONE).await.is_some());
+}
+
+#[tokio::test]
+async fn what_waits_is_taken_back_and_nothing_is_left_behind() {
+    let hands = hands();
+    hands.put(held(1, "a.test"));
+    hands.put(held(2, "b.test"));
+    assert_eq!(hands.grips().len(), 2);
+    let all = hands.take_all_waiting();
+    all.iter().for_each(|held| hands.done(held));
+    assert_eq!((all.len(), hands.room()), (2, 6));
+    for name in ["a.test", "b.test"] {
+        assert!(hands.next(name, NONE).await.is_none());
+    }
+    assert!(hands.state.lock().lanes.is_empty());
+}
+
+#[tokio::test]
+async fn a_worker_that_waits_is_woken_instead_of_a_new_one() {
+    let hands = Arc::new(hands());
+    assert!(hands.put(held(1, "a.test")));
+    let first = hands.next("a.test", NONE).await.unwrap();
+    hands.done(&first);
+    let waiting = tokio::spawn({
+        let hands = hands.clone();
+        async move { hands.next("a.test", Duration::from_secs(30)).await }
+    });
+    while hands.state.lock().lanes["a.test"].idle == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!hands.put(held(2, "a.test")));
+    assert_eq!(waiting.await.unwrap().unwrap().entry.id, QueueId(2));
+}
