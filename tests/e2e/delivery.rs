@@ -84,8 +84,6 @@ async fn submission_takes_mail_only_from_its_owner() -> anyhow::Result<()> {
     assert_eq!(smtp.login(ALICE, "wrong").await?.code, 535);
     assert_eq!(smtp.login(ALICE, PASSWORD).await?.code, 235);
     assert!(matches!(smtp.deliver(BOB, BOB, "").await?.code, 550 | 553));
-    let outside = smtp.deliver(ALICE, "x@elsewhere.test", "").await?;
-    assert!((500..600).contains(&outside.code), "{outside:?}");
     let bare = "From: alice@example.test\r\nSubject: bare\r\n\r\nno date, no id";
     assert_eq!(smtp.deliver(ALICE, BOB, bare).await?.code, 250);
 

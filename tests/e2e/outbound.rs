@@ -307,8 +307,16 @@ async fn a_node_that_is_killed_sends_what_it_has_accepted_after_its_start() -> a
 
 #[tokio::test]
 async fn what_is_forwarded_leaves_under_a_sender_that_leads_back() -> anyhow::Result<()> {
-    let peer = Peer::start().await?;
+    let peer = Peer::scripted(|stage, _, command| match stage {
+        Stage::Recipient if command.contains("nobody@") => {
+            Act::Reply("550 5.1.1 no such person".into())
+        }
+        _ => Act::Accept,
+    })
+    .await?;
     let (node, _dns) = world(&peer).await?;
+    node.cli(&["alias", "add", "gone@example.test", "nobody@outside.test"])
+        .await?;
     node.cli(&[
         "alias",
         "add",

@@ -61,7 +61,12 @@ async fn serve(shared: &Arc<Shared>, line: &mut Option<Line>, held: Held) {
                 if let Some(other) = other {
                     other.quit().await;
                 }
-                match Line::open(shared, &held.entry).await {
+                let opened = tokio::select! {
+                    opened = Line::open(shared, &held.entry) => opened,
+                    // Nothing is lost with a connection that is not there yet.
+                    () = shared.stop.cancelled() => return shared.give_back(&held).await,
+                };
+                match opened {
                     Ok(open) => open,
                     Err(trouble) => return give_up(shared, held, &trouble).await,
                 }
