@@ -35,6 +35,16 @@ async fn world_with(peer: &Peer, more: &[(&str, &str)]) -> anyhow::Result<(Node,
     Ok((node, dns))
 }
 
+/// Takes all but mail to `nobody@`.
+fn refusing_nobody(stage: Stage, _: usize, command: &str) -> Act {
+    match stage {
+        Stage::Recipient if command.contains("nobody@") => {
+            Act::Reply("550 5.1.1 no such person".into())
+        }
+        _ => Act::Accept,
+    }
+}
+
 /// Alice's session for sending.
 async fn submission(node: &Node) -> anyhow::Result<Smtp> {
     let mut smtp = Smtp::connect(node.addresses().submission).await?;
@@ -307,13 +317,7 @@ async fn a_node_that_is_killed_sends_what_it_has_accepted_after_its_start() -> a
 
 #[tokio::test]
 async fn what_is_forwarded_leaves_under_a_sender_that_leads_back() -> anyhow::Result<()> {
-    let peer = Peer::scripted(|stage, _, command| match stage {
-        Stage::Recipient if command.contains("nobody@") => {
-            Act::Reply("550 5.1.1 no such person".into())
-        }
-        _ => Act::Accept,
-    })
-    .await?;
+    let peer = Peer::scripted(refusing_nobody).await?;
     let (node, _dns) = world(&peer).await?;
     node.cli(&["alias", "add", "gone@example.test", "nobody@outside.test"])
         .await?;
@@ -435,13 +439,7 @@ async fn a_server_without_8bitmime_gets_seven_bits() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn notices_about_forwarded_mail_go_to_its_sender_alone() -> anyhow::Result<()> {
-    let peer = Peer::scripted(|stage, _, command| match stage {
-        Stage::Recipient if command.contains("nobody@") => {
-            Act::Reply("550 5.1.1 no such person".into())
-        }
-        _ => Act::Accept,
-    })
-    .await?;
+    let peer = Peer::scripted(refusing_nobody).await?;
     let (node, _dns) = world(&peer).await?;
     node.cli(&["alias", "add", "gone@example.test", "nobody@outside.test"])
         .await?;

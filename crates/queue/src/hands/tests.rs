@@ -1,3 +1,5 @@
+//! The window: how entries come to workers, and how many of these there are.
+
 use std::time::Instant;
 
 use bytes::Bytes;

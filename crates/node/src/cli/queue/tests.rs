@@ -1,3 +1,5 @@
+//! The wording of what the queue's commands show.
+
 use clap::Parser;
 use postrider_types::Millis;
 
