@@ -11,7 +11,7 @@ use std::time::Duration;
 use postrider_blob::Store;
 use postrider_meta::command::{AddNode, AnnounceNode, FoundCluster, IssueToken, RemoveNode};
 use postrider_meta::{Authority, Client, NewNode};
-use postrider_meta_raft::{Archive, Settings};
+use postrider_meta_raft::{Archive, Leader, Settings};
 use postrider_rpc::proto::raft_client::RaftClient;
 use postrider_rpc::tonic::Request;
 use postrider_rpc::{Channels, Failure, Timeouts, Tls, proto};
@@ -206,7 +206,9 @@ async fn the_leadership_moves_once_when_it_is_asked_to() {
         // moved before it is told.
         let asked = &members[(leading + 1 + round % 2) % 3].node;
         until("it knows the leader", async || {
-            asked.health().leader == Some(before.node)
+            let known = asked.leader();
+            let known = known.borrow();
+            matches!(&*known, Leader::Other { node, .. } if *node == before.node)
         })
         .await;
         let to = asked.move_leader(None).await.unwrap();
