@@ -4,9 +4,10 @@
 // Clippy spares `#[test]` functions only, not their helpers.
 #![allow(clippy::unwrap_used)]
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -28,10 +29,13 @@ impl Drop for Node {
     }
 }
 
-/// An address that nobody listens on. Another process may take it before it is
-/// used: out of some 28,000, none of the tests here does.
+/// An address that nobody listens on.
 fn free() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    // Not 127.0.0.1, whose ports the system also gives to outgoing connections.
+    let [.., a, b] = std::process::id().to_be_bytes();
+    let ip = [127, a, b, NEXT.fetch_add(1, Ordering::Relaxed)];
+    let listener = TcpListener::bind(SocketAddr::from((ip, 0))).unwrap();
     listener.local_addr().unwrap().to_string()
 }
 
