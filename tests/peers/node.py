@@ -102,6 +102,8 @@ key = "{self.key}"
 [smtp]
 hostname = "{HOST}"
 max_messages_per_minute = 0
+max_sent_messages_per_hour = 0
+max_sent_recipients_per_hour = 0
 plain_login_from_loopback = true
 
 [imap]

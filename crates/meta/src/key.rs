@@ -31,10 +31,12 @@
 //! | `g q` account, mailbox or 0 | nothing: to be purged |
 //! | `g w` moment, account, mailbox, MODSEQ | nothing: removals by their moment, for trimming |
 //! | `g Q` queue id | [`row::Queued`](crate::row::Queued): a message on its way to one destination |
-//! | `g k` destination, moment, queue id | nothing: when which entry may be leased; none for held ones |
+//! | `g k` destination, moment, queue id | nothing: when which entry may be leased; none for held ones and those in hand |
 //! | `g e` destination | [`row::Destination`](crate::row::Destination): one that has entries |
 //! | `g K` moment, destination | nothing: when the first of its entries may be leased and it rests no longer |
 //! | `g y` moment, queue id | nothing: when the sender is to hear of an entry; none for held ones |
+//! | `g j` moment, queue id | nothing: when the lease of an entry ends; those in hand alone |
+//! | `g B` | [`row::Starts`](crate::row::Starts): where the indexes of the queue by time begin |
 //! | `g z` what | counter: entries of the queue, those held, destinations |
 //! | `g H` body id, number | [`row::Event`](crate::row::Event): the history of a message |
 //! | `g P` domain name | [`row::Policy`](crate::row::Policy): what an outside domain asks of mail to it |
@@ -355,7 +357,7 @@ pub(crate) fn queued(id: QueueId) -> Vec<u8> {
     global(b'Q').u64(id.0).build()
 }
 
-/// The id in a key of [`queued`], [`ready`] or [`alarm`].
+/// The id in a key of [`queued`], [`ready`], [`alarm`] or [`lease_end`].
 pub(crate) fn queued_of(key: &[u8]) -> Option<QueueId> {
     let (_, id) = key.get(2..)?.split_last_chunk::<8>()?;
     Some(QueueId(u64::from_be_bytes(*id)))
@@ -366,9 +368,14 @@ pub(crate) fn all_ready() -> Vec<u8> {
     global(b'k').build()
 }
 
-/// Those of a destination, the first first.
-pub(crate) fn ready_at(destination: &str) -> Vec<u8> {
-    global(b'k').str(destination).build()
+/// Those of a destination that may be leased from `moment` on.
+pub(crate) fn ready_from(destination: &str, moment: Millis) -> Vec<u8> {
+    global(b'k').str(destination).u64(moment.0).build()
+}
+
+/// The end (excluded) of all those of a destination.
+pub(crate) fn ready_end(destination: &str) -> Vec<u8> {
+    postrider_kv::key::successor(&global(b'k').str(destination).build())
 }
 
 /// The end (excluded) of those of a destination that may be leased up to `moment`.
@@ -409,9 +416,9 @@ pub(crate) fn turns() -> Vec<u8> {
     global(b'K').build()
 }
 
-/// The end (excluded) of those whose moment has come at `moment`.
-pub(crate) fn turns_after(moment: Millis) -> Vec<u8> {
-    global(b'K').u64(moment.0.saturating_add(1)).build()
+/// Those from `moment` on.
+pub(crate) fn turns_from(moment: Millis) -> Vec<u8> {
+    global(b'K').u64(moment.0).build()
 }
 
 /// Something may be leased for the destination from `moment` on.
@@ -430,6 +437,11 @@ pub(crate) fn alarms() -> Vec<u8> {
     global(b'y').build()
 }
 
+/// Those from `moment` on.
+pub(crate) fn alarms_from(moment: Millis) -> Vec<u8> {
+    global(b'y').u64(moment.0).build()
+}
+
 /// The end (excluded) of those whose sender is to hear something up to `moment`.
 pub(crate) fn alarms_after(moment: Millis) -> Vec<u8> {
     global(b'y').u64(moment.0.saturating_add(1)).build()
@@ -439,7 +451,31 @@ pub(crate) fn alarm(moment: Millis, id: QueueId) -> Vec<u8> {
     global(b'y').u64(moment.0).u64(id.0).build()
 }
 
-/// The moment in a key of [`alarm`].
+/// All leases of entries, the first to end first.
+pub(crate) fn lease_ends() -> Vec<u8> {
+    global(b'j').build()
+}
+
+/// Those that end from `moment` on.
+pub(crate) fn lease_ends_from(moment: Millis) -> Vec<u8> {
+    global(b'j').u64(moment.0).build()
+}
+
+/// The end (excluded) of those that have ended at `moment`.
+pub(crate) fn lease_ends_after(moment: Millis) -> Vec<u8> {
+    global(b'j').u64(moment.0.saturating_add(1)).build()
+}
+
+pub(crate) fn lease_end(moment: Millis, id: QueueId) -> Vec<u8> {
+    global(b'j').u64(moment.0).u64(id.0).build()
+}
+
+/// Where the indexes of the queue by time begin.
+pub(crate) fn queue_starts() -> Vec<u8> {
+    global(b'B').build()
+}
+
+/// The moment in a key of [`alarm`] or [`lease_end`].
 pub(crate) fn alarm_of(key: &[u8]) -> Option<Millis> {
     Parts::of(key.get(2..)?).u64().map(Millis)
 }

@@ -2,6 +2,7 @@
 //! and go, so that rows, indexes, destinations and counters agree.
 
 mod enter;
+mod starts;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
@@ -15,12 +16,17 @@ use crate::key::{self, QueueCount};
 use crate::{limit, row};
 
 pub(crate) use enter::{check, rows};
+pub(crate) use starts::{firsts, starts};
+
+use starts::lower;
 
 /// What a command has changed so far. To be saved before anything looks at
 /// destinations again.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     destinations: BTreeMap<String, Destination>,
+    /// The first of the keys that were added to the indexes by time.
+    added: row::Starts,
 }
 
 /// A destination, as read and changed so far.
@@ -99,8 +105,14 @@ impl Queue {
             moment.map(|moment| key::ready(&row.destination, moment, id))
         };
         let alarm = |row: &row::Queued| row.alarm().map(|moment| key::alarm(moment, id));
+        let lease = |row: &row::Queued| row.lease_end().map(|end| key::lease_end(end, id));
         move_key(txn, before.and_then(ready), after.and_then(ready));
         move_key(txn, before.and_then(alarm), after.and_then(alarm));
+        move_key(txn, before.and_then(lease), after.and_then(lease));
+        if let Some(after) = after {
+            lower(&mut self.added.alarms, after.alarm());
+            lower(&mut self.added.leases, after.lease_end());
+        }
         let held = |row: Option<&row::Queued>| row.is_some_and(|row| row.held);
         count(txn, QueueCount::Held, held(before), held(after));
         count(txn, QueueCount::Entries, before.is_some(), after.is_some());
@@ -110,6 +122,7 @@ impl Queue {
             (Some(_), None) => destination.entries = destination.entries.saturating_sub(1),
             _ => {}
         }
+        lower(&mut destination.first, after.and_then(row::Queued::ready));
         match after {
             Some(row) => row::put(txn, key::queued(id), row),
             None => txn.delete(key::queued(id)),
@@ -136,34 +149,46 @@ impl Queue {
     }
 
     /// Writes the destinations whose entries have changed, or that were changed
-    /// themselves.
+    /// themselves, and where the indexes begin.
     pub(crate) async fn save<T: Txn>(&mut self, txn: &mut T) -> kv::Result<()> {
         for (name, mut known) in std::mem::take(&mut self.destinations) {
             let there = known.row.entries > 0;
-            known.row.next = first_ready(txn, &name)
-                .await?
-                .filter(|_| there)
-                .map(|first| first.0.max(known.row.not_before.unwrap_or(0)));
+            known.row.first = first_ready(txn, &name, known.row.first).await?;
+            let rest = known.row.not_before.unwrap_or(0);
+            known.row.next = known.row.first.map(|first| first.max(rest));
             let turn = |row: &row::Destination| row.next.map(|at| key::turn(Millis(at), &name));
             let was = known.before.as_ref().and_then(turn);
             move_key(txn, was, turn(&known.row));
+            lower(&mut self.added.turns, known.row.next.map(Millis));
             count(txn, QueueCount::Destinations, known.before.is_some(), there);
             match there {
                 true => row::put(txn, key::destination(&name), &known.row),
                 false => txn.delete(key::destination(&name)),
             }
         }
-        Ok(())
+        starts::lower_all(txn, std::mem::take(&mut self.added)).await
     }
 }
 
 /// When the first entry of a destination may be leased, were it not for the
-/// destination's rest.
-async fn first_ready(read: &impl Read, destination: &str) -> kv::Result<Option<Millis>> {
-    let first = Range::prefix(&key::ready_at(destination), 1);
+/// destination's rest; `start` is not later than that, and None where there is none.
+async fn first_ready(
+    read: &impl Read,
+    destination: &str,
+    start: Option<u64>,
+) -> kv::Result<Option<u64>> {
+    let Some(start) = start else {
+        return Ok(None);
+    };
+    let first = Range {
+        start: key::ready_from(destination, Millis(start)),
+        end: key::ready_end(destination),
+        limit: 1,
+        reverse: false,
+    };
     match read.range(first).await?.first() {
         Some((key, _)) => key::ready_of(key)
-            .map(Some)
+            .map(|moment| Some(moment.0))
             .ok_or_else(|| row::bad_key(key)),
         None => Ok(None),
     }

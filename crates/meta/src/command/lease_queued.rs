@@ -12,9 +12,10 @@ use crate::queue::{self, Entry, Queue};
 use crate::stop::Stop;
 use crate::{cluster, key, limit, row};
 
-/// Takes entries of the queue in hand: first those whose sender is to hear that
-/// they take long or have expired, however their destination rests; then those
-/// that are due, destination by destination, the longest due first.
+/// Takes entries of the queue in hand: first those whose lease has ended, then
+/// those whose sender is to hear that they take long or have expired, however their
+/// destination rests; then those that are due, destination by destination, the
+/// longest due first.
 ///
 /// An entry is leased once at a time. A lease ends by itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,7 +29,8 @@ pub struct LeaseQueued {
     /// The most entries of one destination, at least 1.
     pub per_destination: u32,
     /// Destinations that are left out, up to 1,000: the holder has enough in hand
-    /// for them. What the sender is to hear comes all the same.
+    /// for them. What another had in hand, and what the sender is to hear, comes all
+    /// the same.
     pub busy: Vec<String>,
 }
 
@@ -59,19 +61,32 @@ pub(super) async fn apply<T: Txn>(
         entries: Vec::new(),
     };
     let most = command.limit as usize;
-    let alarms = piece(key::alarms(), key::alarms_after(cx.now), most);
-    work.take(txn, alarms).await?;
+    let starts = queue::starts(txn).await?;
+    if let Some(start) = starts.leases.map(Millis) {
+        let ended = key::lease_ends_after(cx.now);
+        work.take(txn, key::lease_ends_from(start), ended, most)
+            .await?;
+    }
+    if let Some(start) = starts.alarms.map(Millis) {
+        let room = most - work.entries.len();
+        let rung = key::alarms_after(cx.now);
+        work.take(txn, key::alarms_from(start), rung, room).await?;
+    }
     let busy: BTreeSet<&str> = command.busy.iter().map(String::as_str).collect();
     // Each of them has something that is due, so that there are enough.
     let turns = most - work.entries.len() + busy.len();
-    let turns = piece(key::turns(), key::turns_after(cx.now), turns);
-    for (key, _) in txn.range(turns).await? {
-        let (_, name) = key::turn_of(&key).ok_or_else(|| row::bad_key(&key))?;
+    let turns = queue::firsts(txn, turns).await?.turns.into_iter();
+    for (_, name) in turns.take_while(|(moment, _)| *moment <= cx.now) {
         let room = most - work.entries.len();
-        if room > 0 && !busy.contains(name.as_str()) {
+        if room == 0 || busy.contains(name.as_str()) {
+            continue;
+        }
+        let destination = work.queue.destination(txn, &name).await?;
+        if let Some(first) = destination.first.map(Millis) {
             let room = room.min(command.per_destination as usize);
-            let due = piece(key::ready_at(&name), key::ready_after(&name, cx.now), room);
-            work.take(txn, due).await?;
+            let due = key::ready_after(&name, cx.now);
+            work.take(txn, key::ready_from(&name, first), due, room)
+                .await?;
         }
     }
     Ok(Leased {
@@ -91,15 +106,6 @@ fn check(command: &LeaseQueued) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn piece(start: Vec<u8>, end: Vec<u8>, limit: usize) -> Range {
-    Range {
-        start,
-        end,
-        limit,
-        reverse: false,
-    }
-}
-
 /// What the command has done so far.
 struct Work {
     queue: Queue,
@@ -109,8 +115,21 @@ struct Work {
 }
 
 impl Work {
-    /// Leases the entries that the keys of an index point to.
-    async fn take<T: Txn>(&mut self, txn: &mut T, index: Range) -> kv::Result<()> {
+    /// Leases up to `limit` entries that the keys of an index from `start` to `end`
+    /// (excluded) point to.
+    async fn take<T: Txn>(
+        &mut self,
+        txn: &mut T,
+        start: Vec<u8>,
+        end: Vec<u8>,
+        limit: usize,
+    ) -> kv::Result<()> {
+        let index = Range {
+            start,
+            end,
+            limit,
+            reverse: false,
+        };
         for (key, _) in txn.range(index).await? {
             let id = key::queued_of(&key).ok_or_else(|| row::bad_key(&key))?;
             let Some(mut entry) = Entry::find(txn, id).await? else {
@@ -128,21 +147,16 @@ impl Work {
     }
 }
 
-/// When something more is to be done.
-async fn next<T: Txn>(txn: &T, busy: &BTreeSet<&str>) -> kv::Result<Option<Millis>> {
-    let alarms = txn.range(Range::prefix(&key::alarms(), 1)).await?;
-    let alarm = alarms.first().map(|(key, _)| {
-        let moment = key::alarm_of(key);
-        moment.ok_or_else(|| row::bad_key(key))
-    });
-    let mut next = alarm.transpose()?;
-    let turns = Range::prefix(&key::turns(), busy.len() + 1);
-    for (key, _) in txn.range(turns).await? {
-        let (moment, name) = key::turn_of(&key).ok_or_else(|| row::bad_key(&key))?;
-        if !busy.contains(name.as_str()) {
-            next = Some(next.map_or(moment, |next| next.min(moment)));
-            break;
-        }
-    }
-    Ok(next)
+/// When something more is to be done. Looks where the indexes begin by now, and
+/// writes it down.
+async fn next<T: Txn>(txn: &mut T, busy: &BTreeSet<&str>) -> kv::Result<Option<Millis>> {
+    let firsts = queue::firsts(txn, busy.len() + 1).await?;
+    firsts.save(txn).await?;
+    let mut turns = firsts.turns.iter();
+    let turn = turns.find(|(_, name)| !busy.contains(name.as_str()));
+    let turn = turn.map(|(moment, _)| *moment);
+    Ok([firsts.lease, firsts.alarm, turn]
+        .into_iter()
+        .flatten()
+        .min())
 }

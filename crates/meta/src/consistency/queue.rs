@@ -30,6 +30,10 @@ pub(super) async fn check<R: Read>(
 struct Counted {
     entries: u64,
     held: u64,
+    in_hand: usize,
+    /// When the first alarm and the first end of a lease come.
+    first_alarm: Option<Millis>,
+    first_end: Option<Millis>,
     destinations: BTreeMap<String, Waiting>,
 }
 
@@ -70,7 +74,12 @@ async fn entries<R: Read>(
             }
             let in_hand = row.holder.is_some();
             let ready = ready.map(|moment| key::ready(&row.destination, moment, id));
-            let alarm = row.alarm().map(|moment| key::alarm(moment, id));
+            let (alarm, end) = (row.alarm(), row.lease_end());
+            counted.in_hand += usize::from(in_hand);
+            counted.first_alarm = [counted.first_alarm, alarm].into_iter().flatten().min();
+            counted.first_end = [counted.first_end, end].into_iter().flatten().min();
+            let alarm = alarm.map(|moment| key::alarm(moment, id));
+            let end = end.map(|moment| key::lease_end(moment, id));
             let wrong = [
                 (row.recipients.is_empty(), "has no recipients"),
                 (row.held && in_hand, "is held and in hand at once"),
@@ -81,6 +90,7 @@ async fn entries<R: Read>(
                     "the index of the ready lacks it",
                 ),
                 (!there(read, alarm).await?, "the index of alarms lacks it"),
+                (!there(read, end).await?, "the index of leases lacks it"),
             ];
             for (_, text) in wrong.iter().filter(|(wrong, _)| *wrong) {
                 findings.push(format!("queued message {id}: {text}"));
@@ -111,6 +121,7 @@ async fn destinations<R: Read>(
     findings: &mut Vec<String>,
 ) -> kv::Result<()> {
     let mut turns = 0;
+    let mut first_turn = None;
     let mut walk = Walk::new(read, &key::destinations());
     while let Some(pairs) = walk.next().await? {
         for (key, value) in pairs {
@@ -125,6 +136,7 @@ async fn destinations<R: Read>(
             };
             let rest = Millis(row.not_before.unwrap_or(0));
             let next = waiting.first.map(|first| first.max(rest));
+            first_turn = [first_turn, next].into_iter().flatten().min();
             let turn = next.map(|next| key::turn(next, &name));
             turns += usize::from(next.is_some());
             let wrong = [
@@ -132,6 +144,10 @@ async fn destinations<R: Read>(
                 (
                     row.next.map(Millis) != next,
                     "its next entry is another or none",
+                ),
+                (
+                    row.first.map(Millis) != waiting.first,
+                    "its first entry is another or none",
                 ),
                 (!there(read, turn).await?, "the index of turns lacks it"),
             ];
@@ -149,8 +165,13 @@ async fn destinations<R: Read>(
             counted.destinations.len(),
         ),
         ("turns", key::turns(), turns),
-        ("ready entries", key::all_ready(), free),
+        (
+            "ready entries",
+            key::all_ready(),
+            free.saturating_sub(counted.in_hand),
+        ),
         ("alarms", key::alarms(), free),
+        ("leases", key::lease_ends(), counted.in_hand),
     ] {
         let listed = super::count(read, &prefix).await?;
         if listed != expected {
@@ -162,6 +183,18 @@ async fn destinations<R: Read>(
     for name in counted.destinations.keys() {
         if read.get(&key::destination(name)).await?.is_none() {
             findings.push(format!("destination {name}: is not known"));
+        }
+    }
+    let starts: Option<row::Starts> = look_up(read, &key::queue_starts(), findings).await?;
+    let starts = starts.unwrap_or_default();
+    for (what, start, first) in [
+        ("alarms", starts.alarms, counted.first_alarm),
+        ("leases", starts.leases, counted.first_end),
+        ("turns", starts.turns, first_turn),
+    ] {
+        // An index may begin too early; what lies before its start is never found.
+        if first.is_some_and(|first| start.is_none_or(|start| start > first.0)) {
+            findings.push(format!("the queue's index of {what} begins too late"));
         }
     }
     Ok(())

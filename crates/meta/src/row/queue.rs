@@ -180,13 +180,14 @@ impl Queued {
         self.until = 0;
     }
 
-    /// When it may be leased for its destination; None while it is held.
+    /// When it may be leased for its destination; None while it is held or in hand.
     pub(crate) fn ready(&self) -> Option<Millis> {
-        let ready = match self.holder {
-            Some(_) => self.until,
-            None => self.due,
-        };
-        (!self.held).then_some(Millis(ready))
+        (!self.held && self.holder.is_none()).then_some(Millis(self.due))
+    }
+
+    /// When its lease ends, if it is in hand.
+    pub(crate) fn lease_end(&self) -> Option<Millis> {
+        self.holder.map(|_| Millis(self.until))
     }
 
     /// When its sender is to hear of it; None while it is held. Not while
@@ -243,7 +244,7 @@ pub(crate) struct Destination {
     /// How many; never zero.
     #[prost(uint64, tag = "1")]
     pub(crate) entries: u64,
-    /// When the next may be leased: the moment of its key in the index by time.
+    /// When the next may be leased: the moment of its key in the index of turns.
     #[prost(uint64, optional, tag = "2")]
     pub(crate) next: Option<u64>,
     /// It rests until then.
@@ -255,6 +256,28 @@ pub(crate) struct Destination {
     /// The last failure.
     #[prost(string, optional, tag = "5")]
     pub(crate) last_error: Option<String>,
+    /// The moment of the first key in its index of entries that may be leased.
+    /// What lies before was removed, and a store takes long to read over it.
+    #[prost(uint64, optional, tag = "6")]
+    pub(crate) first: Option<u64>,
+}
+
+/// Where the indexes of the queue by time begin: nothing lies before these
+/// moments, and where there is none, there is nothing at all. A queue removes at
+/// the beginning of an index what it adds at its end, and a store reads over
+/// removed keys until it has compacted them away: a search from the very
+/// beginning would cost ever more.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct Starts {
+    /// Of the index of alarms.
+    #[prost(uint64, optional, tag = "1")]
+    pub(crate) alarms: Option<u64>,
+    /// Of the index of turns.
+    #[prost(uint64, optional, tag = "2")]
+    pub(crate) turns: Option<u64>,
+    /// Of the index of leases.
+    #[prost(uint64, optional, tag = "3")]
+    pub(crate) leases: Option<u64>,
 }
 
 impl Destination {

@@ -119,17 +119,14 @@ async fn damage_to_entries_is_found() {
     let w = &whole;
     let entry = |id| key::queued(QueueId(id));
     type Change = fn(&mut row::Queued);
-    let changes: [(&str, Change); 9] = [
+    let changes: [(&str, Change); 8] = [
         ("no recipients", |row| row.recipients.clear()),
         ("held and in hand", |row| row.held = true),
         ("no end or holder", |row| row.holder = None),
         ("no end or holder", |row| row.until = 0),
         ("no number", |row| row.lease = 0),
-        ("index of the ready", |row| row.until += 1),
+        ("index of leases", |row| row.until += 1),
         ("index of alarms", |row| row.expires += 1),
-        ("index of the ready", |row| {
-            row.destination = "z.test".into()
-        }),
         ("id has 16 bytes", |row| row.body = Bytes::new()),
     ];
     for (text, change) in changes {
@@ -140,6 +137,14 @@ async fn damage_to_entries_is_found() {
         entry(2),
         |row: &mut row::Queued| {
             row.due += 1;
+        },
+    )
+    .await;
+    w.finds_edited(
+        &["queued message 2", "ready"],
+        entry(2),
+        |row: &mut row::Queued| {
+            row.destination = "z.test".into();
         },
     )
     .await;
@@ -176,8 +181,9 @@ async fn damage_to_destinations_is_found() {
     let one = key::destination("one.test");
     w.misses(&["one.test", "is not known"], one.clone()).await;
     type Change = fn(&mut row::Destination);
-    let changes: [(&str, Change); 4] = [
+    let changes: [(&str, Change); 5] = [
         ("entries are miscounted", |row| row.entries = 3),
+        ("its first entry", |row| row.first = None),
         ("its next entry", |row| row.next = None),
         ("its next entry", |row| row.not_before = Some(u64::MAX)),
         ("index of turns", |row| row.not_before = Some(u64::MAX)),
@@ -202,8 +208,18 @@ async fn damage_to_destinations_is_found() {
         ("turns", key::turn(w.now, "two.test")),
         ("ready", key::ready("two.test", w.now, QueueId(3))),
         ("alarms", key::alarm(w.now, QueueId(3))),
+        ("leases", key::lease_end(w.now, QueueId(3))),
     ] {
         w.finds_extra(&[text, "listed are"], key, row::EMPTY).await;
+    }
+    type Later = fn(&mut row::Starts);
+    let later: [(&str, Later); 3] = [
+        ("alarms begins too late", |row| row.alarms = None),
+        ("leases begins too late", |row| row.leases = Some(u64::MAX)),
+        ("turns begins too late", |row| row.turns = None),
+    ];
+    for (text, change) in later {
+        w.finds_edited(&[text], key::queue_starts(), change).await;
     }
     for (text, what) in [
         ("4 entries, has 3", key::QueueCount::Entries),
