@@ -1,4 +1,5 @@
-//! The text of a DKIM-Signature field (RFC 6376 §3.5), folded.
+//! The text of a DKIM-Signature field (RFC 6376 §3.5), or one of ARC in the same
+//! form (RFC 8617 §4.1), folded.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,23 +7,22 @@ use postrider_types::Address;
 
 use crate::header::relaxed;
 
-/// The name of the field, as its signature covers it.
-const NAME: &str = "dkim-signature";
 /// The length that a line is folded at (RFC 5322 §2.1.1 recommends 78).
 const WIDTH: usize = 76;
 
-/// A DKIM-Signature field that is being written.
+/// A field of tags with a signature that is being written.
 pub(crate) struct Field {
+    name: &'static str,
     text: String,
     /// Characters in the current line.
     column: usize,
 }
 
 impl Field {
-    pub(crate) fn new() -> Self {
-        let text = String::from("DKIM-Signature:");
+    pub(crate) fn new(name: &'static str) -> Self {
+        let text = format!("{name}:");
         let column = text.len();
-        Self { text, column }
+        Self { name, text, column }
     }
 
     /// Adds the tag `name=value`.
@@ -53,8 +53,7 @@ impl Field {
     pub(crate) fn begin_signature(&mut self) -> Vec<u8> {
         self.fold();
         self.put("b=");
-        let value = &self.text.as_bytes()[NAME.len() + 1..];
-        [NAME.as_bytes(), b":", &relaxed(value)].concat()
+        canonical(self.name, &self.text.as_bytes()[self.name.len() + 1..])
     }
 
     /// The whole field with its line end.
@@ -92,6 +91,12 @@ impl Field {
     }
 }
 
+/// A field in relaxed canonicalization without a line end (RFC 6376 §3.4.2).
+pub(crate) fn canonical(name: &str, value: &[u8]) -> Vec<u8> {
+    let name = name.to_ascii_lowercase();
+    [name.as_bytes(), b":", &relaxed(value)].concat()
+}
+
 /// `identity` for the tag i=, in DKIM-Quoted-Printable (RFC 6376 §2.11).
 pub(crate) fn quoted(identity: &Address) -> String {
     let mut out = String::new();
@@ -110,7 +115,7 @@ mod tests {
 
     #[test]
     fn fields_are_folded() {
-        let mut field = Field::new();
+        let mut field = Field::new("DKIM-Signature");
         field.tag("v", "1");
         field.tag("d", &"x".repeat(100));
         field.tag("s", "y");

@@ -1,8 +1,9 @@
 //! DKIM (RFC 6376, RFC 8463): the keys of a domain, the signatures of its mail,
-//! and the DNS records that it publishes.
+//! the seals on what it forwards (ARC, RFC 8617), and the DNS records that it
+//! publishes.
 //!
 //! Owns the making and reading of keys ([`Key`]), the streaming signature of a
-//! message ([`Signer`]) and the texts of the records ([`records`]). Does no I/O,
+//! message ([`Signer`], [`Sealer`]) and the texts of the records ([`records`]). Does no I/O,
 //! stores no key, never holds a body, and verifies nothing: incoming signatures
 //! are judged elsewhere.
 
@@ -13,9 +14,11 @@ mod error;
 mod field;
 mod header;
 mod key;
+mod sealer;
 mod signer;
 
 pub use error::Error;
 pub use header::{MAX_SIGNED_FIELDS, MAX_SIGNED_HEADER};
 pub use key::{Algorithm, Key, SelectedKey};
+pub use sealer::{Chain, MAX_INSTANCE, Sealer};
 pub use signer::Signer;

@@ -103,7 +103,7 @@ impl Signer {
 
     /// The field for `key` without its signature.
     fn field(&self, key: &SelectedKey, body_hash: &str) -> Field {
-        let mut field = Field::new();
+        let mut field = Field::new("DKIM-Signature");
         field.tag("v", "1");
         field.tag("a", key.key().algorithm().signature_name());
         field.tag("c", "relaxed/relaxed");

@@ -176,7 +176,9 @@ fn weight(command: &Command) -> usize {
 fn queued(new: &NewQueued) -> usize {
     let entry = |destination: &NewDestination| {
         let recipients = destination.recipients.iter().map(|r| r.address.len() + 128);
-        new.prefix.len() + 512 + recipients.sum::<usize>()
+        let seal = destination.seal.as_ref();
+        let seal = seal.map_or(0, |seal| seal.helo.len() + seal.came_from.len() + 128);
+        new.prefix.len() + seal + 512 + recipients.sum::<usize>()
     };
     new.destinations.iter().map(entry).sum()
 }

@@ -74,6 +74,8 @@ pub const DESTINATION_NAME: usize = 255;
 /// Bytes of an address in the queue: longer than any that SMTP has to take
 /// (RFC 5321 §4.5.3.1.3).
 pub const QUEUED_ADDRESS: usize = 512;
+/// Bytes of the name that a client gives itself (RFC 5321 §4.5.3.1.2).
+pub const CLIENT_NAME: usize = 255;
 /// Bytes of the address type of ORCPT.
 pub const ORIGINAL_KIND: usize = 64;
 /// Bytes of the address of ORCPT (RFC 3461 §4.2: 500 characters, encoded).

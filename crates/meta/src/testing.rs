@@ -144,6 +144,7 @@ pub async fn suite<B: Backend>(start: impl AsyncFn(Arc<dyn Clock>) -> Arc<B>) {
         bodies::inline_bytes_have_a_budget,
         queue::a_message_goes_here_and_outside_at_once,
         queue::the_rest_of_a_message_is_kept_as_it_came,
+        queue::what_is_forwarded_is_sealed_and_not_signed,
         queue::what_cannot_be_queued_is_refused,
         queue::leases::an_entry_is_leased_once,
         queue::leases::a_destination_rests_alone,

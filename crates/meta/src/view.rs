@@ -19,7 +19,7 @@ pub use cluster::{Authority, ClusterView, LeaseView, NewNode, NodeView};
 pub use dkim::{DkimAlgorithm, DkimKey, DkimState};
 pub use queue::{
     DestinationView, NewDestination, NewQueued, Notify, QueueEnvelope, QueueState, QueueStats,
-    QueuedRecipient, QueuedView, Return, StsPolicy,
+    QueuedRecipient, QueuedView, Return, Seal, StsPolicy,
 };
 pub use trace::{Acceptance, Accepting, Event, EventKind, Origin, TraceView};
 

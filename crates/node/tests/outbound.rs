@@ -147,6 +147,7 @@ fn to(name: &str, recipients: &[&str]) -> NewDestination {
     };
     NewDestination {
         sender: None,
+        seal: None,
         name: name.into(),
         recipients: recipients.iter().map(recipient).collect(),
     }

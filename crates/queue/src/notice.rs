@@ -322,6 +322,7 @@ fn destinations(addresses: Vec<String>) -> Vec<NewDestination> {
             destinations.push(NewDestination {
                 name: name.clone(),
                 sender: None,
+                seal: None,
                 recipients: piece.to_vec(),
             });
         }

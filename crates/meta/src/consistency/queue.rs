@@ -86,6 +86,14 @@ async fn entries<R: Read>(
                 (in_hand != (row.until > 0), "its lease has no end or holder"),
                 (in_hand && row.lease == 0, "its lease has no number"),
                 (
+                    row.seal.is_some() && row.sign.is_some(),
+                    "is to be signed and sealed at once",
+                ),
+                (
+                    row.seal.clone().is_some_and(|seal| seal.view().is_err()),
+                    "what its seal would say is nonsense",
+                ),
+                (
                     !there(read, ready).await?,
                     "the index of the ready lacks it",
                 ),

@@ -47,6 +47,11 @@ fn check_destination(destination: &NewDestination) -> Result<(), Refusal> {
     if let Some(sender) = &destination.sender {
         check_text("the sender", sender, 0, limit::QUEUED_ADDRESS)?;
     }
+    if let Some(seal) = &destination.seal {
+        check_text("the name of a client", &seal.helo, 0, limit::CLIENT_NAME)?;
+        let most = limit::QUEUED_ADDRESS;
+        check_text("the first sender", &seal.came_from, 0, most)?;
+    }
     if name.chars().any(char::is_uppercase) {
         let text = format!("the destination {name:?} is not in lower case");
         return Err(Refusal::Invalid(text));
@@ -114,6 +119,10 @@ pub(crate) fn rows(
         };
         if let Some(sender) = destination.sender {
             row.reverse_path = sender;
+            row.sign = None;
+        }
+        if let Some(seal) = destination.seal {
+            row.seal = Some(row::Seal::new(seal));
             row.sign = None;
         }
         row

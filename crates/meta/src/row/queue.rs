@@ -5,7 +5,7 @@ use postrider_kv as kv;
 use postrider_types::{AccountId, BodyId, DomainName, Millis, NodeId, QueueId};
 
 use crate::view::{
-    DestinationView, Notify, QueueEnvelope, QueueState, QueuedRecipient, QueuedView, Return,
+    self, DestinationView, Notify, QueueEnvelope, QueueState, QueuedRecipient, QueuedView, Return,
     StsPolicy,
 };
 
@@ -78,6 +78,50 @@ pub(crate) struct Queued {
     /// How often it was leased, or a lease was made void: the fence.
     #[prost(uint64, tag = "22")]
     pub(crate) lease: u64,
+    /// In whose name it is sealed; then `sign` is empty.
+    #[prost(message, optional, tag = "23")]
+    pub(crate) seal: Option<Seal>,
+}
+
+/// How a forwarded message came, part of [`Queued`].
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Seal {
+    /// The domain that seals.
+    #[prost(string, tag = "1")]
+    pub(crate) domain: String,
+    /// The client's address, as text.
+    #[prost(string, tag = "2")]
+    pub(crate) client: String,
+    /// Its name in EHLO.
+    #[prost(string, tag = "3")]
+    pub(crate) helo: String,
+    /// The first sender; empty for null.
+    #[prost(string, tag = "4")]
+    pub(crate) came_from: String,
+}
+
+impl Seal {
+    /// The row of `seal`.
+    pub(crate) fn new(seal: view::Seal) -> Self {
+        Self {
+            domain: seal.domain.to_string(),
+            client: seal.client.to_string(),
+            helo: seal.helo,
+            came_from: seal.came_from,
+        }
+    }
+
+    /// What it says; the reason where that is nonsense.
+    pub(crate) fn view(self) -> Result<view::Seal, String> {
+        let domain = DomainName::parse(&self.domain).map_err(|error| error.to_string())?;
+        let client = self.client.parse();
+        Ok(view::Seal {
+            domain,
+            client: client.map_err(|_| format!("{:?} is no address", self.client))?,
+            helo: self.helo,
+            came_from: self.came_from,
+        })
+    }
 }
 
 /// A recipient of [`Queued`].
@@ -205,6 +249,7 @@ impl Queued {
         };
         let (state, body) = (self.state(), self.body_id()?);
         let sign = self.sign.as_deref().map(DomainName::parse).transpose();
+        let seal = self.seal.map(Seal::view).transpose();
         let envelope = QueueEnvelope {
             reverse_path: self.reverse_path,
             ret: match self.ret {
@@ -223,6 +268,7 @@ impl Queued {
             body,
             size: self.size,
             envelope,
+            seal: seal.map_err(damaged)?,
             prefix: self.prefix,
             destination: self.destination,
             recipients: self.recipients.into_iter().map(Recipient::view).collect(),

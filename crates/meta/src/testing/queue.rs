@@ -15,8 +15,8 @@ use crate::command::{self as c, DestinationChange, LeaseQueued, QueueChange, Set
 use crate::query as q;
 use crate::{
     Accepting, DestinationView, Event, EventKind, NewDestination, NewQueued, Notify, Origin,
-    QueueEnvelope, QueueState, QueueStats, QueuedRecipient, QueuedView, Refusal, Return, TraceView,
-    limit,
+    QueueEnvelope, QueueState, QueueStats, QueuedRecipient, QueuedView, Refusal, Return, Seal,
+    TraceView, limit,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -39,8 +39,19 @@ pub(super) fn to(name: &str, locals: &[&str]) -> NewDestination {
     let address = |local: &&str| recipient(&format!("{local}@{name}"));
     NewDestination {
         sender: None,
+        seal: None,
         name: name.into(),
         recipients: locals.iter().map(address).collect(),
+    }
+}
+
+/// What the seal of a message tells that example.test forwards.
+fn seal() -> Seal {
+    Seal {
+        domain: DomainName::parse("example.test").expect("a domain"),
+        client: [192, 0, 2, 1].into(),
+        helo: "client.test".into(),
+        came_from: "dora@two.test".into(),
     }
 }
 
@@ -223,6 +234,7 @@ pub(super) async fn a_message_goes_here_and_outside_at_once(f: &Fixture) {
         size: (queued.prefix.len() + "outbound".len()) as u64,
         envelope: queued.envelope,
         prefix: queued.prefix,
+        seal: None,
         destination: "one.test".into(),
         recipients: queued.destinations[0].recipients.clone(),
         created: now,
@@ -306,6 +318,23 @@ pub(super) async fn the_rest_of_a_message_is_kept_as_it_came(f: &Fixture) {
     assert_eq!(view.recipients, sent.destinations[0].recipients);
 }
 
+pub(super) async fn what_is_forwarded_is_sealed_and_not_signed(f: &Fixture) {
+    let mut forwarded = to("one.test", &["x"]);
+    forwarded.sender = Some("SRS0=x=y=two.test=dora@example.test".into());
+    forwarded.seal = Some(seal());
+    let mut new = accept(f, vec![forwarded.clone(), to("two.test", &["y"])]);
+    let queued = new.queued.as_mut().expect("it goes outside");
+    queued.envelope.sign = DomainName::parse("example.test").ok();
+    let sign = queued.envelope.sign.clone();
+    let entries = f.run(new).await.queued;
+    let sealed = existing(f, entries[0]).await;
+    assert_eq!(sealed.seal, forwarded.seal);
+    assert_eq!(sealed.envelope.sign, None);
+    assert_eq!(Some(sealed.envelope.reverse_path), forwarded.sender);
+    let signed = existing(f, entries[1]).await;
+    assert_eq!((signed.seal, signed.envelope.sign), (None, sign));
+}
+
 pub(super) async fn what_cannot_be_queued_is_refused(f: &Fixture) {
     let many: Vec<String> = (0..=limit::QUEUED_RECIPIENTS)
         .map(|n| n.to_string())
@@ -332,11 +361,22 @@ pub(super) async fn what_cannot_be_queued_is_refused(f: &Fixture) {
     let refusal = refused(vec![to("one.test", &["x\r\nDATA"])]).await;
     assert!(matches!(refusal, Refusal::Invalid(_)), "{refusal:?}");
     type Change = fn(&mut NewQueued);
-    let changes: [Change; 4] = [
+    let changes: [Change; 6] = [
         |new| new.envelope.reverse_path = "a@b\n".into(),
         |new| new.envelope.envelope_id = Some(String::new()),
         |new| new.prefix = Bytes::from_static(b"no line end"),
         |new| new.destinations[0].recipients[0].original = Some((String::new(), "x".into())),
+        |new| {
+            let helo = "a\r\nb".into();
+            new.destinations[0].seal = Some(Seal { helo, ..seal() });
+        },
+        |new| {
+            let came_from = "a\tb".into();
+            new.destinations[0].seal = Some(Seal {
+                came_from,
+                ..seal()
+            });
+        },
     ];
     for change in changes {
         let mut new = accept(f, vec![to("one.test", &["x"])]);

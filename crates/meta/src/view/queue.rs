@@ -1,5 +1,7 @@
 //! What goes into the queue of outbound mail and what queries show of it.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use postrider_types::{AccountId, BodyId, DomainName, Millis, NodeId, QueueId};
 use serde::{Deserialize, Serialize};
@@ -89,6 +91,24 @@ pub struct NewDestination {
     /// which is not signed either. Up to 512 bytes.
     #[serde(default)]
     pub sender: Option<String>,
+    /// Where it is forwarded for a stranger: how it came, to be sealed.
+    #[serde(default)]
+    pub seal: Option<Seal>,
+}
+
+/// In whose name a forwarded message is sealed (ARC, RFC 8617), and what is told
+/// there of how it came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seal {
+    /// The domain of ours that forwards it.
+    pub domain: DomainName,
+    /// The client that brought it.
+    pub client: IpAddr,
+    /// What the client called itself, up to 255 bytes; empty where it did not say.
+    pub helo: String,
+    /// The sender before it was rewritten, up to 512 bytes; empty for the null
+    /// reverse-path.
+    pub came_from: String,
 }
 
 /// What may happen to an entry.
@@ -118,6 +138,8 @@ pub struct QueuedView {
     pub size: u64,
     /// Its envelope.
     pub envelope: QueueEnvelope,
+    /// In whose name it is sealed; then it is not signed.
+    pub seal: Option<Seal>,
     /// Header fields that precede the body.
     pub prefix: Bytes,
     /// Where it goes.

@@ -32,6 +32,7 @@ fn held(id: u64, destination: &str) -> Held {
             sign: None,
             submitter: None,
         },
+        seal: None,
         prefix: Bytes::new(),
         destination: destination.into(),
         recipients: Vec::new(),

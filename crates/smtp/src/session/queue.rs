@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use postrider_meta::{NewDestination, NewQueued, QueueEnvelope, QueuedRecipient, limit};
+use postrider_meta::{NewDestination, NewQueued, QueueEnvelope, QueuedRecipient, Seal, limit};
 use postrider_proto::smtp;
-use postrider_types::Millis;
+use postrider_types::{DomainName, Millis};
 
 use super::Session;
 use crate::Outbound;
@@ -44,7 +44,7 @@ pub(super) fn queued(
             submitter: session.login.as_ref().map(|login| login.account),
         },
         prefix: Bytes::copy_from_slice(received.as_bytes()),
-        destinations: destinations(envelope, outbound, session.is_local(), now),
+        destinations: destinations(session, envelope, outbound, now),
         due: now,
         warn: outbound.warn_after.map(|span| now.after(span)),
         expires: now.after(outbound.lifetime),
@@ -53,38 +53,52 @@ pub(super) fn queued(
 
 /// The recipients by destination, as many together as an entry takes.
 fn destinations(
+    session: &Session<'_>,
     envelope: &Envelope,
     outbound: &Outbound,
-    is_local: bool,
     now: Millis,
 ) -> Vec<NewDestination> {
     let sender = envelope.mail.reverse_path.as_ref();
     let sender = sender.map(ToString::to_string).unwrap_or_default();
-    let mut by_name: BTreeMap<(&str, Option<String>), Vec<QueuedRecipient>> = BTreeMap::new();
+    // Those that two domains of ours forward are sealed by each for itself.
+    type Way<'a> = (&'a str, Option<&'a DomainName>);
+    let mut by_way: BTreeMap<Way<'_>, Vec<QueuedRecipient>> = BTreeMap::new();
     for queued in &envelope.queued {
         let name = queued.outside.destination.as_str();
         let via = queued.outside.via.as_ref();
         // A sender of ours is good for itself: its domain names this server.
-        let via = via.filter(|_| !is_local);
+        let via = via.filter(|_| !session.is_local());
+        let recipients = by_way.entry((name, via)).or_default();
+        recipients.push(recipient(envelope, queued));
+    }
+    let pieces = by_way.into_iter().flat_map(|((name, via), recipients)| {
         let forwarded = via.map(|ours| {
             let rewritten = outbound.srs.forward(&sender, ours, now);
             rewritten.unwrap_or_else(|| sender.clone())
         });
-        let recipients = by_name.entry((name, forwarded)).or_default();
-        recipients.push(recipient(envelope, queued));
-    }
-    let pieces = by_name
-        .into_iter()
-        .flat_map(|((name, sender), recipients)| {
-            let pieces = recipients.chunks(limit::QUEUED_RECIPIENTS);
-            let piece = |recipients: &[QueuedRecipient]| NewDestination {
-                name: name.to_owned(),
-                recipients: recipients.to_vec(),
-                sender: sender.clone(),
-            };
-            pieces.map(piece).collect::<Vec<_>>()
-        });
+        let pieces = recipients.chunks(limit::QUEUED_RECIPIENTS);
+        let piece = |recipients: &[QueuedRecipient]| NewDestination {
+            name: name.to_owned(),
+            recipients: recipients.to_vec(),
+            sender: forwarded.clone(),
+            seal: via.map(|ours| seal(session, ours, &sender)),
+        };
+        pieces.map(piece).collect::<Vec<_>>()
+    });
     pieces.collect()
+}
+
+/// How a message came that `ours` forwards, for those who judge the copy.
+fn seal(session: &Session<'_>, ours: &DomainName, sender: &str) -> Seal {
+    let name = session.greeting.as_ref().map(|greeting| &*greeting.name);
+    // A name that cannot stand in a header field says nothing.
+    let name = name.filter(|name| !name.chars().any(char::is_control));
+    Seal {
+        domain: ours.clone(),
+        client: session.peer,
+        helo: name.unwrap_or_default().to_owned(),
+        came_from: sender.to_owned(),
+    }
 }
 
 fn recipient(envelope: &Envelope, queued: &Queued) -> QueuedRecipient {

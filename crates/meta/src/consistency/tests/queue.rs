@@ -23,8 +23,18 @@ fn destination(name: &str) -> NewDestination {
     };
     NewDestination {
         sender: None,
+        seal: None,
         name: name.into(),
         recipients: vec![recipient],
+    }
+}
+
+fn seal(client: &str) -> row::Seal {
+    row::Seal {
+        domain: "example.test".into(),
+        client: client.into(),
+        helo: "client.test".into(),
+        came_from: String::new(),
     }
 }
 
@@ -119,7 +129,7 @@ async fn damage_to_entries_is_found() {
     let w = &whole;
     let entry = |id| key::queued(QueueId(id));
     type Change = fn(&mut row::Queued);
-    let changes: [(&str, Change); 8] = [
+    let changes: [(&str, Change); 10] = [
         ("no recipients", |row| row.recipients.clear()),
         ("held and in hand", |row| row.held = true),
         ("no end or holder", |row| row.holder = None),
@@ -128,6 +138,13 @@ async fn damage_to_entries_is_found() {
         ("index of leases", |row| row.until += 1),
         ("index of alarms", |row| row.expires += 1),
         ("id has 16 bytes", |row| row.body = Bytes::new()),
+        ("signed and sealed at once", |row| {
+            row.sign = Some("example.test".into());
+            row.seal = Some(seal("192.0.2.1"));
+        }),
+        ("seal would say is nonsense", |row| {
+            row.seal = Some(seal("nowhere"));
+        }),
     ];
     for (text, change) in changes {
         w.finds_edited(&[text], entry(1), change).await;
