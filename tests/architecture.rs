@@ -24,10 +24,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dkim", &["types"]),
     ("relay", &["proto", "types"]),
     ("route", &["types"]),
+    ("arc", &["dkim", "route", "types"]),
     (
         "queue",
         &[
-            "body", "dkim", "message", "meta", "net", "proto", "relay", "route", "types",
+            "arc", "body", "dkim", "message", "meta", "net", "proto", "relay", "route", "types",
         ],
     ),
     (

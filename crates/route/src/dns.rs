@@ -9,7 +9,6 @@ mod trail;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
@@ -17,6 +16,7 @@ use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, Record, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 
 use crate::settings::{NameServer, Settings};
 use crate::{Error, SetupError};
@@ -72,35 +72,13 @@ enum Reply {
 
 impl Dns {
     pub(crate) fn new(settings: &Settings) -> Result<Self, SetupError> {
-        let servers = match settings.servers.is_empty() {
-            true => {
-                let (config, _) =
-                    read_system_conf().map_err(|e| SetupError::System(e.to_string()))?;
-                config.into_parts().2
-            }
-            false => settings.servers.iter().map(name_server).collect(),
-        };
-        if servers.is_empty() {
-            return Err(SetupError::System("it lists none".into()));
-        }
-        let config = ResolverConfig::from_name_servers(servers);
-        let provider = TokioRuntimeProvider::default();
-        let mut builder = TokioResolver::builder_with_config(config, provider);
-        let options = builder.options_mut();
-        options.timeout = settings.timeout;
-        options.attempts = settings.retries;
-        options.cache_size = settings.cache_size;
-        options.use_hosts_file = ResolveHosts::Never;
-        options.preserve_intermediates = true;
+        let mut builder = builder(settings)?;
+        builder.options_mut().preserve_intermediates = true;
         if settings.dnssec {
             builder = builder.with_trust_anchor(Arc::new(trust_anchors(settings)?));
         }
-        let resolver = builder.build().map_err(|e| SetupError::Part {
-            part: "the resolver",
-            reason: e.to_string(),
-        })?;
         Ok(Self {
-            resolver,
+            resolver: build(builder)?,
             deadline: settings.deadline,
             validate: settings.dnssec,
         })
@@ -177,6 +155,41 @@ impl Dns {
             Err(error) => Err(Failure(reason(&error))),
         }
     }
+}
+
+/// A resolver for those who judge mail: the same servers and the same patience,
+/// without DNSSEC, of whose errors they know nothing.
+pub fn unvalidated_resolver(settings: &Settings) -> Result<TokioResolver, SetupError> {
+    build(builder(settings)?)
+}
+
+fn builder(settings: &Settings) -> Result<ResolverBuilder<TokioRuntimeProvider>, SetupError> {
+    let servers = match settings.servers.is_empty() {
+        true => {
+            let (config, _) = read_system_conf().map_err(|e| SetupError::System(e.to_string()))?;
+            config.into_parts().2
+        }
+        false => settings.servers.iter().map(name_server).collect(),
+    };
+    if servers.is_empty() {
+        return Err(SetupError::System("it lists none".into()));
+    }
+    let config = ResolverConfig::from_name_servers(servers);
+    let provider = TokioRuntimeProvider::default();
+    let mut builder = TokioResolver::builder_with_config(config, provider);
+    let options = builder.options_mut();
+    options.timeout = settings.timeout;
+    options.attempts = settings.retries;
+    options.cache_size = settings.cache_size;
+    options.use_hosts_file = ResolveHosts::Never;
+    Ok(builder)
+}
+
+fn build(builder: ResolverBuilder<TokioRuntimeProvider>) -> Result<TokioResolver, SetupError> {
+    builder.build().map_err(|e| SetupError::Part {
+        part: "the resolver",
+        reason: e.to_string(),
+    })
 }
 
 /// The words for a failed query.

@@ -20,6 +20,7 @@ mod tls_report;
 
 pub use dane::{Dane, Tlsa};
 pub use destination::{Destination, DestinationError};
+pub use dns::unvalidated_resolver;
 pub use error::{Error, SetupError};
 pub use ourselves::Ourselves;
 pub use route::{Host, Resolver, Route};
