@@ -25,6 +25,7 @@ use crate::grip::Grip;
 use crate::hands::{Hands, Held};
 use crate::lane;
 use crate::plan::Planner;
+use crate::seal::Seals;
 use crate::settings::Settings;
 use crate::signing::Signing;
 
@@ -83,6 +84,7 @@ pub(crate) struct Shared {
     pub(crate) hands: Hands,
     pub(crate) planner: Planner,
     pub(crate) signing: Signing,
+    pub(crate) seals: Seals,
     /// Connections that may still be made.
     pub(crate) connections: Arc<Semaphore>,
     workers: TaskTracker,
@@ -100,6 +102,7 @@ impl Courier {
             hands: Hands::new(&settings),
             planner: Planner::new(&handles, &settings)?,
             signing: Signing::new(handles.meta.clone()),
+            seals: Seals::new(&handles, &settings)?,
             connections: Arc::new(Semaphore::new(settings.connections)),
             workers: TaskTracker::new(),
             broken: CancellationToken::new(),

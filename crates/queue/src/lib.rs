@@ -17,6 +17,7 @@ mod plan;
 mod policies;
 mod prepare;
 mod schedule;
+mod seal;
 mod settings;
 mod settle;
 mod signing;

@@ -1,11 +1,11 @@
 //! Makes the content of an entry ready for a peer: converted to 7 bits where the
-//! peer takes no other, signed as it will be sent.
+//! peer takes no other, signed or sealed as it will be sent.
 //!
 //! The body is read piece by piece, once for each of these and once to be sent.
 
 use bytes::Bytes;
 use postrider_body::{Error as BodyError, Reader};
-use postrider_dkim::Signer;
+use postrider_dkim::{Sealer, Signer};
 use postrider_message::Summarizer;
 use postrider_message::seven_bit::{Plan, Survey, needs_eight_bit};
 use postrider_meta::QueuedView;
@@ -13,6 +13,7 @@ use postrider_relay::Source as _;
 
 use crate::content::Content;
 use crate::courier::Shared;
+use crate::seal::{self, MakeSealer};
 use crate::trouble::Trouble;
 
 /// A message ready to be sent.
@@ -25,6 +26,8 @@ pub(crate) struct Prepared {
 /// What one reading of a message told.
 struct Facts {
     signature: Bytes,
+    /// What became of the chain, where it was sealed.
+    chain: Option<&'static str>,
     eight_bit: bool,
     /// Of the body alone, as it will be sent.
     size: u64,
@@ -37,11 +40,16 @@ pub(crate) async fn prepare(
     takes_eight_bit: bool,
 ) -> Result<Prepared, Trouble> {
     let mut plan = None;
-    let mut facts = read(shared, entry, None).await?;
+    let make_sealer = seal::sealer(shared, entry).await?;
+    let sealer = make_sealer.as_ref();
+    let mut facts = read(shared, entry, None, sealer).await?;
     // A header in UTF-8 cannot be converted; the peer must take it or nothing.
     if facts.eight_bit && !takes_eight_bit && !entry.envelope.smtp_utf8 {
         plan = conversion(shared, entry).await?;
-        facts = read(shared, entry, plan.clone()).await?;
+        facts = read(shared, entry, plan.clone(), sealer).await?;
+    }
+    if let Some(chain) = facts.chain {
+        metrics::counter!("postrider_queue_arc_seals_total", "cv" => chain).increment(1);
     }
     let body = open(shared, entry).await?;
     Ok(Prepared {
@@ -56,8 +64,15 @@ pub(crate) async fn prepare(
 }
 
 /// Reads the message as it will be sent, to sign it and to know its size.
-async fn read(shared: &Shared, entry: &QueuedView, plan: Option<Plan>) -> Result<Facts, Trouble> {
+async fn read(
+    shared: &Shared,
+    entry: &QueuedView,
+    plan: Option<Plan>,
+    make_sealer: Option<&MakeSealer>,
+) -> Result<Facts, Trouble> {
     let mut signer = signer(shared, entry).await?;
+    let mut sealer = make_sealer.and_then(|make| make());
+    let chain = sealer.as_ref().map(|sealer| sealer.chain().as_str());
     let body = open(shared, entry).await?;
     let mut whole = Content::new([entry.prefix.clone()], body, 0, plan);
     let (mut eight_bit, mut size) = (false, 0);
@@ -67,13 +82,19 @@ async fn read(shared: &Shared, entry: &QueuedView, plan: Option<Plan>) -> Result
         if let Some(signer) = &mut signer {
             signer.update(&piece);
         }
+        if let Some(sealer) = &mut sealer {
+            sealer.update(&piece);
+        }
     }
-    let signature = signer.map(Signer::finish).transpose();
+    // An entry has one or the other.
+    let signed = signer.map(Signer::finish);
+    let signature = signed.or_else(|| sealer.map(Sealer::finish)).transpose();
     let signature = signature.unwrap_or_else(|error| {
         tracing::warn!(id = %entry.body, %error, "a message is sent without a signature");
         None
     });
     Ok(Facts {
+        chain: chain.filter(|_| signature.is_some()),
         signature: signature.unwrap_or_default().into(),
         eight_bit,
         size: size - entry.prefix.len() as u64,
@@ -85,10 +106,12 @@ async fn signer(shared: &Shared, entry: &QueuedView) -> Result<Option<Signer>, T
         return Ok(None);
     };
     let signer = shared.signing.signer(domain).await;
-    signer.map_err(|error| {
-        let text = format!("the keys to sign with cannot be read: {error}");
-        Trouble::ours((4, 3, 0), text)
-    })
+    signer.map_err(|error| no_keys(&error))
+}
+
+pub(crate) fn no_keys(error: &postrider_meta::Error) -> Trouble {
+    let text = format!("the keys to sign with cannot be read: {error}");
+    Trouble::ours((4, 3, 0), text)
 }
 
 /// How the body becomes one of 7 bits. Refused where it cannot (RFC 6152 §3).
@@ -109,7 +132,7 @@ async fn conversion(shared: &Shared, entry: &QueuedView) -> Result<Option<Plan>,
     survey.finish().map_err(|error| odd(error.to_string()))
 }
 
-async fn open(shared: &Shared, entry: &QueuedView) -> Result<Reader, Trouble> {
+pub(crate) async fn open(shared: &Shared, entry: &QueuedView) -> Result<Reader, Trouble> {
     let opened = shared.handles.bodies.open(entry.body).await;
     opened.map_err(|error| match error {
         // Told by the consistency check too; here somebody waits for an answer.
@@ -118,7 +141,7 @@ async fn open(shared: &Shared, entry: &QueuedView) -> Result<Reader, Trouble> {
     })
 }
 
-async fn next(body: &mut Reader) -> Result<Option<Bytes>, Trouble> {
+pub(crate) async fn next(body: &mut Reader) -> Result<Option<Bytes>, Trouble> {
     body.next_chunk().await.map_err(|error| unreadable(&error))
 }
 

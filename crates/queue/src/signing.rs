@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use postrider_dkim::{Key, SelectedKey, Signer};
+use postrider_dkim::{Algorithm, Key, SelectedKey, Signer};
 use postrider_meta::{Client, DkimState, Error, ReadAt, Token, query};
 use postrider_types::DomainName;
 
@@ -36,6 +36,17 @@ impl Signing {
         let now = self.meta.clock().now();
         let signer = || Signer::new(domain.clone(), &keys, now);
         Ok((!keys.is_empty()).then(signer))
+    }
+
+    /// The key that `domain` seals with. RFC 8617 knows RSA alone.
+    pub(crate) async fn sealing_key(
+        &self,
+        domain: &DomainName,
+    ) -> Result<Option<SelectedKey>, Error> {
+        let keys = self.keys(domain).await?;
+        let mut keys = keys.iter();
+        let key = keys.find(|key| key.key().algorithm() == Algorithm::Rsa);
+        Ok(key.cloned())
     }
 
     async fn keys(&self, domain: &DomainName) -> Result<Keys, Error> {

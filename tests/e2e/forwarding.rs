@@ -1,0 +1,80 @@
+//! What is forwarded outside for a stranger carries one more ARC set (RFC 8617),
+//! that those behind can check.
+
+use mail_auth::{AuthenticatedMessage, DkimResult, MessageAuthenticator};
+use postrider_dkim::{Algorithm, Key, SelectedKey, Signer};
+use postrider_route::testing::{Data, DnsServer};
+use postrider_tests::{Node, Peer, Smtp};
+use postrider_types::{DomainName, Millis};
+
+/// Whether the chain of a message is valid, by the records of `dns`.
+async fn chain(dns: &DnsServer, message: &str) -> anyhow::Result<DkimResult> {
+    let settings = dns.settings();
+    let resolver = postrider_route::unvalidated_resolver(&settings)?;
+    let message = AuthenticatedMessage::parse(message.as_bytes());
+    let message = message.ok_or_else(|| anyhow::anyhow!("no message"))?;
+    let output = MessageAuthenticator(resolver).verify_arc(&message).await;
+    Ok(output.result().clone())
+}
+
+/// A message with a good signature of `outside.test`.
+fn signed(dns: &DnsServer) -> anyhow::Result<String> {
+    let key = std::sync::Arc::new(Key::generate(Algorithm::Ed25519)?);
+    dns.add("s1._domainkey.outside.test", Data::txt(&key.record()));
+    let key = SelectedKey::new("s1", key)?;
+    let text = "From: <dora@outside.test>\r\nDate: Sun, 29 Nov 2026 05:00:00 +0000\r\n\
+                Message-ID: <1@outside.test>\r\nSubject: sealed\r\n\r\nHello.\r\n";
+    let domain = DomainName::parse("outside.test")?;
+    let mut signer = Signer::new(domain, &[key], Millis(1_700_000_000_000));
+    signer.update(text.as_bytes());
+    Ok(String::from_utf8(signer.finish()?)? + text)
+}
+
+#[tokio::test]
+async fn a_forwarded_message_carries_one_more_set_that_others_can_check() -> anyhow::Result<()> {
+    let peer = Peer::start().await?;
+    let (node, dns) = crate::outbound::world(&peer).await?;
+    publish_keys(&node, &dns).await?;
+    node.cli(&["alias", "add", "away@example.test", "carl@outside.test"])
+        .await?;
+    let mut smtp = Smtp::connect(node.addresses().smtp).await?;
+    smtp.expect(250, "EHLO client.test").await?;
+    let text = signed(&dns)?;
+    let reply = smtp
+        .deliver("dora@outside.test", "away@example.test", &text)
+        .await?;
+    assert_eq!(reply.code, 250, "{reply:?}");
+    let first = peer.has_taken(1).await?[0].content.clone();
+    assert!(first.starts_with("ARC-Seal: i=1; a=rsa-sha256; d=example.test;"), "{first}");
+    assert!(first.contains(" cv=none;"), "{first}");
+    assert!(first.contains("dkim=pass header.d=outside.test"), "{first}");
+    assert!(first.contains("smtp.mailfrom=dora@outside.test"), "{first}");
+    assert_eq!(chain(&dns, &first).await?, DkimResult::Pass, "{first}");
+
+    // One more hop: the copy comes back and is forwarded once more.
+    let reply = smtp
+        .deliver("dora@outside.test", "away@example.test", &first)
+        .await?;
+    assert_eq!(reply.code, 250, "{reply:?}");
+    let second = peer.has_taken(2).await?[1].content.clone();
+    assert!(second.starts_with("ARC-Seal: i=2;"), "{second}");
+    assert!(second.contains(" cv=pass;"), "{second}");
+    assert_eq!(chain(&dns, &second).await?, DkimResult::Pass, "{second}");
+
+    // A changed message has a failed chain, which is told once and then left.
+    let changed = second.replace("Hello.", "Hell.");
+    for count in [3, 4] {
+        let text = match count {
+            3 => changed.clone(),
+            _ => peer.has_taken(3).await?[2].content.clone(),
+        };
+        let reply = smtp
+            .deliver("dora@outside.test", "away@example.test", &text)
+            .await?;
+        assert_eq!(reply.code, 250, "{reply:?}");
+        let taken = peer.has_taken(count).await?[count - 1].content.clone();
+        assert_eq!(taken.matches("cv=fail;").count(), 1, "{taken}");
+        assert!(!taken.contains("ARC-Seal: i=4;"), "{taken}");
+    }
+    node.finish().await
+}
