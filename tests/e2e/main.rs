@@ -8,6 +8,7 @@ mod administration;
 mod bad_input;
 mod bodies;
 mod delivery;
+mod forwarding;
 mod mailboxes;
 mod maildrop;
 mod outbound;

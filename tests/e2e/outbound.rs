@@ -11,7 +11,7 @@ use crate::{ALICE, BOB, PASSWORD, imap};
 
 /// A node, a name server in which `outside.test` leads to `peer`, and settings
 /// that try again at once.
-async fn world(peer: &Peer) -> anyhow::Result<(Node, DnsServer)> {
+pub(crate) async fn world(peer: &Peer) -> anyhow::Result<(Node, DnsServer)> {
     world_with(peer, &[]).await
 }
 

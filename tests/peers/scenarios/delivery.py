@@ -168,7 +168,8 @@ def success_notices(world):
 
 
 def forwarding(world):
-    """An alias to the outside: the sender is rewritten, so that SPF passes."""
+    """An alias to the outside: the sender is rewritten, so that SPF passes, and what
+    came is told under a seal."""
     node, server, mark = world.node(), world.server("postfix"), new_mark()
     node.run("alias", "add", f"away@{DOMAIN}", f"user7@{server.domain}")
     exim = world.server("exim")
@@ -182,6 +183,7 @@ def forwarding(world):
     check(sender.endswith(f"@{DOMAIN}"), f"the sender is {sender}, for whom SPF will fail")
     judged = verdict(world, arrived, ["127.0.0.1", sender, HOST])
     check(judged["spf"] == "pass", f"{judged}")
+    check(judged["arc"] == "pass", f"{judged}")
     # A notice to the rewritten sender finds the real one.
     back = new_mark()
     swaks("--server", server.address, "--local-interface", server.address, "--from", "<>",
