@@ -12,6 +12,7 @@ mod forwarding;
 mod mailboxes;
 mod maildrop;
 mod outbound;
+mod protection;
 mod restart;
 
 use postrider_tests::{Imap, Node, Pop3, Smtp};

@@ -18,6 +18,16 @@ pub(crate) async fn world(peer: &Peer) -> anyhow::Result<(Node, DnsServer)> {
 async fn world_with(peer: &Peer, more: &[(&str, &str)]) -> anyhow::Result<(Node, DnsServer)> {
     let dns = DnsServer::start().await;
     dns.add_zone("outside.test", false);
+    let node = world_of(peer, &dns, more).await?;
+    Ok((node, dns))
+}
+
+/// The same with a name server that knows the zone `outside.test`.
+pub(crate) async fn world_of(
+    peer: &Peer,
+    dns: &DnsServer,
+    more: &[(&str, &str)],
+) -> anyhow::Result<Node> {
     dns.add("outside.test", Data::mx(10, "mx.outside.test"));
     dns.add("mx.outside.test", Data::address(peer.address().ip()));
     let servers = format!("[\"{}\"]", dns.address());
@@ -31,8 +41,7 @@ async fn world_with(peer: &Peer, more: &[(&str, &str)]) -> anyhow::Result<(Node,
         ("POSTRIDER__SMTP__HOSTNAME", "mail.example.test"),
     ];
     settings.extend_from_slice(more);
-    let node = Node::start_with(env!("CARGO_BIN_EXE_postrider-under-test"), &settings).await?;
-    Ok((node, dns))
+    Node::start_with(env!("CARGO_BIN_EXE_postrider-under-test"), &settings).await
 }
 
 /// Takes all but mail to `nobody@`.
@@ -46,7 +55,7 @@ fn refusing_nobody(stage: Stage, _: usize, command: &str) -> Act {
 }
 
 /// Alice's session for sending.
-async fn submission(node: &Node) -> anyhow::Result<Smtp> {
+pub(crate) async fn submission(node: &Node) -> anyhow::Result<Smtp> {
     let mut smtp = Smtp::connect(node.addresses().submission).await?;
     smtp.expect(250, "EHLO client.test").await?;
     smtp.login(ALICE, PASSWORD).await?;
@@ -89,7 +98,7 @@ async fn send_with(
 }
 
 /// The first message that comes into a user's INBOX.
-async fn first_mail(node: &Node, user: &str) -> anyhow::Result<String> {
+pub(crate) async fn first_mail(node: &Node, user: &str) -> anyhow::Result<String> {
     let deadline = Instant::now() + Duration::from_secs(60);
     let mut imap = imap(node, user).await?;
     loop {
@@ -103,7 +112,7 @@ async fn first_mail(node: &Node, user: &str) -> anyhow::Result<String> {
     }
 }
 
-async fn queue_is_empty(node: &Node) -> anyhow::Result<()> {
+pub(crate) async fn queue_is_empty(node: &Node) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let list = node.api("/v1/queue").await?;

@@ -126,6 +126,7 @@ fn queued(sender: &str, destinations: Vec<NewDestination>, now: Millis) -> NewQu
             envelope_id: None,
             smtp_utf8: false,
             require_tls: false,
+            tls_optional: false,
             sign: None,
             submitter: None,
         },

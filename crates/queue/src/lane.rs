@@ -10,6 +10,7 @@ use crate::courier::Shared;
 use crate::delivery;
 use crate::hands::Held;
 use crate::line::Line;
+use crate::plan::TlsWish;
 use crate::settle::{Destination, Fate};
 use crate::trouble::Trouble;
 
@@ -104,8 +105,10 @@ async fn serve(shared: &Arc<Shared>, line: &mut Option<Line>, held: Held) {
                     continue;
                 }
                 let trouble = Trouble::met(&host, &failure);
-                // Who does not even answer keeps the others waiting as long.
-                let kind = match failure.reply.is_none() && !failure.after_data {
+                // Who does not even answer keeps the others waiting as long; who lacks
+                // what this message demands does not.
+                let silent = failure.reply.is_none() && !failure.after_data;
+                let kind = match silent && !trouble.permanent {
                     true => Destination::Rests(trouble.line()),
                     false => Destination::Unknown,
                 };
@@ -123,7 +126,8 @@ fn is_stale(failure: &Failure) -> bool {
     early && (failure.reply.is_none() || failure.reply.as_ref().is_some_and(|it| it.code == 421))
 }
 
-/// The destination cannot be reached: so it is for all that wait for it.
+/// The destination cannot be reached: so it is for all that wait for it and ask as
+/// much of its TLS.
 async fn give_up(shared: &Arc<Shared>, held: Held, trouble: &Trouble) {
     let destination = held.entry.destination.clone();
     // It took other connections: this one is too many.
@@ -137,13 +141,19 @@ async fn give_up(shared: &Arc<Shared>, held: Held, trouble: &Trouble) {
         permanent = trouble.permanent,
         "a destination cannot be reached"
     );
-    let rest = match trouble.permanent {
+    let wish = TlsWish::of(&held.entry.envelope);
+    // What one sender demands of TLS keeps no others waiting.
+    let rest = match trouble.permanent || wish == TlsWish::Required {
         true => Destination::Unknown,
         false => Destination::Rests(trouble.line()),
     };
     let fates = delivery::all(&held.entry, |_| Fate::of(trouble));
     shared.settle(&held, fates, rest).await;
     for waiting in shared.hands.take_waiting(&destination) {
+        if TlsWish::of(&waiting.entry.envelope) != wish {
+            shared.give_back(&waiting).await;
+            continue;
+        }
         let fates = delivery::all(&waiting.entry, |_| Fate::of(trouble));
         shared.settle(&waiting, fates, Destination::Unknown).await;
     }

@@ -2,11 +2,12 @@
 //! plan says in its order.
 
 use postrider_meta::QueuedView;
-use postrider_relay::{Connection, Failure, Kind, Security};
+use postrider_relay::{Connection, Failure, Kind, Phase, Security};
+use postrider_types::EnhancedStatus;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::courier::Shared;
-use crate::plan::Step;
+use crate::plan::{Step, TlsWish};
 use crate::trouble::Trouble;
 
 /// Addresses that are tried for one connection.
@@ -21,18 +22,15 @@ pub(crate) struct Line {
     /// The host asks for less.
     throttled: bool,
     /// What its security was made for.
-    requires_tls: bool,
+    wish: TlsWish,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Line {
     /// Connects to the first host that answers.
     pub(crate) async fn open(shared: &Shared, entry: &QueuedView) -> Result<Self, Trouble> {
-        let requires_tls = entry.envelope.require_tls;
-        let steps = shared
-            .planner
-            .plan(&entry.destination, requires_tls)
-            .await?;
+        let wish = TlsWish::of(&entry.envelope);
+        let steps = shared.planner.plan(&entry.destination, wish).await?;
         let permit = shared.connections.clone().acquire_owned().await;
         let permit = permit.map_err(|_| Trouble::ours((4, 3, 2), "this node is stopping"))?;
         let mut last: Option<Trouble> = None;
@@ -44,13 +42,13 @@ impl Line {
                         host: step.peer.host,
                         sent: 0,
                         throttled: false,
-                        requires_tls,
+                        wish,
                         _permit: permit,
                     });
                 }
                 Err(failure) => {
                     tracing::debug!(host = step.peer.host, address = %step.peer.address, %failure, "no connection");
-                    let next = Trouble::met(&step.peer.host, &failure);
+                    let next = met(&step, &failure, wish);
                     // What a host says weighs more than that another is silent, and
                     // only when all refuse for good it is for good.
                     last = Some(match last {
@@ -72,7 +70,7 @@ impl Line {
 
     /// Whether `entry` may go over it.
     pub(crate) fn suits(&self, entry: &QueuedView) -> bool {
-        self.is_usable() && self.requires_tls == entry.envelope.require_tls
+        self.is_usable() && self.wish == TlsWish::of(&entry.envelope)
     }
 
     /// Notes a message; `throttled` if the host asked for less.
@@ -96,6 +94,23 @@ impl Line {
 
     pub(crate) async fn quit(self) {
         self.connection.quit().await;
+    }
+}
+
+/// Why a host is of no use.
+fn met(step: &Step, failure: &Failure, wish: TlsWish) -> Trouble {
+    let met = Trouble::met(&step.peer.host, failure);
+    // RFC 8689 §4.2.1: a host that knows nothing of TLS does not relay it on either;
+    // its sender would rather have the message back than wait.
+    let offered_none = EnhancedStatus(4, 7, 4);
+    let lacks_tls = failure.phase == Phase::StartTls && failure.status == offered_none;
+    match wish == TlsWish::Required && lacks_tls {
+        true => Trouble {
+            permanent: true,
+            status: EnhancedStatus(5, 7, 30),
+            ..met
+        },
+        false => met,
     }
 }
 

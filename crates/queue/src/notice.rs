@@ -97,7 +97,9 @@ async fn write(
         Some(reader) => header(&entry.prefix, reader).await,
         None => entry.prefix.clone(),
     };
+    // RFC 8689 §5: of what had to be protected no more goes back than is needed.
     let whole = entry.envelope.ret == Some(Return::Full)
+        && !entry.envelope.require_tls
         && kind == Kind::Failed
         && entry.size <= MAX_RETURNED;
     let returned = match &original {
@@ -273,7 +275,9 @@ async fn address(
             ret: None,
             envelope_id: None,
             smtp_utf8: !sender.is_ascii(),
-            require_tls: false,
+            // RFC 8689 §5: a notice tells much of what had to be protected.
+            require_tls: entry.envelope.require_tls,
+            tls_optional: false,
             sign: None,
             submitter: None,
         },

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
-use postrider_meta::Client;
+use postrider_meta::{Client, QueueEnvelope};
 use postrider_proto::sasl::Secret;
 use postrider_relay::{Connector, Login, Peer, Security, Tlsa};
 use postrider_route::sts::{Mode, Policy};
@@ -23,6 +23,27 @@ pub(crate) struct Step {
     pub(crate) peer: Peer,
     pub(crate) security: Security,
     pub(crate) login: Option<Login>,
+}
+
+/// How much the sender of a message cares for TLS (RFC 8689).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TlsWish {
+    /// All the way, to servers that prove who they are.
+    Required,
+    /// As the receiving domain wants it.
+    Usual,
+    /// Whatever the receiving domain wants: better unprotected than not at all.
+    Waived,
+}
+
+impl TlsWish {
+    pub(crate) fn of(envelope: &QueueEnvelope) -> Self {
+        match (envelope.require_tls, envelope.tls_optional) {
+            (true, _) => Self::Required,
+            (false, false) => Self::Usual,
+            (false, true) => Self::Waived,
+        }
+    }
 }
 
 /// Makes plans.
@@ -66,12 +87,12 @@ impl Planner {
         })
     }
 
-    /// What to try for `destination`. With `require_tls` only what proves who it
-    /// is (RFC 8689 §4.2.1).
+    /// What to try for `destination`. Where TLS is required, only what proves who
+    /// it is (RFC 8689 §4.2.1).
     pub(crate) async fn plan(
         &self,
         destination: &str,
-        require_tls: bool,
+        wish: TlsWish,
     ) -> Result<Vec<Step>, Trouble> {
         let parsed: Destination = destination.parse().map_err(|error| {
             Trouble::ours(
@@ -83,11 +104,14 @@ impl Planner {
             return self.by_settings(route).await;
         }
         let route = self.resolver.route(&parsed, &self.ourselves).await?;
-        let policy = self.policy(&parsed).await?;
+        let policy = match wish {
+            TlsWish::Waived => None,
+            _ => self.policy(&parsed).await?,
+        };
         let mut steps = Vec::new();
         let mut refused = None;
         for host in &route.hosts {
-            match security(host, policy.as_ref(), require_tls) {
+            match security(host, policy.as_ref(), wish) {
                 Ok(security) => steps.extend(self.steps(host, &security, self.port, None, false)),
                 Err(trouble) => refused = Some(trouble),
             }
@@ -224,7 +248,11 @@ impl Route {
 }
 
 /// How a connection to an MX host is to be protected.
-fn security(host: &Host, policy: Option<&Policy>, require_tls: bool) -> Result<Security, Trouble> {
+fn security(host: &Host, policy: Option<&Policy>, wish: TlsWish) -> Result<Security, Trouble> {
+    // RFC 8689 §4.2.2: neither the policy nor DANE counts.
+    if wish == TlsWish::Waived {
+        return Ok(Security::Opportunistic);
+    }
     // RFC 8461 §4.1: a host that the policy does not name may be anybody's.
     if policy.is_some_and(|policy| !policy.permits(&host.name)) {
         let text = format!(
@@ -233,7 +261,7 @@ fn security(host: &Host, policy: Option<&Policy>, require_tls: bool) -> Result<S
         );
         return Err(Trouble::ours((4, 7, 5), text));
     }
-    let verified = require_tls || policy.is_some();
+    let verified = wish == TlsWish::Required || policy.is_some();
     match &host.dane {
         Dane::Records { records, names } => {
             let records = records.iter().map(|record| Tlsa {
@@ -259,5 +287,35 @@ fn security(host: &Host, policy: Option<&Policy>, require_tls: bool) -> Result<S
             names: vec![host.name.clone()],
         }),
         Dane::None | Dane::Unusable => Ok(Security::Opportunistic),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(dane: Dane) -> Host {
+        Host {
+            name: "mx.test".into(),
+            preference: 0,
+            addresses: Vec::new(),
+            dane,
+        }
+    }
+
+    #[test]
+    fn a_sender_demands_tls_or_waives_it() {
+        let verified = Security::Verified {
+            names: vec!["mx.test".into()],
+        };
+        let plain = || host(Dane::None);
+        let required = security(&plain(), None, TlsWish::Required);
+        assert_eq!(required.unwrap(), verified);
+        let usual = security(&plain(), None, TlsWish::Usual);
+        assert_eq!(usual.unwrap(), Security::Opportunistic);
+        let failed = || host(Dane::Failed("cut".into()));
+        assert!(security(&failed(), None, TlsWish::Usual).is_err());
+        let waived = security(&failed(), None, TlsWish::Waived);
+        assert_eq!(waived.unwrap(), Security::Opportunistic);
     }
 }

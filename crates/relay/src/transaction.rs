@@ -108,7 +108,6 @@ impl Connection {
         let request = Request::Mail {
             reverse_path: envelope.reverse_path.as_deref(),
             parameters: &self.mail_parameters(envelope, size)?,
-            require_tls: envelope.require_tls,
         };
         // RFC 3463 §3.2: x.1.7, bad syntax of the sender's address.
         let written = request.write_to(&mut line);
@@ -158,6 +157,7 @@ impl Connection {
             smtp_utf8: envelope.smtp_utf8
                 || !ascii
                 || (offered.smtp_utf8 && envelope.recipients.iter().any(unicode)),
+            require_tls: envelope.require_tls,
             ret: envelope.ret.filter(|_| offered.dsn),
             envelope_id: envelope.envelope_id.clone().filter(|_| offered.dsn),
             auth: None,

@@ -1,11 +1,11 @@
 //! The message's header on its way in: counts hops, notes where the message
-//! was delivered before, and adds Date and Message-ID where a submitted
+//! was delivered before and whether its sender waives TLS, and adds Date and Message-ID where a submitted
 //! message lacks them. Holds back less than one line; the body it never sees.
 
 /// The most bytes of a line that may pass for a field name. RFC 5322 §2.1.1
 /// allows 998, but nobody names a field so.
 const MAX_NAME: usize = 256;
-/// The most bytes of a Delivered-To value that are looked at.
+/// The most bytes of a value that are looked at.
 const MAX_VALUE: usize = 400;
 /// The most Delivered-To fields that are remembered.
 const MAX_DELIVERED_TO: usize = 100;
@@ -15,6 +15,14 @@ const MAX_DELIVERED_TO: usize = 100;
 pub(crate) struct Missing {
     pub(crate) date: String,
     pub(crate) message_id: String,
+}
+
+/// A field whose value is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Noted {
+    DeliveredTo,
+    /// RFC 8689 §3
+    TlsRequired,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -32,14 +40,15 @@ enum State {
 pub(crate) struct Header {
     state: State,
     held: Vec<u8>,
-    /// A Delivered-To value so far.
-    value: Option<Vec<u8>>,
+    /// A value that is looked at, so far.
+    value: Option<(Noted, Vec<u8>)>,
     missing: Option<Missing>,
     fields: u32,
     hops: u32,
     has_date: bool,
     has_message_id: bool,
     delivered_to: Vec<Box<str>>,
+    tls_optional: bool,
 }
 
 impl Header {
@@ -55,6 +64,7 @@ impl Header {
             has_date: false,
             has_message_id: false,
             delivered_to: Vec::new(),
+            tls_optional: false,
         }
     }
 
@@ -71,6 +81,11 @@ impl Header {
     /// Whether a Delivered-To field names `address` (in lower case).
     pub(crate) fn was_delivered_to(&self, address: &str) -> bool {
         self.delivered_to.iter().any(|seen| &**seen == address)
+    }
+
+    /// Whether the sender waives TLS: `TLS-Required: No` (RFC 8689 §3).
+    pub(crate) fn tls_optional(&self) -> bool {
+        self.tls_optional
     }
 
     /// Takes the next bytes of the message, and appends to `out` what goes on
@@ -137,14 +152,14 @@ impl Header {
         let end = memchr::memchr(b'\n', piece).map(|at| at + 1);
         let part = piece.get(..end.unwrap_or(piece.len())).unwrap_or(piece);
         out.extend_from_slice(part);
-        if let Some(value) = &mut self.value {
+        if let Some((_, value)) = &mut self.value {
             let room = MAX_VALUE.saturating_sub(value.len());
             value.extend(part.iter().take(room));
         }
         if end.is_some() {
             self.state = State::Name;
-            if let Some(value) = self.value.take() {
-                self.delivered(&value);
+            if let Some((field, value)) = self.value.take() {
+                self.note(field, &value);
             }
         }
         part.len()
@@ -163,13 +178,21 @@ impl Header {
         } else if name.eq_ignore_ascii_case(b"Delivered-To")
             && self.delivered_to.len() < MAX_DELIVERED_TO
         {
-            self.value = Some(Vec::new());
+            self.value = Some((Noted::DeliveredTo, Vec::new()));
+        } else if name.eq_ignore_ascii_case(b"TLS-Required") {
+            self.value = Some((Noted::TlsRequired, Vec::new()));
         }
     }
 
-    fn delivered(&mut self, value: &[u8]) {
-        if let Ok(value) = std::str::from_utf8(value.strip_prefix(b":").unwrap_or(value)) {
-            self.delivered_to.push(value.trim().to_lowercase().into());
+    fn note(&mut self, field: Noted, value: &[u8]) {
+        let value = std::str::from_utf8(value.strip_prefix(b":").unwrap_or(value));
+        let Ok(value) = value.map(str::trim) else {
+            return;
+        };
+        match field {
+            Noted::DeliveredTo => self.delivered_to.push(value.to_lowercase().into()),
+            // "No" is the only value that there is.
+            Noted::TlsRequired => self.tls_optional |= value.eq_ignore_ascii_case("no"),
         }
     }
 
@@ -296,6 +319,20 @@ mod tests {
         assert_eq!(header.hops(), 2);
         assert!(header.was_delivered_to("ann@example.org"));
         assert!(!header.was_delivered_to("bob@example.org"));
+        assert!(!header.tls_optional());
+    }
+
+    #[test]
+    fn a_sender_may_waive_tls() {
+        for (text, waives) in [
+            ("TLS-Required: No\r\n\r\n", true),
+            ("tls-required:no\r\n\r\n", true),
+            ("TLS-Required: Yes\r\n\r\n", false),
+            ("TLS-Required: No, really\r\n\r\n", false),
+            ("Subject: x\r\n\r\nTLS-Required: No\r\n", false),
+        ] {
+            assert_eq!(pass(text, false).1.tls_optional(), waives, "{text}");
+        }
     }
 
     proptest::proptest! {
@@ -328,6 +365,6 @@ mod tests {
         let mut header = Header::new(None);
         header.push(b"Delivered-To:", &mut out);
         header.push(&vec![b'x'; 100_000], &mut out);
-        assert!(header.value.is_some_and(|v| v.len() <= MAX_VALUE));
+        assert!(header.value.is_some_and(|(_, v)| v.len() <= MAX_VALUE));
     }
 }

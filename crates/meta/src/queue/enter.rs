@@ -98,6 +98,7 @@ pub(crate) fn rows(
         envelope_id: new.envelope.envelope_id,
         smtp_utf8: new.envelope.smtp_utf8,
         require_tls: new.envelope.require_tls,
+        tls_optional: new.envelope.tls_optional,
         sign: new.envelope.sign.map(|domain| domain.to_string()),
         submitter: new.envelope.submitter.map(|account| account.0),
         created: now.0,

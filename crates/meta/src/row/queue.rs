@@ -81,6 +81,9 @@ pub(crate) struct Queued {
     /// In whose name it is sealed; then `sign` is empty.
     #[prost(message, optional, tag = "23")]
     pub(crate) seal: Option<Seal>,
+    /// `TLS-Required: No`.
+    #[prost(bool, tag = "30")]
+    pub(crate) tls_optional: bool,
 }
 
 /// How a forwarded message came, part of [`Queued`].
@@ -260,6 +263,7 @@ impl Queued {
             envelope_id: self.envelope_id,
             smtp_utf8: self.smtp_utf8,
             require_tls: self.require_tls,
+            tls_optional: self.tls_optional,
             sign: sign.map_err(|error| damaged(error.to_string()))?,
             submitter: self.submitter.map(AccountId),
         };

@@ -64,6 +64,7 @@ pub(super) fn new_queued(f: &Fixture, destinations: Vec<NewDestination>) -> NewQ
         envelope_id: None,
         smtp_utf8: false,
         require_tls: false,
+        tls_optional: false,
         sign: None,
         submitter: Some(f.ann),
     };
@@ -295,6 +296,7 @@ pub(super) async fn the_rest_of_a_message_is_kept_as_it_came(f: &Fixture) {
         envelope_id: Some("a+2Bb".into()),
         smtp_utf8: true,
         require_tls: true,
+        tls_optional: true,
         sign: DomainName::parse("example.test").ok(),
         submitter: None,
     };

@@ -55,6 +55,9 @@ pub struct QueueEnvelope {
     pub smtp_utf8: bool,
     /// REQUIRETLS was asked for (RFC 8689).
     pub require_tls: bool,
+    /// The sender would rather have it delivered than protected (`TLS-Required:
+    /// No`, RFC 8689 §3): what the receiving domain demands of TLS is passed over.
+    pub tls_optional: bool,
     /// The domain in whose name to sign with DKIM.
     pub sign: Option<DomainName>,
     /// Who submitted it, if it was an account.

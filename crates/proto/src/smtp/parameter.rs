@@ -1,5 +1,6 @@
 //! Parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (RFC 6152, RFC 3030),
-//! SMTPUTF8 (RFC 6531), AUTH (RFC 4954), RET, ENVID, NOTIFY, ORCPT (RFC 3461).
+//! SMTPUTF8 (RFC 6531), AUTH (RFC 4954), REQUIRETLS (RFC 8689), RET, ENVID, NOTIFY,
+//! ORCPT (RFC 3461).
 
 use super::command::Error;
 use super::path::Mailbox;
@@ -48,6 +49,8 @@ pub struct MailParameters {
     pub body: Option<Body>,
     /// The envelope or header may hold UTF-8.
     pub smtp_utf8: bool,
+    /// The message travels over verified TLS alone (RFC 8689).
+    pub require_tls: bool,
     /// What a failure notice returns.
     pub ret: Option<Return>,
     /// The sender's id of this envelope, decoded, printable ASCII.
@@ -123,7 +126,7 @@ fn once<T>(slot: &mut Option<T>, value: Result<T, Error>) -> Result<(), Error> {
 impl MailParameters {
     pub(super) fn parse(text: &str) -> Result<Self, Error> {
         let mut found = Self::default();
-        let mut smtp_utf8 = None;
+        let (mut smtp_utf8, mut require_tls) = (None, None);
         each(text, |keyword, value| {
             let needed = || value.ok_or(Error::Parameter("a parameter lacks its value"));
             if keyword.eq_ignore_ascii_case("SIZE") {
@@ -131,11 +134,9 @@ impl MailParameters {
             } else if keyword.eq_ignore_ascii_case("BODY") {
                 once(&mut found.body, needed().and_then(body))
             } else if keyword.eq_ignore_ascii_case("SMTPUTF8") {
-                let flag = match value {
-                    None => Ok(()),
-                    Some(_) => Err(Error::Parameter("SMTPUTF8 takes no value")),
-                };
-                once(&mut smtp_utf8, flag)
+                once(&mut smtp_utf8, flag(value, "SMTPUTF8 takes no value"))
+            } else if keyword.eq_ignore_ascii_case("REQUIRETLS") {
+                once(&mut require_tls, flag(value, "REQUIRETLS takes no value"))
             } else if keyword.eq_ignore_ascii_case("RET") {
                 once(&mut found.ret, needed().and_then(ret))
             } else if keyword.eq_ignore_ascii_case("ENVID") {
@@ -147,6 +148,7 @@ impl MailParameters {
             }
         })?;
         found.smtp_utf8 = smtp_utf8.is_some();
+        found.require_tls = require_tls.is_some();
         Ok(found)
     }
 }
@@ -165,6 +167,14 @@ impl RcptParameters {
             }
         })?;
         Ok(found)
+    }
+}
+
+/// A parameter that is there or not; refused with `wrong` where it has a value.
+fn flag(value: Option<&str>, wrong: &'static str) -> Result<(), Error> {
+    match value {
+        None => Ok(()),
+        Some(_) => Err(Error::Parameter(wrong)),
     }
 }
 

@@ -29,6 +29,7 @@ fn held(id: u64, destination: &str) -> Held {
             envelope_id: None,
             smtp_utf8: false,
             require_tls: false,
+            tls_optional: false,
             sign: None,
             submitter: None,
         },

@@ -117,7 +117,7 @@ impl Session<'_> {
                 overdraft,
             });
         }
-        let queued = queue::queued(self, envelope, &received, now);
+        let queued = queue::queued(self, envelope, &received, header.tls_optional(), now);
         if deliveries.is_empty() && queued.is_none() {
             return Ok(verdicts);
         }

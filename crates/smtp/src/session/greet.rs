@@ -20,6 +20,10 @@ impl Session<'_> {
         if self.offers_tls() {
             text.push_str("STARTTLS\n");
         }
+        // RFC 8689 §2: over TLS alone.
+        if self.connection.is_tls() {
+            text.push_str("REQUIRETLS\n");
+        }
         if self.offers_login() {
             text.push_str("AUTH PLAIN LOGIN\n");
         }

@@ -52,6 +52,15 @@ impl Session<'_> {
                 },
             );
         }
+        if mail.parameters.require_tls && !self.connection.is_tls() {
+            // RFC 8689 §2, X.7.10 "encryption needed": where TLS is not in use it is not
+            // offered, and what was demanded is broken already.
+            return refuse(
+                530,
+                (5, 7, 10),
+                "REQUIRETLS is for TLS alone: start TLS first",
+            );
+        }
         if mail.parameters.body == Some(Body::BinaryMime) {
             return refuse(555, (5, 5, 4), "BODY=BINARYMIME is not supported");
         }

@@ -12,11 +12,12 @@ use crate::Outbound;
 use crate::envelope::{Envelope, Queued};
 
 /// The part of a message that leaves; None where all stays here. `received` is
-/// the Received field.
+/// the Received field; `tls_optional` says that the header has `TLS-Required: No`.
 pub(super) fn queued(
     session: &Session<'_>,
     envelope: &Envelope,
     received: &str,
+    tls_optional: bool,
     now: Millis,
 ) -> Option<NewQueued> {
     let outbound = session.server.handles.outbound.as_ref()?;
@@ -34,7 +35,9 @@ pub(super) fn queued(
             }),
             envelope_id: mail.parameters.envelope_id.as_deref().map(str::to_owned),
             smtp_utf8: mail.parameters.smtp_utf8,
-            require_tls: false,
+            require_tls: mail.parameters.require_tls,
+            // RFC 8689 §4.1: the parameter outweighs the field.
+            tls_optional: tls_optional && !mail.parameters.require_tls,
             // Whoever may send here as this sender may sign for its domain; a
             // stranger may not, whatever sender he names.
             sign: sender

@@ -63,3 +63,31 @@ async fn a_broken_handshake_ends_the_session() {
     client.send("this is no TLS\r\n").await;
     client.cut().await;
 }
+
+#[tokio::test]
+async fn tls_all_the_way_is_offered_where_tls_has_begun() {
+    let world = World::new().await;
+    let mut client = world.connect(Role::Mx).await;
+    let ehlo = client.say("EHLO client.example.org", "250").await;
+    assert!(!ehlo.contains("REQUIRETLS"), "{ehlo}");
+    client
+        .say("MAIL FROM:<a@b.example> REQUIRETLS", "530 5.7.10")
+        .await;
+    client.say("STARTTLS", "220 2.0.0").await;
+    client.secure(&world).await;
+    let ehlo = client.say("EHLO client.example.org", "250").await;
+    assert!(ehlo.contains("REQUIRETLS"), "{ehlo}");
+    client
+        .say("MAIL FROM:<a@b.example> REQUIRETLS=1", "501")
+        .await;
+    client
+        .say("MAIL FROM:<a@b.example> REQUIRETLS REQUIRETLS", "501")
+        .await;
+    client
+        .say("MAIL FROM:<a@b.example> REQUIRETLS", "250")
+        .await;
+    client.say("RCPT TO:<ann@example.test>", "250").await;
+    client.data("Subject: x\r\n\r\n", "250").await;
+    client.quit().await;
+    world.check().await;
+}

@@ -56,6 +56,7 @@ pub(super) async fn fill(client: &Client, random: &CountingRandom, now: Millis) 
         envelope_id: None,
         smtp_utf8: false,
         require_tls: false,
+        tls_optional: false,
         sign: None,
         submitter: None,
     };

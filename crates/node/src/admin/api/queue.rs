@@ -96,6 +96,9 @@ pub(crate) struct Entry {
     pub(crate) sign: Option<String>,
     pub(crate) smtp_utf8: bool,
     pub(crate) require_tls: bool,
+    /// `TLS-Required: No` (RFC 8689).
+    #[serde(default)]
+    pub(crate) tls_optional: bool,
     /// `full` or `headers`: what notices bring back (RFC 3461).
     pub(crate) ret: Option<String>,
     /// ENVID (RFC 3461).
@@ -173,6 +176,7 @@ impl From<QueuedView> for Entry {
             sign: envelope.sign.map(|domain| domain.to_string()),
             smtp_utf8: envelope.smtp_utf8,
             require_tls: envelope.require_tls,
+            tls_optional: envelope.tls_optional,
             ret,
             envelope_id: envelope.envelope_id,
         }

@@ -71,6 +71,7 @@ fn entry(now: Millis) -> api::Entry {
         sign: Some("example.org".into()),
         smtp_utf8: false,
         require_tls: false,
+        tls_optional: false,
         ret: None,
         envelope_id: None,
     }

@@ -45,8 +45,6 @@ pub enum Request<'a> {
         reverse_path: Option<&'a str>,
         /// Its parameters; AUTH is not written.
         parameters: &'a MailParameters,
-        /// REQUIRETLS (RFC 8689 §2)
-        require_tls: bool,
     },
     /// RCPT TO
     Rcpt {
@@ -106,12 +104,10 @@ impl Request<'_> {
             Self::Mail {
                 reverse_path,
                 parameters,
-                require_tls,
             } => {
                 let path = reverse_path.map_or(Ok(""), checked_path)?;
                 let _ = write!(line, "MAIL FROM:<{path}>");
-                mail_parameters(line, parameters)?;
-                write!(line, "{}", if require_tls { " REQUIRETLS" } else { "" })
+                return mail_parameters(line, parameters);
             }
             Self::Rcpt {
                 forward_path,
@@ -157,6 +153,10 @@ fn mail_parameters(line: &mut Vec<u8>, parameters: &MailParameters) -> Result<()
     }
     if parameters.smtp_utf8 {
         let _ = write!(line, " SMTPUTF8");
+    }
+    // RFC 8689 §2
+    if parameters.require_tls {
+        let _ = write!(line, " REQUIRETLS");
     }
     if let Some(ret) = parameters.ret {
         let name = match ret {

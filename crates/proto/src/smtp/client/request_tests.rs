@@ -15,7 +15,6 @@ fn mail(path: Option<&str>) -> Result<String, RequestError> {
     written(Request::Mail {
         reverse_path: path,
         parameters: &MailParameters::default(),
-        require_tls: false,
     })
 }
 
@@ -62,6 +61,7 @@ fn all_parameters_come_back() {
         size: Some(12),
         body: Some(Body::EightBitMime),
         smtp_utf8: true,
+        require_tls: true,
         ret: Some(Return::Headers),
         envelope_id: Some("a+b = c".into()),
         auth: None,
@@ -69,7 +69,6 @@ fn all_parameters_come_back() {
     let line = written(Request::Mail {
         reverse_path: Some("\"a b\"@example.org"),
         parameters: &parameters,
-        require_tls: false,
     });
     let line = line.unwrap();
     let Ok(Command::Mail(mail)) = Command::parse(line.trim_end().as_bytes()) else {
@@ -109,8 +108,10 @@ fn all_parameters_come_back() {
 fn require_tls_and_unicode_recipients_are_written_in_ascii() {
     let line = written(Request::Mail {
         reverse_path: None,
-        parameters: &MailParameters::default(),
-        require_tls: true,
+        parameters: &MailParameters {
+            require_tls: true,
+            ..MailParameters::default()
+        },
     });
     assert_eq!(line.as_deref(), Ok("MAIL FROM:<> REQUIRETLS\r\n"));
     let parameters = RcptParameters {

@@ -1,0 +1,96 @@
+//! Mail whose sender insists on TLS all the way, or waives it (RFC 8689).
+
+use postrider_route::Tlsa;
+use postrider_route::testing::{Data, DnsServer};
+use postrider_tests::{Peer, Smtp};
+
+use crate::outbound::{first_mail, queue_is_empty, submission, world, world_of};
+use crate::{ALICE, PASSWORD};
+
+#[tokio::test]
+async fn mail_that_insists_on_tls_comes_back_from_a_server_without() -> anyhow::Result<()> {
+    let peer = Peer::start().await?;
+    let (node, _dns) = world(&peer).await?;
+    let mut smtp = Smtp::connect(node.addresses().submission).await?;
+    smtp.expect(250, "EHLO client.test").await?;
+    smtp.login(ALICE, PASSWORD).await?;
+    let refused = smtp
+        .expect(530, &format!("MAIL FROM:<{ALICE}> REQUIRETLS"))
+        .await?;
+    assert!(refused.text.starts_with("5.7.10 "), "{refused:?}");
+
+    let mut smtp = Smtp::connect(node.addresses().submission).await?;
+    smtp.expect(250, "EHLO client.test").await?;
+    let mut smtp = smtp.start_tls(node.authority()).await?;
+    let hello = smtp.expect(250, "EHLO client.test").await?;
+    assert!(hello.text.contains("REQUIRETLS"), "{hello:?}");
+    smtp.login(ALICE, PASSWORD).await?;
+    smtp.expect(250, &format!("MAIL FROM:<{ALICE}> REQUIRETLS RET=FULL"))
+        .await?;
+    smtp.expect(250, "RCPT TO:<carl@outside.test>").await?;
+    smtp.expect(354, "DATA").await?;
+    // The parameter outweighs the field.
+    smtp.wire
+        .send("TLS-Required: No\r\nSubject: insists\r\n\r\nHush.\r\n.\r\n")
+        .await?;
+    assert_eq!(smtp.reply().await?.code, 250);
+    // What others send to the same server has nothing to do with it.
+    for subject in ["first", "second", "third"] {
+        let text = format!("Subject: {subject}\r\n\r\nHello.");
+        let reply = smtp.deliver(ALICE, "carl@outside.test", &text).await?;
+        assert_eq!(reply.code, 250, "{reply:?}");
+    }
+    peer.has_taken(3).await?;
+
+    let notice = first_mail(&node, ALICE).await?;
+    assert!(notice.contains("Status: 5.7.30"), "{notice}");
+    assert!(notice.contains("Subject: insists"), "{notice}");
+    assert!(!notice.contains("Hush."), "{notice}");
+    queue_is_empty(&node).await?;
+    let taken = peer.taken();
+    assert_eq!(taken.len(), 3, "{taken:?}");
+    assert!(taken.iter().all(|it| !it.content.contains("insists")));
+    node.finish().await
+}
+
+#[tokio::test]
+async fn mail_that_waives_tls_passes_over_what_the_domain_demands() -> anyhow::Result<()> {
+    let peer = Peer::start().await?;
+    let dns = DnsServer::start().await;
+    dns.add_zone("outside.test", true);
+    let folder = tempfile::tempdir()?;
+    let anchor = folder.path().join("root.keys");
+    std::fs::write(&anchor, dns.trust_anchor())?;
+    let anchor = anchor.display().to_string();
+    let more = [
+        ("POSTRIDER__QUEUE__DNS__DNSSEC", "true"),
+        ("POSTRIDER__QUEUE__DNS__TRUST_ANCHOR", anchor.as_str()),
+    ];
+    // The domain vouches for a certificate; its server has not even TLS.
+    dns.add(
+        "_25._tcp.mx.outside.test",
+        Data::Tlsa(Tlsa {
+            usage: 3,
+            selector: 1,
+            matching: 1,
+            data: vec![7; 32],
+        }),
+    );
+    let node = world_of(&peer, &dns, &more).await?;
+    let mut smtp = submission(&node).await?;
+    for (field, subject) in [("", "kept"), ("TLS-Required: No\r\n", "waived")] {
+        smtp.expect(250, &format!("MAIL FROM:<{ALICE}>")).await?;
+        smtp.expect(250, "RCPT TO:<carl@outside.test>").await?;
+        smtp.expect(354, "DATA").await?;
+        let text = format!("{field}Subject: {subject}\r\n\r\nHello.\r\n.\r\n");
+        smtp.wire.send(text).await?;
+        assert_eq!(smtp.reply().await?.code, 250);
+    }
+    let taken = peer.has_taken(1).await?;
+    assert!(taken[0].content.contains("Subject: waived"), "{taken:?}");
+    let list = node.api("/v1/queue").await?;
+    let kept = &list["items"][0];
+    assert_eq!(kept["tls_optional"], false, "{list}");
+    assert_eq!(peer.taken().len(), 1);
+    node.finish().await
+}
