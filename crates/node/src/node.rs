@@ -280,6 +280,8 @@ impl Node {
         };
         let srs = SrsKey::new(secret);
         services.srs = Some(srs.clone());
+        // Before anybody can see that this node is ready.
+        self.bound.leave_url()?;
         for (listener, (config, tls)) in late {
             services.spawn(listener, config, tls);
         }
@@ -304,7 +306,7 @@ impl Node {
             let watching = tls.clone().watch(interval, self.drain.clone());
             self.jobs.tasks.spawn(watching);
         }
-        self.bound.leave_url()
+        Ok(())
     }
 
     /// Begins to talk to the other nodes.
