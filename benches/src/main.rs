@@ -9,6 +9,7 @@ mod idle;
 mod imap;
 mod line;
 mod pop3;
+mod queue;
 mod report;
 mod server;
 
@@ -57,6 +58,22 @@ enum Scenario {
         /// Messages in each scenario.
         #[arg(long, default_value_t = 20_000)]
         messages: u64,
+    },
+    /// Start a Postrider in a temporary folder, and measure reception and reading
+    /// before and after its queue is filled with mail that cannot leave.
+    Queue {
+        /// The binary to measure.
+        #[arg(long, default_value = "target/release/postrider")]
+        postrider: PathBuf,
+        /// Where its data goes: a folder on the disk to be measured.
+        #[arg(long, default_value = "target/mailbench-queue")]
+        dir: PathBuf,
+        /// Messages in each scenario.
+        #[arg(long, default_value_t = 20_000)]
+        messages: u64,
+        /// Entries in the queue.
+        #[arg(long, default_value_t = 1_000_000)]
+        entries: u64,
     },
     /// Deliver by SMTP.
     Smtp(Delivery),
@@ -145,6 +162,12 @@ async fn main() -> anyhow::Result<()> {
             dir,
             messages,
         } => cluster::run(&script, &dir, messages).await?,
+        Scenario::Queue {
+            postrider,
+            dir,
+            messages,
+            entries,
+        } => queue::run(&postrider, &dir, messages, entries).await?,
         Scenario::Smtp(plan) => vec![delivery::run(delivery::Protocol::Smtp, &plan).await?],
         Scenario::Lmtp(plan) => vec![delivery::run(delivery::Protocol::Lmtp, &plan).await?],
         Scenario::Headers(mailbox) => vec![imap::fetch(&mailbox, imap::HEADERS).await?],

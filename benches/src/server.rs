@@ -17,17 +17,41 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `binary` with its data under `dir`, which is emptied first.
     pub(crate) async fn start(binary: &Path, dir: &Path) -> anyhow::Result<Self> {
-        if dir.exists() {
-            std::fs::remove_dir_all(dir)?;
-        }
-        std::fs::create_dir_all(dir)?;
+        empty(dir)?;
+        let server = Self::run(binary, dir, &["quickstart", "--dir", "data"]).await?;
+        add_accounts(binary, &dir.join("data")).await?;
+        Ok(server)
+    }
+
+    /// The same with settings, the text of a file for `serve`, in place of those of
+    /// `quickstart`; its `data_dir` is `data`.
+    pub(crate) async fn start_with(
+        binary: &Path,
+        dir: &Path,
+        settings: &str,
+    ) -> anyhow::Result<Self> {
+        empty(dir)?;
+        std::fs::write(dir.join("postrider.toml"), settings)?;
+        let server = Self::run(binary, dir, &["serve", "--config", "postrider.toml"]).await?;
+        let data = dir.join("data");
+        let domain = Command::new(binary)
+            .args(["domain", "add", "example.test", "--dir"])
+            .arg(&data)
+            .stdout(Stdio::null())
+            .status();
+        ensure!(domain.await?.success(), "adding the domain failed");
+        add_account(binary, &data, "alice@example.test").await?;
+        add_accounts(binary, &data).await?;
+        Ok(server)
+    }
+
+    /// Runs `binary` in `dir` until it is ready.
+    async fn run(binary: &Path, dir: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
         let log = std::fs::File::create(dir.join("server.log"))?;
-        let child = Command::new(binary)
-            .arg("quickstart")
-            .arg("--dir")
-            .arg(dir.join("data"))
-            .arg("--ready-file")
-            .arg(dir.join("ready.json"))
+        let child = Command::new(std::path::absolute(binary)?)
+            .args(arguments)
+            .args(["--ready-file", "ready.json"])
+            .current_dir(dir)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -37,10 +61,6 @@ impl Server {
         let pid = child.id().context("the server ended at once")?;
         let mut server = Self { child, pid };
         server.wait_until_ready(&dir.join("ready.json")).await?;
-        for number in 1..=50 {
-            let address = format!("bench{number}@example.test");
-            add_account(binary, &dir.join("data"), &address).await?;
-        }
         Ok(server)
     }
 
@@ -63,6 +83,23 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Makes `dir` an empty folder.
+fn empty(dir: &Path) -> anyhow::Result<()> {
+    if dir.exists() {
+        std::fs::remove_dir_all(dir)?;
+    }
+    std::fs::create_dir_all(dir)?;
+    Ok(())
+}
+
+/// The accounts that the scenarios share mail among.
+async fn add_accounts(binary: &Path, dir: &Path) -> anyhow::Result<()> {
+    for number in 1..=50 {
+        add_account(binary, dir, &format!("bench{number}@example.test")).await?;
+    }
+    Ok(())
 }
 
 /// `postrider account add`, with the password that the scenarios use.
