@@ -59,7 +59,7 @@ impl Shared {
         let snapshots = Snapshots::open(&dir.join("snapshots"))?;
         let engine = Engine::open(&dir.join("state"), bounds)?;
         let applied = engine.progress()?.applied.map_or(0, |id| id.index);
-        let floor = snapshots.newest().map_or(0, |stored| stored.bytes());
+        let floor = snapshots.newest().map_or(0, |stored| stored.state_bytes());
         Ok(Self {
             engine,
             snapshots,
@@ -75,9 +75,10 @@ impl Shared {
     }
 }
 
-/// Says when a snapshot is due: once the log has grown by as much as the last
-/// snapshot is long, and at least by a setting. So writing snapshots costs at
-/// most about as much as writing the log.
+/// Says when a snapshot is due: once the log has grown by as much as the state was
+/// long in the last one, and at least by a setting. So the work of a snapshot, which
+/// is to read the state and not to write its compressed bytes, is about as much as
+/// that of taking in the log.
 pub(crate) struct Growth {
     bytes: AtomicU64,
     least: u64,
@@ -249,7 +250,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
             let progress = stored.progress();
             shared.engine.replace(stored.pairs()?, &progress)?;
             shared.growth.begun();
-            shared.growth.written(stored.bytes());
+            shared.growth.written(stored.state_bytes());
             Ok(progress)
         };
         self.progress = blocking::run(install)
@@ -287,7 +288,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
             .await
             .map_err(io::Error::other)?
             .map_err(io::Error::other)?;
-        self.shared.growth.written(stored.bytes());
+        self.shared.growth.written(stored.state_bytes());
         let seconds = began.elapsed().as_secs_f64();
         metrics::histogram!("postrider_raft_snapshot_seconds").record(seconds);
         metrics::gauge!("postrider_raft_snapshot_bytes").set(stored.bytes() as f64);

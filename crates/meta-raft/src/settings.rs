@@ -56,7 +56,7 @@ pub struct Settings {
     /// Entries kept in the log behind a snapshot, for followers that lag.
     pub keep_entries: u64,
     /// A snapshot is written once the log has grown by this many bytes, and by
-    /// as much as the last snapshot is long.
+    /// as much as the state is long.
     #[serde(with = "human::size")]
     pub snapshot_bytes: u64,
     /// Bytes of the state engine's cache.

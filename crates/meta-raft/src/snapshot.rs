@@ -5,10 +5,10 @@
 //!
 //! Layout: magic, length and CRC of the header, header (MessagePack); blocks
 //! (raw length, stored length, CRC, zstd bytes) of length-prefixed pairs; an
-//! empty block with the number of pairs ends it.
+//! empty block ends it, with the number of pairs and of their bytes.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +28,8 @@ const BLOCK: usize = 1 << 20;
 /// No block is larger: a block and one value.
 const MAX_BLOCK: usize = 1 << 30;
 const LEVEL: i32 = 1;
+/// Bytes of the end: the number of pairs, and of their bytes.
+const END: usize = 16;
 
 /// What a snapshot file begins with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,6 +45,7 @@ pub(crate) struct Stored {
     path: PathBuf,
     file: Arc<File>,
     bytes: u64,
+    state_bytes: u64,
     head: Head,
     _draft: Option<Arc<Draft>>,
 }
@@ -80,14 +83,18 @@ impl Stored {
             .metadata()
             .map_err(Error::io("cannot read", path))?
             .len();
-        let head = read_head(&mut BufReader::new(&file)).map_err(|error| Error::Unrecoverable {
+        let damaged = |error: io::Error| Error::Unrecoverable {
             path: path.to_owned(),
             reason: format!("the snapshot is damaged: {error}"),
-        })?;
+        };
+        let mut reader = BufReader::new(&file);
+        let head = read_head(&mut reader).map_err(damaged)?;
+        let state_bytes = read_state_bytes(&mut reader).map_err(damaged)?;
         Ok(Self {
             path: path.to_owned(),
             file: Arc::new(file),
             bytes,
+            state_bytes,
             head,
             _draft: None,
         })
@@ -104,6 +111,11 @@ impl Stored {
     /// Its length.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The length of the state in it: of all keys and values.
+    pub(crate) fn state_bytes(&self) -> u64 {
+        self.state_bytes
     }
 
     /// Its file, for reading at offsets.
@@ -278,7 +290,7 @@ fn write_all(mut out: impl Write, head: &Head, view: &View) -> Result<()> {
     out.write_all(&header).map_err(failed)?;
     let mut compressor = zstd::bulk::Compressor::new(LEVEL).map_err(failed)?;
     let mut block = Vec::with_capacity(BLOCK + BLOCK / 4);
-    let mut count = 0u64;
+    let (mut count, mut state_bytes) = (0u64, 0u64);
     let mut flush = |block: &mut Vec<u8>| {
         let stored = compressor.compress(block)?;
         let check = crc32fast::hash(&stored) as usize;
@@ -294,6 +306,7 @@ fn write_all(mut out: impl Write, head: &Head, view: &View) -> Result<()> {
             block.extend_from_slice(bytes);
         }
         count += 1;
+        state_bytes += (key.len() + value.len()) as u64;
         if block.len() >= BLOCK {
             flush(&mut block).map_err(failed)?;
         }
@@ -301,7 +314,7 @@ fn write_all(mut out: impl Write, head: &Head, view: &View) -> Result<()> {
     if !block.is_empty() {
         flush(&mut block).map_err(failed)?;
     }
-    let end = count.to_le_bytes();
+    let end = [count.to_le_bytes(), state_bytes.to_le_bytes()].concat();
     write_numbers(&mut out, &[0, end.len(), crc32fast::hash(&end) as usize]).map_err(failed)?;
     out.write_all(&end).map_err(failed)?;
     out.flush().map_err(failed)
@@ -347,6 +360,22 @@ fn read_head(reader: &mut impl Read) -> io::Result<Head> {
     rmp_serde::from_slice(&bytes).map_err(io::Error::other)
 }
 
+/// The number of pairs and of their bytes.
+fn read_end(end: &[u8]) -> io::Result<(u64, u64)> {
+    let mut end = <&[u8; END]>::try_from(end)
+        .map_err(|_| io::ErrorKind::InvalidData)?
+        .as_slice();
+    Ok((end.get_u64_le(), end.get_u64_le()))
+}
+
+/// The length of the state, from the end of the file.
+fn read_state_bytes(file: &mut (impl Read + Seek)) -> io::Result<u64> {
+    file.seek(SeekFrom::End(-(END as i64)))?;
+    let mut end = [0; END];
+    file.read_exact(&mut end)?;
+    Ok(read_end(&end)?.1)
+}
+
 /// The pairs of a snapshot.
 pub(crate) struct Pairs {
     reader: BufReader<File>,
@@ -366,8 +395,7 @@ impl Pairs {
             );
             let bytes = read_bytes(&mut self.reader, length, check)?;
             if raw == 0 {
-                let count = <[u8; 8]>::try_from(bytes).map_err(|_| io::ErrorKind::InvalidData)?;
-                if u64::from_le_bytes(count) != self.count {
+                if read_end(&bytes)?.0 != self.count {
                     return Err(io::Error::other("pairs are missing"));
                 }
                 return Ok(None);

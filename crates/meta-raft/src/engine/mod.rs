@@ -271,7 +271,9 @@ impl Generation {
                 .max_journaling_size(bounds.journal_bytes)
                 .manual_journal_persist(true)
                 .journal_compression(CompressionType::None)
-                .worker_threads(2)
+                // Of several, the first asks the queue again and again for work
+                // while the others compact, and takes a core with it.
+                .worker_threads(1)
                 .open()?;
             let options = || {
                 KeyspaceCreateOptions::default()
