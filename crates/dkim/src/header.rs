@@ -32,7 +32,8 @@ const fn as_it_is(name: &'static str) -> Rule {
     }
 }
 
-/// RFC 6376 §5.4.1; RFC 8058 §4 asks for List-Unsubscribe-Post.
+/// RFC 6376 §5.4.1; RFC 8058 §4 asks for List-Unsubscribe-Post, RFC 8460 §5.3 for
+/// the fields of TLS reports.
 const RULES: &[Rule] = &[
     sealed("from"),
     sealed("to"),
@@ -61,6 +62,8 @@ const RULES: &[Rule] = &[
     as_it_is("list-post"),
     as_it_is("list-owner"),
     as_it_is("list-archive"),
+    as_it_is("tls-report-domain"),
+    as_it_is("tls-report-submitter"),
 ];
 
 /// One more, where a forwarder vouches for what it got: RFC 8617 §4.1.2 asks that

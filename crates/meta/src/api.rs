@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::view::{
     AccountView, AliasView, Authority, BodyView, ClusterView, DefaultMailbox, DestinationView,
     DkimKey, DomainView, GroupView, LeaseView, LoginView, MailboxView, NodeView, ObjectView, Page,
-    QueueStats, QueuedView, QuotaView, StsPolicy, TraceView,
+    QueueStats, QueuedView, QuotaView, StsPolicy, TlsResults, TraceView,
 };
 use crate::{command as c, query as q};
 
@@ -167,7 +167,22 @@ impl Client {
 
     /// Executes `act` under a fresh id. Returns once the verdict is durable.
     pub async fn run<A: Act>(&self, act: A) -> Result<(Result<A::Outcome, Refusal>, Token), Error> {
-        let id = CommandId::new(self.clock.now(), &*self.random);
+        self.run_as(self.new_id(), act).await
+    }
+
+    /// An id for [`Self::run_as`].
+    pub fn new_id(&self) -> CommandId {
+        CommandId::new(self.clock.now(), &*self.random)
+    }
+
+    /// Executes `act` under `id`. After an error nobody knows whether it was applied:
+    /// under the same id it may be sent again for up to five minutes, and is applied
+    /// once.
+    pub async fn run_as<A: Act>(
+        &self,
+        id: CommandId,
+        act: A,
+    ) -> Result<(Result<A::Outcome, Refusal>, Token), Error> {
         let Executed { verdict, token } = self.meta.execute(id, act.into()).await?;
         let verdict = match verdict {
             Ok(outcome) => Ok(A::outcome(outcome)
@@ -270,6 +285,8 @@ sum! {
     c::ChangeQueued => u32,
     c::PutPolicy => (),
     c::SetDkimKeys => (),
+    c::RecordTls => (),
+    c::SettleTls => Option<c::Accepted>,
     // Background work, each a bounded step
     c::Purge => c::Purged,
     c::Relocate => c::Relocated,
@@ -323,6 +340,7 @@ sum! {
     q::Trace => Vec<TraceView>,
     q::StsPolicy => Option<StsPolicy>,
     q::DkimKeys => Vec<DkimKey>,
+    q::TlsResults => Page<TlsResults>,
     // Bodies
     q::Bodies => Vec<Option<BodyView>>,
     q::InlineBodies => Page<BodyView>,

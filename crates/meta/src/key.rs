@@ -42,6 +42,7 @@
 //! | `g P` domain name | [`row::Policy`](crate::row::Policy): what an outside domain asks of mail to it |
 //! | `g t` moment, domain name | nothing: policies by the moment they end |
 //! | `g E` domain name | [`row::DkimKeys`](crate::row::DkimKeys): what a local domain signs with |
+//! | `g r` day, domain name | [`row::TlsResults`](crate::row::TlsResults): the results of TLS to an outside domain |
 //! | `g v` command id | version byte and MessagePack of the verdict (`evaluate.rs`) |
 //! | `a` account `A` | [`row::Account`](crate::row::Account) |
 //! | `a` account `C` | [`row::Credentials`](crate::row::Credentials) |
@@ -558,6 +559,26 @@ pub(crate) fn all_dkim_keys() -> Vec<u8> {
 
 pub(crate) fn dkim_keys(domain: &DomainName) -> Vec<u8> {
     global(b'E').str(domain.as_str()).build()
+}
+
+/// The results of outgoing TLS, the oldest day first.
+pub(crate) fn all_tls_results() -> Vec<u8> {
+    global(b'r').build()
+}
+
+/// The end (excluded) of the results of days before `day`.
+pub(crate) fn tls_results_before(day: u32) -> Vec<u8> {
+    global(b'r').u32(day).build()
+}
+
+pub(crate) fn tls_results(day: u32, domain: &DomainName) -> Vec<u8> {
+    global(b'r').u32(day).str(domain.as_str()).build()
+}
+
+/// The day and the domain in a key of [`tls_results`].
+pub(crate) fn tls_results_of(key: &[u8]) -> Option<(u32, DomainName)> {
+    let mut parts = Parts::of(key.get(2..)?);
+    Some((parts.u32()?, DomainName::parse(&parts.str()?).ok()?))
 }
 
 // Background work.

@@ -117,3 +117,21 @@ pub const DKIM_SELECTOR: usize = 63;
 pub const DKIM_PRIVATE: usize = 16 * 1024;
 /// Bytes of a public key.
 pub const DKIM_PUBLIC: usize = 4 * 1024;
+/// Results of one [`crate::command::RecordTls`].
+pub const TLS_RECORDS: usize = 200;
+/// Policies that are told apart in the TLS results of a domain's day.
+pub const TLS_POLICIES: usize = 8;
+/// Failures that are kept with details in the TLS results of a domain's day.
+pub const TLS_DETAILS: usize = 100;
+/// Lines and hosts of a policy in TLS results.
+pub const TLS_STRINGS: usize = 32;
+/// Bytes of a line of a policy in TLS results.
+pub const TLS_STRING: usize = 512;
+/// Bytes of the name of a host or of a reason in TLS results.
+pub const TLS_TEXT: usize = 255;
+/// Places that have the report about a domain's day.
+pub const TLS_PLACES: usize = 10;
+/// Bytes of the address of such a place.
+pub const TLS_PLACE: usize = 2048;
+/// How long TLS results are kept that nobody reports.
+pub const TLS_AGE: Duration = Duration::from_secs(7 * 24 * 3600);

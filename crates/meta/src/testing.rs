@@ -15,6 +15,7 @@ mod queue;
 mod random;
 mod repeats;
 mod resolve;
+mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -160,6 +161,10 @@ pub async fn suite<B: Backend>(start: impl AsyncFn(Arc<dyn Clock>) -> Arc<B>) {
         queue::administration::the_queue_is_looked_through,
         outside::a_policy_is_kept_until_it_ends,
         outside::a_domain_has_keys_until_it_goes,
+        tls::results_are_added_up_by_day_and_policy,
+        tls::details_have_a_limit_and_counts_have_none,
+        tls::a_report_and_its_results_change_places,
+        tls::results_that_nobody_reports_are_trimmed,
         repeats::old_verdicts_are_trimmed,
         cluster::a_cluster_is_founded_once,
         cluster::a_node_joins_with_a_token,

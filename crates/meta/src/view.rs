@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 mod cluster;
 mod dkim;
 mod queue;
+mod tls;
 mod trace;
 
 pub use cluster::{Authority, ClusterView, LeaseView, NewNode, NodeView};
@@ -20,6 +21,9 @@ pub use dkim::{DkimAlgorithm, DkimKey, DkimState};
 pub use queue::{
     DestinationView, NewDestination, NewQueued, Notify, QueueEnvelope, QueueState, QueueStats,
     QueuedRecipient, QueuedView, Return, Seal, StsPolicy,
+};
+pub use tls::{
+    TlsFailure, TlsFault, TlsPolicy, TlsPolicyKind, TlsPolicyResults, TlsRecord, TlsResults,
 };
 pub use trace::{Acceptance, Accepting, Event, EventKind, Origin, TraceView};
 

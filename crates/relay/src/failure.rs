@@ -73,6 +73,48 @@ pub enum Kind {
     Permanent,
 }
 
+/// Why a connection is not as secure as was demanded, as far as a report about
+/// it tells them apart (RFC 8460 §4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TlsCause {
+    /// The server does not offer STARTTLS, or refuses it.
+    NotOffered,
+    /// The certificate is for other names.
+    HostMismatch,
+    /// The certificate has run out.
+    Expired,
+    /// The certificate leads to no authority that is trusted.
+    NotTrusted,
+    /// Anything else: the protocol, or a certificate that is not the one of the
+    /// TLSA records.
+    Other,
+}
+
+impl TlsCause {
+    /// The cause of a handshake that TLS gave up with `error`.
+    pub(crate) fn of(error: &rustls::Error) -> Self {
+        use rustls::CertificateError as C;
+        match error {
+            rustls::Error::InvalidCertificate(error) => match error {
+                C::NotValidForName | C::NotValidForNameContext { .. } => Self::HostMismatch,
+                C::Expired | C::ExpiredContext { .. } => Self::Expired,
+                C::UnknownIssuer
+                | C::BadSignature
+                | C::Revoked
+                | C::NotValidYet
+                | C::NotValidYetContext { .. }
+                | C::InvalidPurpose
+                | C::InvalidPurposeContext { .. } => Self::NotTrusted,
+                // What webpki says of a certificate that signed itself, and is none
+                // of a server, it says as its own error.
+                C::Other(other) if other.0.is::<webpki::Error>() => Self::NotTrusted,
+                _ => Self::Other,
+            },
+            _ => Self::Other,
+        }
+    }
+}
+
 /// Why no recipient has a verdict.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
@@ -92,6 +134,8 @@ pub struct Failure {
     /// The whole message was sent, and its reply did not come: the server may
     /// have it. Trying again may make a duplicate, not trying may lose it.
     pub after_data: bool,
+    /// Why TLS did not come about, where that is what failed.
+    pub tls: Option<TlsCause>,
 }
 
 impl Failure {
@@ -113,6 +157,7 @@ impl Failure {
             reply: None,
             text: text.into(),
             after_data: false,
+            tls: None,
         }
     }
 
@@ -147,6 +192,12 @@ impl Failure {
     pub(crate) fn temporary(mut self) -> Self {
         self.kind = Kind::Temporary;
         self.status.0 = 4;
+        self
+    }
+
+    /// The same, known to be about TLS.
+    pub(crate) fn about_tls(mut self, cause: TlsCause) -> Self {
+        self.tls = Some(cause);
         self
     }
 

@@ -30,7 +30,7 @@ mod wire;
 pub use connection::Connection;
 pub use connector::{Connector, Error, Peer};
 pub use envelope::{Envelope, Recipient, Verdict};
-pub use failure::{Failure, Kind, Phase};
+pub use failure::{Failure, Kind, Phase, TlsCause};
 pub use login::Login;
 pub use postrider_proto::smtp::client::{Capabilities, Reply};
 pub use security::{Security, TlsFacts, Tlsa};

@@ -8,7 +8,7 @@ use rustls::{CertificateError, ClientConfig};
 use rustls_pki_types::ServerName;
 
 use crate::connection::Connection;
-use crate::failure::{Failure, Phase};
+use crate::failure::{Failure, Phase, TlsCause};
 use crate::security::{Security, TlsFacts};
 
 impl Connection {
@@ -24,7 +24,8 @@ impl Connection {
             if insist {
                 // RFC 3463 §3.8: x.7.4, security features not supported.
                 let text = "the server does not offer TLS, which is required here";
-                return Err(Failure::new(Phase::StartTls, (4, 7, 4), text));
+                let failure = Failure::new(Phase::StartTls, (4, 7, 4), text);
+                return Err(failure.about_tls(TlsCause::NotOffered));
             }
             return Ok(false);
         }
@@ -33,7 +34,8 @@ impl Connection {
         if reply.code != 220 {
             // A server that closes (RFC 5321 §3.8) does not go on in the clear.
             if insist || reply.is_positive() || reply.code == 421 {
-                return Err(Failure::refused(Phase::StartTls, reply).temporary());
+                let failure = Failure::refused(Phase::StartTls, reply).temporary();
+                return Err(failure.about_tls(TlsCause::NotOffered));
             }
             return Ok(false);
         }
@@ -43,7 +45,8 @@ impl Connection {
             true => Ok(true),
             false => {
                 let text = "the server said something in the clear after its answer to STARTTLS";
-                Err(Failure::new(Phase::StartTls, (4, 7, 5), text))
+                let failure = Failure::new(Phase::StartTls, (4, 7, 5), text);
+                Err(failure.about_tls(TlsCause::Other))
             }
         }
     }
@@ -57,7 +60,8 @@ impl Connection {
         if let Err(error) = self.wire.start_tls(config, name, limit).await {
             // RFC 3463 §3.8: x.7.5, cryptographic failure.
             let text = format!("the TLS handshake failed: {}", explain(&error));
-            return Err(Failure::new(Phase::Handshake, (4, 7, 5), text));
+            let failure = Failure::new(Phase::Handshake, (4, 7, 5), text);
+            return Err(failure.about_tls(cause(&error)));
         }
         self.tls = self.wire.tls().map(|(protocol, cipher)| TlsFacts {
             protocol,
@@ -66,6 +70,11 @@ impl Connection {
         });
         Ok(())
     }
+}
+
+fn cause(error: &io::Error) -> TlsCause {
+    let error = error.get_ref().and_then(|e| e.downcast_ref());
+    error.map_or(TlsCause::Other, TlsCause::of)
 }
 
 /// Why a handshake failed, in words that say what to look at.
@@ -77,5 +86,27 @@ fn explain(error: &io::Error) -> String {
     match cause {
         Some(rustls::Error::InvalidCertificate(CertificateError::Other(own))) => own.0.to_string(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_of_a_failed_handshake_is_told() {
+        let of = |error: rustls::Error| cause(&io::Error::other(error));
+        let certificate = |error: CertificateError| of(error.into());
+        for (error, expected) in [
+            (CertificateError::Expired, TlsCause::Expired),
+            (CertificateError::NotValidForName, TlsCause::HostMismatch),
+            (CertificateError::UnknownIssuer, TlsCause::NotTrusted),
+            (CertificateError::BadEncoding, TlsCause::Other),
+        ] {
+            assert_eq!(certificate(error), expected);
+        }
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure);
+        assert_eq!(of(alert), TlsCause::Other);
+        assert_eq!(cause(&io::ErrorKind::TimedOut.into()), TlsCause::Other);
     }
 }

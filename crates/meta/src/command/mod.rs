@@ -27,6 +27,7 @@ mod lease_queued;
 mod name_store;
 mod purge;
 mod put_policy;
+mod record_tls;
 mod release_leases;
 mod relocate;
 mod remove_account;
@@ -44,6 +45,7 @@ mod set_domain;
 mod set_group;
 mod set_secret;
 mod settle_queued;
+mod settle_tls;
 mod store;
 mod subscribe;
 mod take_leases;
@@ -68,6 +70,7 @@ pub use lease_queued::{LeaseQueued, Leased};
 pub use name_store::NameStore;
 pub use purge::{Purge, Purged};
 pub use put_policy::PutPolicy;
+pub use record_tls::RecordTls;
 pub use release_leases::ReleaseLeases;
 pub use relocate::{Move, Relocate, Relocated};
 pub use remove_account::RemoveAccount;
@@ -85,6 +88,7 @@ pub use set_domain::SetDomain;
 pub use set_group::SetGroup;
 pub use set_secret::SetSecret;
 pub use settle_queued::{DestinationChange, Notice, SettleQueued, Settled, Settlement};
+pub use settle_tls::SettleTls;
 pub use store::{Store, StoreMode, Stored};
 pub use subscribe::Subscribe;
 pub use take_leases::TakeLeases;
@@ -193,6 +197,8 @@ pub async fn apply<T: Txn>(
         Command::SetDkimKeys(c) => set_dkim_keys::apply(txn, cx, c)
             .await
             .map(Outcome::SetDkimKeys),
+        Command::RecordTls(c) => record_tls::apply(txn, cx, c).await.map(Outcome::RecordTls),
+        Command::SettleTls(c) => settle_tls::apply(txn, cx, c).await.map(Outcome::SettleTls),
         Command::Trim(c) => trim::apply(txn, cx, c).await.map(Outcome::Trim),
     };
     match outcome {

@@ -1,5 +1,5 @@
 //! One bounded step of forgetting old verdicts, old removals and old history, and
-//! join tokens, leases and TLS policies that have ended.
+//! join tokens, leases, TLS policies and TLS results that have ended.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -13,8 +13,8 @@ use crate::mailbox::Mailbox;
 use crate::stop::Stop;
 use crate::{cluster, key, limit, row};
 
-/// Removes old change-log entries, old dedup rows, old history and TLS policies that
-/// have ended, a bounded step; and the join tokens and leases whose time is up, which
+/// Removes old change-log entries, old dedup rows, old history, old TLS results and TLS
+/// policies that have ended, a bounded step; and the join tokens and leases whose time is up, which
 /// are few.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Trim {
@@ -48,9 +48,10 @@ pub(super) async fn apply<T: Txn>(
     let removals = trim_log(txn, cx.now.before(limit::LOG_AGE)).await?;
     let history = trim_history(txn, command.history_before).await?;
     let policies = trim_policies(txn, cx.now).await?;
+    let reports = trim_tls(txn, cx.now.before(limit::TLS_AGE)).await?;
     trim_cluster(txn, cx.now).await?;
     Ok(Trimmed {
-        more: verdicts || removals || history || policies,
+        more: verdicts || removals || history || policies || reports,
     })
 }
 
@@ -63,6 +64,12 @@ async fn trim_verdicts<T: Txn>(txn: &mut T, before: CommandId) -> kv::Result<boo
 /// left.
 async fn trim_history<T: Txn>(txn: &mut T, before: BodyId) -> kv::Result<bool> {
     trim_first(txn, key::history(), key::history_of(before)).await
+}
+
+/// Removes the TLS results of days that ended before `before`. Whether more are left.
+async fn trim_tls<T: Txn>(txn: &mut T, before: Millis) -> kv::Result<bool> {
+    let day = u32::try_from(before.0 / 86_400_000).unwrap_or(u32::MAX);
+    trim_first(txn, key::all_tls_results(), key::tls_results_before(day)).await
 }
 
 /// Removes the first keys from `start` to `end` (excluded). Whether more are left.

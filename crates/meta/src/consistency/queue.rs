@@ -1,5 +1,5 @@
 //! The queue of outbound mail, and what lies beside it: the history of messages,
-//! TLS policies, signing keys.
+//! TLS policies, results of TLS, signing keys.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use postrider_types::Millis;
 use super::mail::References;
 use super::{Walk, counter, look_up, parsed, row_of};
 use crate::key::{self, QueueCount};
-use crate::row;
+use crate::{limit, row};
 
 /// Checks all of it, and counts how often entries name which bodies.
 pub(super) async fn check<R: Read>(
@@ -22,6 +22,7 @@ pub(super) async fn check<R: Read>(
     totals(read, &counted, findings).await?;
     history(read, findings).await?;
     policies(read, findings).await?;
+    tls_results(read, findings).await?;
     signing(read, findings).await
 }
 
@@ -269,6 +270,38 @@ async fn policies<R: Read>(read: &R, findings: &mut Vec<String>) -> kv::Result<(
     let listed = super::count(read, &key::policy_ends()).await?;
     if listed != policies {
         findings.push(format!("{policies} policies, listed are {listed}"));
+    }
+    Ok(())
+}
+
+async fn tls_results<R: Read>(read: &R, findings: &mut Vec<String>) -> kv::Result<()> {
+    let mut walk = Walk::new(read, &key::all_tls_results());
+    while let Some(pairs) = walk.next().await? {
+        for (key, value) in pairs {
+            let place = parsed(&key, key::tls_results_of(&key), findings);
+            let row = row_of::<row::TlsResults>(&key, &value, findings);
+            let (Some((day, domain)), Some(row)) = (place, row) else {
+                continue;
+            };
+            let told = |policy: &row::TlsPolicy| -> u64 {
+                policy.details.iter().map(|detail| detail.count).sum()
+            };
+            let details: usize = row.policies.iter().map(|it| it.details.len()).sum();
+            let mut policies = row.policies.iter();
+            let wrong = [
+                (row.id.len() != 16, "their id is none"),
+                (row.revision == 0, "they were never changed"),
+                (row.policies.is_empty(), "there are none"),
+                (details > limit::TLS_DETAILS, "they have too many details"),
+                (
+                    policies.any(|policy| told(policy) > policy.failures),
+                    "they tell more failures than there were",
+                ),
+            ];
+            for (_, text) in wrong.iter().filter(|(wrong, _)| *wrong) {
+                findings.push(format!("TLS results of {domain} on day {day}: {text}"));
+            }
+        }
     }
     Ok(())
 }

@@ -43,6 +43,7 @@ mod secret;
 mod store_id;
 mod sts_policy;
 mod subscriptions;
+mod tls_results;
 mod trace;
 mod unfinished;
 
@@ -83,6 +84,7 @@ pub use secret::Secret;
 pub use store_id::StoreId;
 pub use sts_policy::StsPolicy;
 pub use subscriptions::Subscriptions;
+pub use tls_results::TlsResults;
 pub use trace::Trace;
 pub use unfinished::{Backlog, Unfinished};
 
@@ -133,6 +135,7 @@ pub async fn answer<R: Read>(read: &R, query: Query) -> kv::Result<Answer> {
         Query::Trace(q) => Answer::Trace(trace::answer(read, q).await?),
         Query::StsPolicy(q) => Answer::StsPolicy(sts_policy::answer(read, q).await?),
         Query::DkimKeys(q) => Answer::DkimKeys(dkim_keys::answer(read, q).await?),
+        Query::TlsResults(q) => Answer::TlsResults(tls_results::answer(read, q).await?),
         Query::Unfinished(q) => Answer::Unfinished(unfinished::answer(read, q).await?),
     })
 }

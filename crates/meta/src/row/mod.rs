@@ -11,6 +11,7 @@ mod event;
 mod mailbox;
 mod message;
 mod queue;
+mod tls;
 
 use bytes::Bytes;
 use postrider_kv::{self as kv, Range, Read, Txn};
@@ -27,6 +28,7 @@ pub(crate) use event::{Acceptance, Accepted, Event};
 pub(crate) use mailbox::{Mailbox, MailboxName, special_use, special_use_code};
 pub(crate) use message::{Changed, Message, Vanished, body_id};
 pub(crate) use queue::{Destination, Policy, Queued, Recipient, Seal, Starts, return_code};
+pub(crate) use tls::{TlsDetail, TlsPolicy, TlsResults};
 
 /// The version that is written.
 pub(crate) const VERSION: u8 = 1;

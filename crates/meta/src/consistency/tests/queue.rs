@@ -6,7 +6,7 @@ use super::*;
 use crate::testing::CountingRandom;
 use crate::{
     DkimAlgorithm, DkimKey, DkimState, NewDestination, NewQueued, Origin, QueueEnvelope,
-    QueuedRecipient, StsPolicy,
+    QueuedRecipient, StsPolicy, TlsFailure, TlsFault, TlsPolicy, TlsPolicyKind, TlsRecord,
 };
 use postrider_types::{NodeId, QueueId};
 
@@ -109,6 +109,26 @@ pub(super) async fn fill(client: &Client, random: &CountingRandom, now: Millis) 
         policy: Some(policy),
     };
     run(client, put).await;
+    let failure = TlsFailure {
+        fault: TlsFault::StartTlsNotSupported,
+        sending_ip: None,
+        host: Some("mx.one.test".into()),
+        receiving_ip: None,
+        reason: None,
+    };
+    let record = TlsRecord {
+        day: 20_000,
+        domain: domain("one.test"),
+        policy: TlsPolicy {
+            kind: TlsPolicyKind::None,
+            strings: Vec::new(),
+            hosts: Vec::new(),
+        },
+        successes: 1,
+        failures: vec![(failure, 2)],
+    };
+    let records = vec![record];
+    run(client, c::RecordTls { records }).await;
     let key = DkimKey {
         selector: "s1".into(),
         algorithm: DkimAlgorithm::Ed25519Sha256,
@@ -262,6 +282,22 @@ async fn damage_beside_the_queue_is_found() {
     .await;
     w.misses(&["0 policies, listed are 1"], key::policy(&one))
         .await;
+    type Change = fn(&mut row::TlsResults);
+    let changes: [(&str, Change); 5] = [
+        ("id is none", |row| row.id = Bytes::new()),
+        ("never changed", |row| row.revision = 0),
+        ("there are none", |row| row.policies.clear()),
+        ("more failures", |row| row.policies[0].failures = 1),
+        ("too many details", |row| {
+            let detail = row::TlsDetail::default();
+            row.policies[0].details.resize(101, detail);
+        }),
+    ];
+    for (text, change) in changes {
+        let place = key::tls_results(20_000, &one);
+        w.finds_edited(&["TLS results of one.test", text], place, change)
+            .await;
+    }
     let keys = key::dkim_keys(&domain("example.test"));
     w.finds_edited(&["there are none"], keys, |row: &mut row::DkimKeys| {
         row.keys.clear()
