@@ -21,6 +21,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::collector::Collector;
 use crate::grip::Grip;
 use crate::hands::{Hands, Held};
 use crate::lane;
@@ -34,6 +35,10 @@ use crate::signing::Signing;
 const TTL: Duration = Duration::from_secs(60);
 /// Between renewals of the leases in hand.
 const RENEW_EVERY: Duration = Duration::from_secs(15);
+/// Between writes of the results of TLS.
+const FLUSH_EVERY: Duration = Duration::from_secs(60);
+/// How long the last of them may take.
+const LAST_FLUSH: Duration = Duration::from_secs(3);
 /// Between two leases, so that what comes one by one is taken together.
 const GATHER: Duration = Duration::from_millis(10);
 /// Between looks whether something is due.
@@ -83,6 +88,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) hands: Hands,
     pub(crate) planner: Planner,
+    /// How secure connections were.
+    pub(crate) results: Arc<Collector>,
     pub(crate) signing: Signing,
     pub(crate) seals: Seals,
     /// Connections that may still be made.
@@ -98,9 +105,11 @@ impl Courier {
     /// A courier, which does nothing before it runs. Fails where the settings name
     /// a file that cannot be read.
     pub fn new(handles: Handles, settings: Settings, wake: Wake) -> Result<Self, String> {
+        let results = Arc::new(Collector::new(settings.tls_reports.enabled));
         let shared = Shared {
             hands: Hands::new(&settings),
-            planner: Planner::new(&handles, &settings)?,
+            planner: Planner::new(&handles, &settings, results.clone())?,
+            results,
             signing: Signing::new(handles.meta.clone()),
             seals: Seals::new(&handles, &settings)?,
             connections: Arc::new(Semaphore::new(settings.connections)),
@@ -121,10 +130,12 @@ impl Courier {
     /// panicked: the node must start again.
     pub async fn run(self, stop: CancellationToken, grace: Duration) {
         let renewing = tokio::spawn(self.shared.clone().renew());
+        let flushing = tokio::spawn(self.shared.clone().flush());
         let mut failing = false;
         while !stop.is_cancelled() {
             if self.shared.broken.is_cancelled() {
                 renewing.abort();
+                flushing.abort();
                 return;
             }
             let taken = self.take().await;
@@ -157,6 +168,12 @@ impl Courier {
             tracing::warn!("some messages are still being sent; other nodes take them up later");
         }
         renewing.abort();
+        if tokio::time::timeout(LAST_FLUSH, self.shared.flush_once())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the last results of outgoing TLS are lost");
+        }
     }
 
     /// Leases what is due and fits. True: there may be more.
@@ -244,6 +261,22 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// Puts results of TLS into the metadata until the courier stops.
+    async fn flush(self: Arc<Self>) {
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = sleep(FLUSH_EVERY) => {}
+            }
+            self.flush_once().await;
+        }
+    }
+
+    async fn flush_once(&self) {
+        let (meta, resolver) = (&self.handles.meta, &self.planner.resolver);
+        self.results.flush(meta, resolver).await;
     }
 
     async fn renew_these(&self, grips: &[Arc<Grip>]) -> Result<(), Error> {

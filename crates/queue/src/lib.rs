@@ -5,9 +5,11 @@
 //! itself lies in the metadata; where mail goes is asked of `route`, how it is
 //! handed over is `relay`'s.
 
+mod collector;
 mod content;
 mod courier;
 mod delivery;
+mod demand;
 mod grip;
 mod hands;
 mod lane;

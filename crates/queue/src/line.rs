@@ -34,7 +34,12 @@ impl Line {
         let permit = shared.connections.clone().acquire_owned().await;
         let permit = permit.map_err(|_| Trouble::ours((4, 3, 2), "this node is stopping"))?;
         let mut last: Option<Trouble> = None;
-        for step in steps.into_iter().take(MAX_TRIES) {
+        for mut step in steps.into_iter().take(MAX_TRIES) {
+            if let Some(domain) = &step.domain {
+                let now = shared.handles.meta.clock().now();
+                let findings = std::mem::take(&mut step.findings);
+                shared.results.find(domain, findings, now);
+            }
             match connect(shared, &step).await {
                 Ok(connection) => {
                     return Ok(Self {
@@ -118,9 +123,21 @@ async fn connect(shared: &Shared, step: &Step) -> Result<Connection, Failure> {
     let connector = &shared.planner.connector;
     let login = step.login.as_ref();
     let opened = connector.open(&step.peer, &step.security, login).await;
+    let now = shared.handles.meta.clock().now();
+    shared.results.note(step, &opened, now);
+    let mut security = &step.security;
+    let opened = match opened {
+        // RFC 8461 §5: as it would go without the policy.
+        Err(failure) if failure.tls.is_some() && step.lenient => {
+            tracing::info!(host = step.peer.host, %failure, "an MTA-STS policy under test is not met");
+            security = &Security::Opportunistic;
+            connector.open(&step.peer, security, login).await
+        }
+        other => other,
+    };
     match opened {
         // Nobody insists on TLS: better in the clear than not at all (RFC 7435).
-        Err(failure) if failure.is_handshake() && step.security == Security::Opportunistic => {
+        Err(failure) if failure.is_handshake() && *security == Security::Opportunistic => {
             tracing::info!(host = step.peer.host, %failure, "TLS fails; going on without");
             connector.open(&step.peer, &Security::Plain, login).await
         }

@@ -3,16 +3,19 @@
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use postrider_meta::{Client, QueueEnvelope};
+use postrider_meta::{Client, QueueEnvelope, TlsPolicy};
 use postrider_proto::sasl::Secret;
-use postrider_relay::{Connector, Login, Peer, Security, Tlsa};
+use postrider_relay::{Connector, Login, Peer, Security};
 use postrider_route::sts::{Mode, Policy};
 use postrider_route::{Dane, Destination, Host, Ourselves, Resolver, Sts};
 use postrider_types::DomainName;
 use rand::seq::IndexedRandom;
 
+use crate::collector::Collector;
 use crate::courier::Handles;
+use crate::demand::{Demand, Finding};
 use crate::policies::Policies;
 use crate::settings::{Pattern, RouteTls, RouteTo, Settings};
 use crate::trouble::Trouble;
@@ -23,6 +26,15 @@ pub(crate) struct Step {
     pub(crate) peer: Peer,
     pub(crate) security: Security,
     pub(crate) login: Option<Login>,
+    /// Where `security` is not to be had, less will do.
+    pub(crate) lenient: bool,
+    /// Under which policy its success or failure counts; none where it is not
+    /// reported.
+    pub(crate) policy: Option<Arc<TlsPolicy>>,
+    /// What was wrong with its domain or its hosts before this one is tried.
+    pub(crate) findings: Vec<Finding>,
+    /// The domain that is told of both; none where it is no host of an MX record.
+    pub(crate) domain: Option<DomainName>,
 }
 
 /// How much the sender of a message cares for TLS (RFC 8689).
@@ -49,7 +61,8 @@ impl TlsWish {
 /// Makes plans.
 pub(crate) struct Planner {
     pub(crate) connector: Connector,
-    resolver: Resolver,
+    pub(crate) resolver: Resolver,
+    results: Arc<Collector>,
     sts: Sts,
     meta: Client,
     routes: Vec<Route>,
@@ -66,7 +79,11 @@ struct Route {
 
 impl Planner {
     /// Fails where a password cannot be read or a name is none.
-    pub(crate) fn new(handles: &Handles, settings: &Settings) -> Result<Self, String> {
+    pub(crate) fn new(
+        handles: &Handles,
+        settings: &Settings,
+        results: Arc<Collector>,
+    ) -> Result<Self, String> {
         let connector = Connector::new(settings.client.clone(), &handles.hostname, &[]);
         let routes = settings.route.iter().map(Route::read);
         let resolver = Resolver::new(&settings.dns).map_err(|error| error.to_string())?;
@@ -74,6 +91,7 @@ impl Planner {
         Ok(Self {
             connector: connector.map_err(|error| error.to_string())?,
             resolver,
+            results,
             sts: sts.map_err(|error| error.to_string())?,
             meta: handles.meta.clone(),
             routes: routes.collect::<Result<_, String>>()?,
@@ -104,27 +122,52 @@ impl Planner {
             return self.by_settings(route).await;
         }
         let route = self.resolver.route(&parsed, &self.ourselves).await?;
+        let mut findings = Vec::new();
         let policy = match wish {
             TlsWish::Waived => None,
-            _ => self.policy(&parsed).await?,
+            _ => self.policy(&parsed, &mut findings).await?,
+        };
+        let domain = match &parsed {
+            Destination::Domain(domain) => Some(domain),
+            _ => None,
         };
         let mut steps = Vec::new();
         let mut refused = None;
         for host in &route.hosts {
-            match security(host, policy.as_ref(), wish) {
-                Ok(security) => steps.extend(self.steps(host, &security, self.port, None, false)),
-                Err(trouble) => refused = Some(trouble),
+            match Demand::of(host, policy.as_ref(), wish) {
+                Ok(demand) => {
+                    findings.extend(demand.finding.clone());
+                    let new = self.demanded(host, demand, domain);
+                    let before = steps.len();
+                    steps.extend(new);
+                    if let Some(first) = steps.get_mut(before) {
+                        first.findings = std::mem::take(&mut findings);
+                    }
+                }
+                Err(not) => {
+                    findings.extend(not.finding);
+                    refused = Some(not.trouble);
+                }
             }
         }
         match (steps.is_empty(), refused) {
-            (true, Some(trouble)) => Err(trouble),
+            (true, Some(trouble)) => {
+                if let Some(domain) = domain {
+                    self.results.find(domain, findings, self.meta.clock().now());
+                }
+                Err(trouble)
+            }
             (true, None) => Err(Trouble::ours((4, 4, 1), "no host has an address")),
             (false, _) => Ok(steps),
         }
     }
 
-    /// What the domain promises of its hosts by MTA-STS, if it insists on that.
-    async fn policy(&self, destination: &Destination) -> Result<Option<Policy>, Trouble> {
+    /// What the domain promises of its hosts by MTA-STS, unless that is nothing.
+    async fn policy(
+        &self,
+        destination: &Destination,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Option<Policy>, Trouble> {
         let Destination::Domain(domain) = destination else {
             return Ok(None);
         };
@@ -133,9 +176,24 @@ impl Planner {
         let found = self.sts.policy(domain, &cache, now).await?;
         if let Some(problem) = &found.problem {
             tracing::warn!(%domain, problem = problem.text, "the MTA-STS policy is not to be had");
+            findings.push(Finding::no_policy(problem));
         }
         let policy = found.policy.map(|kept| kept.policy);
-        Ok(policy.filter(|policy| policy.mode == Mode::Enforce))
+        Ok(policy.filter(|policy| policy.mode != Mode::None))
+    }
+
+    /// The steps to a host of `domain`.
+    fn demanded(&self, host: &Host, demand: Demand, domain: Option<&DomainName>) -> Vec<Step> {
+        let policy = demand.policy.map(Arc::new);
+        let step = |step| Step {
+            lenient: demand.lenient,
+            policy: policy.clone(),
+            domain: domain.cloned(),
+            ..step
+        };
+        self.steps(host, &demand.security, self.port, None, false)
+            .map(step)
+            .collect()
     }
 
     /// The route that the settings have for a destination: its own before that
@@ -207,6 +265,10 @@ impl Planner {
             },
             security: security.clone(),
             login: login.cloned(),
+            lenient: false,
+            policy: None,
+            findings: Vec::new(),
+            domain: None,
         })
     }
 
@@ -244,78 +306,5 @@ impl Route {
             to: to.clone(),
             login,
         })
-    }
-}
-
-/// How a connection to an MX host is to be protected.
-fn security(host: &Host, policy: Option<&Policy>, wish: TlsWish) -> Result<Security, Trouble> {
-    // RFC 8689 §4.2.2: neither the policy nor DANE counts.
-    if wish == TlsWish::Waived {
-        return Ok(Security::Opportunistic);
-    }
-    // RFC 8461 §4.1: a host that the policy does not name may be anybody's.
-    if policy.is_some_and(|policy| !policy.permits(&host.name)) {
-        let text = format!(
-            "the domain's MTA-STS policy does not name the host {}",
-            host.name
-        );
-        return Err(Trouble::ours((4, 7, 5), text));
-    }
-    let verified = wish == TlsWish::Required || policy.is_some();
-    match &host.dane {
-        Dane::Records { records, names } => {
-            let records = records.iter().map(|record| Tlsa {
-                usage: record.usage,
-                selector: record.selector,
-                matching: record.matching,
-                data: record.data.clone(),
-            });
-            Ok(Security::Dane {
-                records: records.collect(),
-                names: names.clone(),
-            })
-        }
-        // RFC 7672 §2.2: the zone says that there is TLS, and not with which
-        // certificate.
-        Dane::Unusable if !verified => Ok(Security::Encrypted),
-        // RFC 7672 §2.1.2: an answer that may have been taken away is no answer.
-        Dane::Failed(text) => Err(Trouble::ours(
-            (4, 7, 5),
-            format!("the TLSA records of {} cannot be had: {text}", host.name),
-        )),
-        Dane::None | Dane::Unusable if verified => Ok(Security::Verified {
-            names: vec![host.name.clone()],
-        }),
-        Dane::None | Dane::Unusable => Ok(Security::Opportunistic),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn host(dane: Dane) -> Host {
-        Host {
-            name: "mx.test".into(),
-            preference: 0,
-            addresses: Vec::new(),
-            dane,
-        }
-    }
-
-    #[test]
-    fn a_sender_demands_tls_or_waives_it() {
-        let verified = Security::Verified {
-            names: vec!["mx.test".into()],
-        };
-        let plain = || host(Dane::None);
-        let required = security(&plain(), None, TlsWish::Required);
-        assert_eq!(required.unwrap(), verified);
-        let usual = security(&plain(), None, TlsWish::Usual);
-        assert_eq!(usual.unwrap(), Security::Opportunistic);
-        let failed = || host(Dane::Failed("cut".into()));
-        assert!(security(&failed(), None, TlsWish::Usual).is_err());
-        let waived = security(&failed(), None, TlsWish::Waived);
-        assert_eq!(waived.unwrap(), Security::Opportunistic);
     }
 }

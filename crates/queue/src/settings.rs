@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use postrider_types::{DomainName, human};
+use postrider_types::{Address, DomainName, human};
 use serde::{Deserialize, Serialize};
 
 /// How mail leaves.
@@ -48,6 +48,8 @@ pub struct Settings {
     pub dns: postrider_route::Settings,
     /// The policies of domains that demand verified TLS (MTA-STS).
     pub sts: postrider_route::sts::Settings,
+    /// Reports to other domains about the TLS of mail to them.
+    pub tls_reports: TlsReports,
 }
 
 impl Default for Settings {
@@ -69,7 +71,46 @@ impl Default for Settings {
             client: Default::default(),
             dns: Default::default(),
             sts: Default::default(),
+            tls_reports: Default::default(),
         }
+    }
+}
+
+/// Reports about TLS (RFC 8460).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsReports {
+    /// Count how secure connections to domains were that ask for reports, and send
+    /// these each day.
+    pub enabled: bool,
+    /// The sender of reports, in a domain that signs. None: `postmaster` at the
+    /// local domain with keys that the hostname lies in, else at the first with keys.
+    pub from: Option<String>,
+    /// Whom to ask about a report, as it tells. None: the sender.
+    pub contact: Option<String>,
+}
+
+impl Default for TlsReports {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            from: None,
+            contact: None,
+        }
+    }
+}
+
+impl TlsReports {
+    fn check(&self) -> Result<(), String> {
+        let named = [("from", &self.from), ("contact", &self.contact)];
+        for (name, value) in named {
+            if let Some(text) = value {
+                Address::parse(text).map_err(|error| {
+                    format!("queue.tls_reports.{name}: `{text}` is no address: {error}")
+                })?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -163,6 +204,7 @@ impl Settings {
         self.client.check()?;
         self.dns.check()?;
         self.sts.check()?;
+        self.tls_reports.check()?;
         self.route.iter().try_for_each(RouteTo::check)
     }
 }
