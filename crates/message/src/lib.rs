@@ -13,6 +13,7 @@ pub mod report;
 pub mod seven_bit;
 pub mod text;
 pub mod thread;
+pub mod tls_report;
 pub mod transfer;
 
 mod address;

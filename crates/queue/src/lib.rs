@@ -23,6 +23,7 @@ mod seal;
 mod settings;
 mod settle;
 mod signing;
+mod tls_report;
 mod trouble;
 
 pub use courier::{Courier, Handles, Wake};
