@@ -29,6 +29,7 @@ use crate::plan::Planner;
 use crate::seal::Seals;
 use crate::settings::Settings;
 use crate::signing::Signing;
+use crate::tls_report;
 
 /// How long a lease lasts: so long is a message delayed at the most by the death
 /// of the node that has it in hand.
@@ -131,6 +132,9 @@ impl Courier {
     pub async fn run(self, stop: CancellationToken, grace: Duration) {
         let renewing = tokio::spawn(self.shared.clone().renew());
         let flushing = tokio::spawn(self.shared.clone().flush());
+        if self.shared.settings.tls_reports.enabled {
+            tokio::spawn(tls_report::run(self.shared.clone(), self.wake.clone()));
+        }
         let mut failing = false;
         while !stop.is_cancelled() {
             if self.shared.broken.is_cancelled() {

@@ -7,24 +7,58 @@
 mod json;
 mod sender;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
 use postrider_message::tls_report::TlsReport;
 use postrider_meta::command::{Accept, SettleTls};
 use postrider_meta::{
-    Client, Cursor, Error, NewBody, NewDestination, NewQueued, Notify, Origin, QueueEnvelope,
+    Client, Cursor, NewBody, NewDestination, NewQueued, Notify, Origin, QueueEnvelope,
     QueuedRecipient, ReadAt, TlsResults, query,
 };
 use postrider_route::ReportPlace;
 use postrider_types::{Address, Millis};
-use std::collections::BTreeMap;
-use std::time::Duration;
+use rand::Rng as _;
 
-use crate::courier::Shared;
+use crate::courier::{Shared, Wake};
 use sender::Sender;
 
 /// How long a report is tried (RFC 8460 §5.3 leaves it open; it is stale after a day).
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// Results in one page.
 const PAGE: u32 = 20;
+
+/// Between looks for reports that are due, in seconds: at random, so that not all
+/// servers of the world report at midnight (RFC 8460 §4.1).
+const PAUSE: std::ops::Range<u64> = 1_800..10_800;
+/// How long after the end of a day its last results may still come.
+const LATE: Duration = Duration::from_secs(600);
+
+/// Sends the reports of past days until the courier stops.
+pub(crate) async fn run(shared: Arc<Shared>, wake: Wake) {
+    loop {
+        let pause = Duration::from_secs(rand::rng().random_range(PAUSE));
+        tokio::select! {
+            () = shared.stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        let now = shared.handles.meta.clock().now();
+        let today = now.before(LATE).0 / 86_400_000;
+        let sent = tokio::select! {
+            () = shared.stop.cancelled() => return,
+            sent = send(&shared, u32::try_from(today).unwrap_or(u32::MAX)) => sent,
+        };
+        match sent {
+            Ok(0) => {}
+            Ok(count) => {
+                tracing::info!(count, "reports about TLS are on their way");
+                wake.wake();
+            }
+            Err(error) => tracing::warn!(error, "reports about TLS cannot be sent now"),
+        }
+    }
+}
 
 /// Sends the reports of all days before `before`. Returns how many.
 pub(crate) async fn send(shared: &Shared, before: u32) -> Result<u64, String> {
