@@ -2,7 +2,8 @@
 //! try, their addresses, and what the domain demands of the connection (DANE,
 //! MTA-STS).
 //!
-//! Asks name servers and policy servers, never a mail server. Holds no queue and
+//! Asks name servers and policy servers, and hands reports about TLS to web servers;
+//! never asks a mail server. Holds no queue and
 //! decides nothing about retries: it says whether asking again may help.
 
 mod address;
@@ -10,6 +11,7 @@ mod dane;
 mod destination;
 mod dns;
 mod error;
+mod https;
 mod ourselves;
 mod route;
 mod settings;
@@ -26,4 +28,4 @@ pub use ourselves::Ourselves;
 pub use route::{Host, Resolver, Route};
 pub use settings::{Family, NameServer, Settings};
 pub use sts::Sts;
-pub use tls_report::{ReportPlace, TlsReporting};
+pub use tls_report::{PostError, Poster, ReportPlace, TlsReporting};

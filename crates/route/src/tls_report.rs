@@ -1,8 +1,13 @@
-//! Where a domain wants reports about the TLS of its mail (RFC 8460 §3).
+//! Where a domain wants reports about the TLS of its mail (RFC 8460 §3), and how
+//! they get there by HTTPS. What a report says is not looked at.
+
+mod poster;
 
 use postrider_types::{Address, DomainName};
 
 use crate::{Error, Resolver};
+use poster::Target;
+pub use poster::{PostError, Poster};
 
 /// The most places that reports are sent to.
 const MAX_PLACES: usize = 10;
@@ -69,10 +74,11 @@ impl ReportPlace {
             let address = rest.split('?').next().unwrap_or_default();
             return Address::parse(&decode(address)?).ok().map(Self::Mail);
         }
-        let host = rest.strip_prefix("//")?;
-        let named = !host.is_empty() && !host.starts_with(['/', '?', '#', ':']);
-        let usable = scheme.eq_ignore_ascii_case("https") && named;
-        usable.then(|| Self::Https(format!("https://{host}")))
+        if !scheme.eq_ignore_ascii_case("https") {
+            return None;
+        }
+        let url = format!("https:{rest}");
+        Target::parse(&url).is_some().then_some(Self::Https(url))
     }
 }
 

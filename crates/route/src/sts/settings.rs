@@ -6,7 +6,8 @@ use std::time::Duration;
 use postrider_types::human;
 use serde::{Deserialize, Serialize};
 
-/// How policies are fetched.
+/// How policies are fetched. The time limits and authorities are those of reports by
+/// HTTPS, too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {

@@ -1,4 +1,5 @@
-//! A policy server on loopback that answers what it is told.
+//! A policy server on loopback that answers what it is told; a place for reports,
+//! too.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -25,6 +26,7 @@ pub(crate) struct PolicyServer {
 struct Shared {
     answer: Mutex<Option<Vec<u8>>>,
     requests: Mutex<Vec<String>>,
+    bodies: Mutex<Vec<Vec<u8>>>,
     connections: AtomicUsize,
 }
 
@@ -53,6 +55,7 @@ impl PolicyServer {
         let shared = Arc::new(Shared {
             answer: Mutex::new(None),
             requests: Mutex::default(),
+            bodies: Mutex::default(),
             connections: AtomicUsize::new(0),
         });
         let mut tasks = JoinSet::new();
@@ -94,6 +97,11 @@ impl PolicyServer {
         self.shared.requests.lock().clone()
     }
 
+    /// The bodies of all requests that had one so far.
+    pub(crate) fn bodies(&self) -> Vec<Vec<u8>> {
+        self.shared.bodies.lock().clone()
+    }
+
     /// How many connections were made so far.
     pub(crate) fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
@@ -122,6 +130,11 @@ async fn answer(stream: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared>) {
         }
     }
     let head = String::from_utf8(head).unwrap();
+    if let Some(length) = length(&head) {
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await.unwrap();
+        shared.bodies.lock().push(body);
+    }
     shared.requests.lock().push(head);
     let answer = shared.answer.lock().clone();
     match answer {
@@ -131,4 +144,11 @@ async fn answer(stream: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared>) {
         }
         None => std::future::pending().await,
     }
+}
+
+fn length(head: &str) -> Option<usize> {
+    let head = head.to_ascii_lowercase();
+    let mut lines = head.lines();
+    let value = lines.find_map(|line| line.strip_prefix("content-length:"))?;
+    value.trim().parse().ok()
 }
