@@ -14,6 +14,7 @@ mod maildrop;
 mod outbound;
 mod protection;
 mod restart;
+mod tls_reports;
 
 use postrider_tests::{Imap, Node, Pop3, Smtp};
 

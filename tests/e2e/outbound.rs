@@ -62,7 +62,7 @@ pub(crate) async fn submission(node: &Node) -> anyhow::Result<Smtp> {
     Ok(smtp)
 }
 
-async fn send(node: &Node, to: &[&str], subject: &str) -> anyhow::Result<()> {
+pub(crate) async fn send(node: &Node, to: &[&str], subject: &str) -> anyhow::Result<()> {
     send_with(
         node,
         "",

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod figures;
+mod https;
 mod imap;
 pub mod load;
 mod node;
@@ -16,6 +17,7 @@ mod wire;
 
 pub use cluster::{Cluster, Member, Plan, Roles};
 pub use figures::Figures;
+pub use https::{Authority, HttpsServer, Posted};
 pub use imap::Imap;
 pub use node::Node;
 pub use peer::{Act, Peer, Stage, Taken};

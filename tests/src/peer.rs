@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// Where a peer is in a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +82,7 @@ struct Shared {
     visits: Mutex<[usize; 6]>,
     taken: Mutex<Vec<Taken>>,
     extensions: &'static str,
+    tls: Option<TlsAcceptor>,
 }
 
 impl Drop for Peer {
@@ -116,6 +119,22 @@ impl Peer {
         extensions: &'static str,
         script: impl Fn(Stage, usize, &str) -> Act + Send + Sync + 'static,
     ) -> anyhow::Result<Self> {
+        Self::serving(address, extensions, None, script).await
+    }
+
+    /// One on a free port of 127.0.0.2 that offers STARTTLS and takes everything.
+    pub async fn secured(tls: TlsAcceptor) -> anyhow::Result<Self> {
+        let free = SocketAddr::from(([127, 0, 0, 2], 0));
+        let extensions = "PIPELINING\n8BITMIME\nSTARTTLS";
+        Self::serving(free, extensions, Some(tls), |_, _, _| Act::Accept).await
+    }
+
+    async fn serving(
+        address: SocketAddr,
+        extensions: &'static str,
+        tls: Option<TlsAcceptor>,
+        script: impl Fn(Stage, usize, &str) -> Act + Send + Sync + 'static,
+    ) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
@@ -123,6 +142,7 @@ impl Peer {
             visits: Mutex::default(),
             taken: Mutex::default(),
             extensions,
+            tls,
         });
         let serving = Arc::clone(&shared);
         let task = tokio::spawn(async move {
@@ -175,6 +195,31 @@ impl Peer {
 /// The session is over.
 struct Over;
 
+/// What the client wants after a talk.
+enum Next {
+    /// A handshake.
+    StartTls(TlsAcceptor),
+    /// Nothing more.
+    Quit,
+}
+
+/// A connection in the clear or under TLS.
+trait Socket: AsyncRead + AsyncWrite + Unpin {
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Socket for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Socket for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
 impl From<std::io::Error> for Over {
     fn from(_: std::io::Error) -> Self {
         Self
@@ -186,6 +231,14 @@ impl Shared {
         let mut stream = BufReader::new(stream);
         self.act(&mut stream, Stage::Greeting, "", "220 peer.test ready")
             .await?;
+        if let Next::StartTls(acceptor) = self.talk(&mut stream).await? {
+            let stream = acceptor.accept(stream.into_inner()).await?;
+            self.talk(&mut BufReader::new(stream)).await?;
+        }
+        Ok(())
+    }
+
+    async fn talk<S: Socket>(&self, stream: &mut BufReader<S>) -> Result<Next, Over> {
         let hello = format!("peer.test\n{}", self.extensions);
         let last = hello.lines().count();
         let hello: Vec<String> = (1..)
@@ -196,21 +249,21 @@ impl Shared {
         let mut mail = String::new();
         let mut recipients = Vec::new();
         loop {
-            let line = line(&mut stream).await?;
+            let line = line(stream).await?;
             let verb = line.get(..4).unwrap_or_default().to_ascii_uppercase();
             match &*verb {
                 "EHLO" | "HELO" => {
-                    self.act(&mut stream, Stage::Hello, &line, &hello).await?;
+                    self.act(stream, Stage::Hello, &line, &hello).await?;
                 }
                 "MAIL" => {
                     recipients.clear();
                     mail = line.clone();
-                    self.act(&mut stream, Stage::Mail, &line, "250 2.1.0 fine")
+                    self.act(stream, Stage::Mail, &line, "250 2.1.0 fine")
                         .await?;
                 }
                 "RCPT" => {
                     if self
-                        .act(&mut stream, Stage::Recipient, &line, "250 2.1.5 fine")
+                        .act(stream, Stage::Recipient, &line, "250 2.1.5 fine")
                         .await?
                     {
                         recipients.push(line.clone());
@@ -222,18 +275,23 @@ impl Shared {
                         stream.write_all(b"554 5.5.1 no recipients\r\n").await?;
                         continue;
                     }
-                    if self
-                        .act(&mut stream, Stage::Data, &line, "354 go on")
-                        .await?
-                    {
-                        let content = content(&mut stream).await?;
+                    if self.act(stream, Stage::Data, &line, "354 go on").await? {
+                        let content = content(stream).await?;
                         let taken = Taken {
                             mail: mail.clone(),
                             recipients: std::mem::take(&mut recipients),
                             content,
                         };
-                        self.end(&mut stream, taken).await?;
+                        self.end(stream, taken).await?;
                     }
+                }
+                "STAR" => {
+                    let Some(tls) = &self.tls else {
+                        stream.write_all(b"502 5.5.1 no\r\n").await?;
+                        continue;
+                    };
+                    stream.write_all(b"220 2.0.0 go on\r\n").await?;
+                    return Ok(Next::StartTls(tls.clone()));
                 }
                 "RSET" | "NOOP" => {
                     recipients.clear();
@@ -241,7 +299,7 @@ impl Shared {
                 }
                 "QUIT" => {
                     stream.write_all(b"221 2.0.0 bye\r\n").await?;
-                    return Ok(());
+                    return Ok(Next::Quit);
                 }
                 _ => stream.write_all(b"500 5.5.2 what?\r\n").await?,
             }
@@ -249,9 +307,9 @@ impl Shared {
     }
 
     /// Does what the script says; whether that was to accept.
-    async fn act(
+    async fn act<S: Socket>(
         &self,
-        stream: &mut BufReader<TcpStream>,
+        stream: &mut BufReader<S>,
         stage: Stage,
         command: &str,
         good: &str,
@@ -265,7 +323,7 @@ impl Shared {
         Ok(accepts)
     }
 
-    async fn end(&self, stream: &mut BufReader<TcpStream>, taken: Taken) -> Result<(), Over> {
+    async fn end<S: Socket>(&self, stream: &mut BufReader<S>, taken: Taken) -> Result<(), Over> {
         let reply = match self.next(Stage::End, "").now().await {
             Act::Accept | Act::AcceptAfter(_) => {
                 self.taken.lock().push(taken);
@@ -294,13 +352,13 @@ impl Shared {
 }
 
 /// Has the connection end with a reset instead of a close.
-fn reset(stream: &mut BufReader<TcpStream>) -> Over {
+fn reset<S: Socket>(stream: &mut BufReader<S>) -> Over {
     // What cannot be set ends with a close, which is as bad for the client.
-    let _ = socket2::SockRef::from(stream.get_ref()).set_linger(Some(Duration::ZERO));
+    let _ = socket2::SockRef::from(stream.get_ref().tcp()).set_linger(Some(Duration::ZERO));
     Over
 }
 
-async fn line(stream: &mut BufReader<TcpStream>) -> Result<String, Over> {
+async fn line<S: Socket>(stream: &mut BufReader<S>) -> Result<String, Over> {
     let mut line = Vec::new();
     if stream.read_until(b'\n', &mut line).await? == 0 {
         return Err(Over);
@@ -309,7 +367,7 @@ async fn line(stream: &mut BufReader<TcpStream>) -> Result<String, Over> {
     Ok(line.trim_end().to_owned())
 }
 
-async fn content(stream: &mut BufReader<TcpStream>) -> Result<String, Over> {
+async fn content<S: Socket>(stream: &mut BufReader<S>) -> Result<String, Over> {
     let mut content = Vec::new();
     loop {
         let mut line = Vec::new();

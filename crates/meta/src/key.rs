@@ -566,8 +566,8 @@ pub(crate) fn all_tls_results() -> Vec<u8> {
     global(b'r').build()
 }
 
-/// The end (excluded) of the results of days before `day`.
-pub(crate) fn tls_results_before(day: u32) -> Vec<u8> {
+/// Where the results of `day` and of later days begin.
+pub(crate) fn tls_results_from(day: u32) -> Vec<u8> {
     global(b'r').u32(day).build()
 }
 

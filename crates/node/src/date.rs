@@ -2,7 +2,8 @@
 
 use postrider_types::Millis;
 
-const DAY: u64 = 86_400_000;
+/// Milliseconds of a day.
+pub(crate) const DAY: u64 = 86_400_000;
 
 /// The first moment of the day `YYYY-MM-DD`, from 1970 on.
 pub(crate) fn parse(text: &str) -> Result<Millis, String> {

@@ -230,7 +230,6 @@ impl Node {
             self.link(cluster, server, &parts.settings, &parts.counts);
         }
         let bodies = parts.bodies;
-        let wake = Wake::default();
         let mut services = Services {
             auth: Authenticator::sharing(
                 self.meta.clone(),
@@ -246,7 +245,8 @@ impl Node {
             drain: self.drain.clone(),
             sessions: self.sessions.clone(),
             counts: parts.counts,
-            wake: wake.clone(),
+            wake: Wake::default(),
+            tls_reporter: Arc::default(),
             srs: None,
             settings: parts.settings,
         };
@@ -291,7 +291,7 @@ impl Node {
             self.jobs.tasks.spawn(watched);
         }
         self.work(&bodies, &parts.leases);
-        self.send(&bodies, &services.settings, wake, srs)?;
+        self.send(&services, srs)?;
         if self.cluster.is_some() {
             let probe = background::probe(parts.blobs, self.jobs.stop.clone());
             self.spawn("probe", probe.boxed());
@@ -363,27 +363,25 @@ impl Node {
     }
 
     /// Begins to send mail to other servers.
-    fn send(
-        &self,
-        bodies: &Bodies,
-        settings: &Settings,
-        wake: Wake,
-        srs: SrsKey,
-    ) -> anyhow::Result<()> {
+    fn send(&self, services: &Services, srs: SrsKey) -> anyhow::Result<()> {
+        let settings = &services.settings;
         if !settings.has(Role::Frontend) {
             return Ok(());
         }
         let node = self.cluster.as_ref().map(|it| it.identity.facts.node);
         let handles = postrider_queue::Handles {
             meta: self.meta.clone(),
-            bodies: bodies.clone(),
+            bodies: services.bodies.clone(),
             node: node.unwrap_or(ALONE),
             hostname: settings.smtp.hostname.clone(),
             addresses: settings.mail_addresses(),
             srs,
         };
+        let wake = services.wake.clone();
         let courier = Courier::new(handles, settings.queue.clone(), wake);
         let courier = courier.map_err(anyhow::Error::msg)?;
+        let set = services.tls_reporter.set(courier.tls_reporter());
+        debug_assert!(set.is_ok(), "a node sends mail once");
         let running = courier.run(self.jobs.stop.clone(), settings.drain_timeout);
         self.spawn("courier", running.boxed());
         Ok(())

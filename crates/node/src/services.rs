@@ -1,13 +1,13 @@
 //! The services of all protocols, each on its listener.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use postrider_auth::Authenticator;
 use postrider_body::Bodies;
 use postrider_meta::Client;
 use postrider_net::{Counts, Drain, Listener, Tls};
 use postrider_proto::smtp::SrsKey;
-use postrider_queue::Wake;
+use postrider_queue::{TlsReporter, Wake};
 use postrider_smtp::Outbound;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +33,8 @@ pub(crate) struct Services {
     pub(crate) counts: Counts,
     /// Tells the courier of new mail.
     pub(crate) wake: Wake,
+    /// Sends reports about TLS; set once there is a courier.
+    pub(crate) tls_reporter: Arc<OnceLock<TlsReporter>>,
     /// The key of forwarded senders; None before the metadata could be asked.
     pub(crate) srs: Option<SrsKey>,
 }
@@ -76,6 +78,7 @@ impl Services {
                     cluster: self.cluster.clone(),
                     health: self.health.clone(),
                     smtp: self.settings.smtp.clone().into(),
+                    tls_reporter: self.tls_reporter.clone(),
                     token: self.token.clone(),
                     from: self.settings.http.admin_from.clone().into(),
                 };

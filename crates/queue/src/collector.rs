@@ -81,9 +81,13 @@ impl Collector {
                 None => return,
             },
         };
+        let local = match opened {
+            Ok(connection) => connection.local(),
+            Err(failure) => failure.local,
+        };
         let failure = cause.map(|(cause, reason)| TlsFailure {
             fault: fault(cause),
-            sending_ip: step.peer.source,
+            sending_ip: local,
             host: Some(step.peer.host.clone()),
             receiving_ip: Some(step.peer.address.ip()),
             reason,
@@ -102,7 +106,7 @@ impl Collector {
             return;
         }
         let result = Seen {
-            day: u32::try_from(now.0 / 86_400_000).unwrap_or(u32::MAX),
+            day: day(now),
             domain: domain.clone(),
             policy,
             failure,
@@ -148,6 +152,11 @@ impl Collector {
             pending.pop_front();
         }
     }
+}
+
+/// The day of a moment, in days since 1970-01-01, UTC.
+pub(crate) fn day(at: Millis) -> u32 {
+    u32::try_from(at.0 / 86_400_000).unwrap_or(u32::MAX)
 }
 
 /// Those of domains that want reports. Where that cannot be found out they are

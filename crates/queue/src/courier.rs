@@ -15,6 +15,7 @@ use postrider_body::Bodies;
 use postrider_meta::command::{LeaseQueued, RenewQueued};
 use postrider_meta::{Client, Error, ReadAt, Token, limit, query};
 use postrider_proto::smtp::SrsKey;
+use postrider_route::Poster;
 use postrider_types::{NodeId, QueueId};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::sleep;
@@ -29,7 +30,7 @@ use crate::plan::Planner;
 use crate::seal::Seals;
 use crate::settings::Settings;
 use crate::signing::Signing;
-use crate::tls_report;
+use crate::tls_report::TlsReporter;
 
 /// How long a lease lasts: so long is a message delayed at the most by the death
 /// of the node that has it in hand.
@@ -91,6 +92,8 @@ pub(crate) struct Shared {
     pub(crate) planner: Planner,
     /// How secure connections were.
     pub(crate) results: Arc<Collector>,
+    /// Brings reports about it to web servers.
+    pub(crate) poster: Poster,
     pub(crate) signing: Signing,
     pub(crate) seals: Seals,
     /// Connections that may still be made.
@@ -107,10 +110,13 @@ impl Courier {
     /// a file that cannot be read.
     pub fn new(handles: Handles, settings: Settings, wake: Wake) -> Result<Self, String> {
         let results = Arc::new(Collector::new(settings.tls_reports.enabled));
+        let planner = Planner::new(&handles, &settings, results.clone())?;
+        let poster = Poster::new(planner.resolver.clone(), &settings.sts);
         let shared = Shared {
             hands: Hands::new(&settings),
-            planner: Planner::new(&handles, &settings, results.clone())?,
+            planner,
             results,
+            poster: poster.map_err(|error| error.to_string())?,
             signing: Signing::new(handles.meta.clone()),
             seals: Seals::new(&handles, &settings)?,
             connections: Arc::new(Semaphore::new(settings.connections)),
@@ -126,6 +132,11 @@ impl Courier {
         })
     }
 
+    /// What sends reports about TLS on demand.
+    pub fn tls_reporter(&self) -> TlsReporter {
+        TlsReporter::new(self.shared.clone(), self.wake.clone())
+    }
+
     /// Delivers until `stop`, then finishes what is being sent, for up to `grace`,
     /// and gives the rest back to the queue. Ends early where a part of it has
     /// panicked: the node must start again.
@@ -133,7 +144,7 @@ impl Courier {
         let renewing = tokio::spawn(self.shared.clone().renew());
         let flushing = tokio::spawn(self.shared.clone().flush());
         if self.shared.settings.tls_reports.enabled {
-            tokio::spawn(tls_report::run(self.shared.clone(), self.wake.clone()));
+            tokio::spawn(self.tls_reporter().run());
         }
         let mut failing = false;
         while !stop.is_cancelled() {
@@ -278,7 +289,8 @@ impl Shared {
         }
     }
 
-    async fn flush_once(&self) {
+    /// Puts results of TLS into the metadata now.
+    pub(crate) async fn flush_once(&self) {
         let (meta, resolver) = (&self.handles.meta, &self.planner.resolver);
         self.results.flush(meta, resolver).await;
     }

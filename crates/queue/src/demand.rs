@@ -33,7 +33,7 @@ pub(crate) struct Demand {
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) trouble: Trouble,
-    pub(crate) finding: Option<Finding>,
+    pub(crate) finding: Option<Box<Finding>>,
 }
 
 impl Demand {
@@ -61,6 +61,7 @@ impl Demand {
                 host.name
             );
             let trouble = Trouble::ours((4, 7, 5), text);
+            let finding = finding.map(Box::new);
             return Err(Refused { trouble, finding });
         }
         let demand = Self::by_dane(host, policy.filter(|_| stranger.is_none()), wish)?;
@@ -111,8 +112,9 @@ impl Demand {
             // RFC 7672 §2.1.2: an answer that may have been taken away is no answer.
             Dane::Failed(text) => {
                 let fault = TlsFault::DnssecInvalid;
+                let found = finding(tlsa(Vec::new()), fault, Some(host), text);
                 Err(Refused {
-                    finding: Some(finding(tlsa(Vec::new()), fault, Some(host), text)),
+                    finding: Some(Box::new(found)),
                     trouble: Trouble::ours(
                         (4, 7, 5),
                         format!("the TLSA records of {} cannot be had: {text}", host.name),

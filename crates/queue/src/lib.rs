@@ -28,3 +28,4 @@ mod trouble;
 
 pub use courier::{Courier, Handles, Wake};
 pub use settings::{Pattern, RouteTls, RouteTo, Settings, Span};
+pub use tls_report::{ReportError, Reported, TlsReporter};

@@ -145,7 +145,7 @@ impl Planner {
                     }
                 }
                 Err(not) => {
-                    findings.extend(not.finding);
+                    findings.extend(not.finding.map(|finding| *finding));
                     refused = Some(not.trouble);
                 }
             }

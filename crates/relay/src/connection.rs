@@ -1,5 +1,6 @@
 //! One connection to a peer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub struct Connection {
     pub(crate) settings: Arc<Settings>,
     pub(crate) capabilities: Capabilities,
     pub(crate) tls: Option<TlsFacts>,
+    /// Our address.
+    local: Option<IpAddr>,
     /// Both sides agree on what comes next: a command.
     pub(crate) usable: bool,
     /// A transaction has begun and was not completed: RSET comes first.
@@ -31,9 +34,10 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(wire: Wire, settings: Arc<Settings>) -> Self {
+    pub(crate) fn new(wire: Wire, local: Option<IpAddr>, settings: Arc<Settings>) -> Self {
         Self {
             wire,
+            local,
             settings,
             capabilities: Capabilities::default(),
             tls: None,
@@ -50,6 +54,12 @@ impl Connection {
     /// What protects the connection; None in the clear.
     pub fn tls(&self) -> Option<TlsFacts> {
         self.tls
+    }
+
+    /// Our address, which the peer sees unless it is translated on the way; None
+    /// where the operating system does not tell.
+    pub fn local(&self) -> Option<IpAddr> {
+        self.local
     }
 
     /// Whether another message can be sent. The peer may still have closed the

@@ -78,7 +78,23 @@ impl Connector {
         login: Option<&Login>,
     ) -> Result<Connection, Failure> {
         let stream = self.connect(peer).await?;
-        let mut connection = Connection::new(Wire::new(stream), self.settings.clone());
+        let local = stream.local_addr().ok().map(|address| address.ip());
+        let mut connection = Connection::new(Wire::new(stream), local, self.settings.clone());
+        let prepared = self.prepare(&mut connection, peer, security, login).await;
+        match prepared {
+            Ok(()) => Ok(connection),
+            Err(failure) => Err(failure.with_local(local)),
+        }
+    }
+
+    /// All that comes before the first message.
+    async fn prepare(
+        &self,
+        connection: &mut Connection,
+        peer: &Peer,
+        security: &Security,
+        login: Option<&Login>,
+    ) -> Result<(), Failure> {
         let name = indicated_name(&peer.host, peer.address.ip());
         if peer.implicit_tls {
             connection
@@ -100,7 +116,7 @@ impl Connector {
         if let Some(login) = login {
             connection.log_in(login).await?;
         }
-        Ok(connection)
+        Ok(())
     }
 
     async fn connect(&self, peer: &Peer) -> Result<TcpStream, Failure> {

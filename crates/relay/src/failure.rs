@@ -2,6 +2,7 @@
 //! a verdict for each recipient.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use postrider_proto::smtp::client::Reply;
 use postrider_types::EnhancedStatus;
@@ -136,6 +137,8 @@ pub struct Failure {
     pub after_data: bool,
     /// Why TLS did not come about, where that is what failed.
     pub tls: Option<TlsCause>,
+    /// Our address, where opening a connection failed after it was there.
+    pub local: Option<IpAddr>,
 }
 
 impl Failure {
@@ -158,6 +161,7 @@ impl Failure {
             text: text.into(),
             after_data: false,
             tls: None,
+            local: None,
         }
     }
 
@@ -198,6 +202,12 @@ impl Failure {
     /// The same, known to be about TLS.
     pub(crate) fn about_tls(mut self, cause: TlsCause) -> Self {
         self.tls = Some(cause);
+        self
+    }
+
+    /// The same, of a connection from our address `local`.
+    pub(crate) fn with_local(mut self, local: Option<IpAddr>) -> Self {
+        self.local = local;
         self
     }
 

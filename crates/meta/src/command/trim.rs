@@ -13,9 +13,9 @@ use crate::mailbox::Mailbox;
 use crate::stop::Stop;
 use crate::{cluster, key, limit, row};
 
-/// Removes old change-log entries, old dedup rows, old history, old TLS results and TLS
-/// policies that have ended, a bounded step; and the join tokens and leases whose time is up, which
-/// are few.
+/// Removes old change-log entries, old dedup rows, old history, old TLS results and
+/// TLS policies that have ended, a bounded step; and the join tokens and leases whose
+/// time is up, which are few.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Trim {
     /// Dedup rows of commands made before this, and [`limit::VERDICTS`] before the
@@ -69,7 +69,7 @@ async fn trim_history<T: Txn>(txn: &mut T, before: BodyId) -> kv::Result<bool> {
 /// Removes the TLS results of days that ended before `before`. Whether more are left.
 async fn trim_tls<T: Txn>(txn: &mut T, before: Millis) -> kv::Result<bool> {
     let day = u32::try_from(before.0 / 86_400_000).unwrap_or(u32::MAX);
-    trim_first(txn, key::all_tls_results(), key::tls_results_before(day)).await
+    trim_first(txn, key::all_tls_results(), key::tls_results_from(day)).await
 }
 
 /// Removes the first keys from `start` to `end` (excluded). Whether more are left.

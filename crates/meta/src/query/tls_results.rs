@@ -17,7 +17,9 @@ pub struct TlsResults {
     pub after: Option<Cursor>,
     /// The most to return, 1 to 20.
     pub limit: u32,
-    /// Only of days before this one, in days since 1970-01-01.
+    /// Only of this day and later ones, in days since 1970-01-01.
+    pub from: u32,
+    /// Only of days before this one.
     pub before: u32,
 }
 
@@ -26,8 +28,8 @@ pub(super) async fn answer<R: Read>(
     query: TlsResults,
 ) -> kv::Result<Page<view::TlsResults>> {
     let (start, end) = (
-        key::all_tls_results(),
-        key::tls_results_before(query.before),
+        key::tls_results_from(query.from),
+        key::tls_results_from(query.before),
     );
     let after = query.after.as_ref();
     let (pairs, next) = page::page(read, start, end, after, query.limit, MOST).await?;

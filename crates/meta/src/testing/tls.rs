@@ -51,6 +51,7 @@ async fn results(f: &Fixture) -> Vec<TlsResults> {
     let ask = q::TlsResults {
         after: None,
         limit: 20,
+        from: 0,
         before: u32::MAX,
     };
     f.ask(ask).await.items
@@ -91,6 +92,7 @@ pub(super) async fn results_are_added_up_by_day_and_policy(f: &Fixture) {
         let ask = q::TlsResults {
             after,
             limit: 1,
+            from: 0,
             before: DAY + 1,
         };
         let page = f.ask(ask).await;
@@ -101,6 +103,13 @@ pub(super) async fn results_are_added_up_by_day_and_policy(f: &Fixture) {
         }
     }
     assert_eq!(seen, 2);
+    let later = q::TlsResults {
+        after: None,
+        limit: 20,
+        from: DAY + 1,
+        before: u32::MAX,
+    };
+    assert_eq!(f.ask(later).await.items, all[2..]);
 
     // Sent again under one id, they count once.
     let id = f.client.new_id();

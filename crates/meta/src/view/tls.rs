@@ -39,7 +39,8 @@ pub struct TlsPolicy {
     pub hosts: Vec<String>,
 }
 
-/// What went wrong (RFC 8460 §4.3).
+/// What went wrong (RFC 8460 §4.3). Nobody can require DANE of a domain that has
+/// none, so that `dane-required` does not occur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TlsFault {
     /// The host offers no STARTTLS.
@@ -56,8 +57,6 @@ pub enum TlsFault {
     TlsaInvalid,
     /// Whether it has TLSA records could not be found out.
     DnssecInvalid,
-    /// DANE was required, and there is none.
-    DaneRequired,
     /// The MTA-STS policy could not be fetched.
     StsPolicyFetchError,
     /// What was fetched is no policy.
@@ -68,7 +67,7 @@ pub enum TlsFault {
 
 impl TlsFault {
     /// All of them; rows hold the place in this list, so that it only grows.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::StartTlsNotSupported,
         Self::CertificateHostMismatch,
         Self::CertificateExpired,
@@ -76,7 +75,6 @@ impl TlsFault {
         Self::ValidationFailure,
         Self::TlsaInvalid,
         Self::DnssecInvalid,
-        Self::DaneRequired,
         Self::StsPolicyFetchError,
         Self::StsPolicyInvalid,
         Self::StsWebpkiInvalid,
@@ -92,7 +90,6 @@ impl TlsFault {
             Self::ValidationFailure => "validation-failure",
             Self::TlsaInvalid => "tlsa-invalid",
             Self::DnssecInvalid => "dnssec-invalid",
-            Self::DaneRequired => "dane-required",
             Self::StsPolicyFetchError => "sts-policy-fetch-error",
             Self::StsPolicyInvalid => "sts-policy-invalid",
             Self::StsWebpkiInvalid => "sts-webpki-invalid",

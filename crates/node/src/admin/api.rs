@@ -3,6 +3,7 @@
 
 mod dns;
 mod queue;
+mod tls_reports;
 mod trace;
 
 use postrider_meta::{
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::date;
 pub(crate) use dns::{ChangeKeys, Dns, Key, Policy, Record};
 pub(crate) use queue::{Changed, Destination, Entry, Recipient, Select, Stats};
+pub(crate) use tls_reports::{SendTlsReports, SentTlsReports, TlsPolicy, TlsResults};
 pub(crate) use trace::{Acceptance, Event, Place, Trace};
 
 /// One page of a list.

@@ -13,9 +13,10 @@ mod error;
 mod groups;
 mod queue;
 mod status;
+mod tls_reports;
 mod trace;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{StatusCode, header};
@@ -26,6 +27,7 @@ use axum::{Json as AxumJson, Router};
 use bytes::Bytes;
 use postrider_meta::{Act, Ask, Client, Cursor, Page, ReadAt};
 use postrider_net::Network;
+use postrider_queue::TlsReporter;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
@@ -52,6 +54,8 @@ pub(crate) struct Handles {
     pub(crate) health: Arc<Health>,
     /// This node's name and postmaster.
     pub(crate) smtp: Arc<postrider_smtp::Settings>,
+    /// Sends reports about TLS; nothing as long as this node sends no mail.
+    pub(crate) tls_reporter: Arc<OnceLock<TlsReporter>>,
     pub(crate) token: Arc<str>,
     pub(crate) from: Arc<[Network]>,
 }
@@ -99,6 +103,8 @@ pub(crate) fn router(handles: Handles) -> Router {
                 .delete(queue::remove),
         )
         .route("/queue/{of}/{action}", post(queue::change))
+        .route("/tls-reports", get(tls_reports::list))
+        .route("/tls-reports/send", post(tls_reports::send))
         .route("/trace/{id}", get(trace::show))
         .route("/cluster", get(cluster::show))
         .route("/cluster/hash", get(cluster::hash))

@@ -16,6 +16,7 @@ mod queue;
 mod quickstart;
 mod serve;
 mod status;
+mod tls_reports;
 mod trace;
 mod words;
 
@@ -98,6 +99,9 @@ enum Command {
     /// Look at mail on its way to other servers, and change what happens to it
     #[command(subcommand)]
     Queue(queue::Queue),
+    /// Look at how secure connections to other servers were, and report it to their domains
+    #[command(subcommand)]
+    TlsReports(tls_reports::TlsReports),
     Trace(trace::Trace),
     /// Show whether the node is ready, and why if not
     Status,
@@ -154,6 +158,7 @@ async fn run(node: NodeArgs, command: Command) -> anyhow::Result<ExitCode> {
         Command::Group(command) => command.run(&client()?, output).await?,
         Command::DefaultMailboxes(command) => command.run(&client()?, output).await?,
         Command::Queue(command) => command.run(&client()?, output).await?,
+        Command::TlsReports(command) => command.run(&client()?, output).await?,
         Command::Trace(args) => args.run(&client()?, output).await?,
     }
     Ok(ExitCode::SUCCESS)

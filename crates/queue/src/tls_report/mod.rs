@@ -1,234 +1,176 @@
 //! Reports to other domains about the TLS of mail to them (RFC 8460), made of what
 //! the cluster has counted.
 //!
-//! A report by mail is accepted by the command that settles its results, so that it
-//! goes exactly once, whoever else is about to send it.
+//! Owns the rounds in which all results are looked at; what becomes of one domain's
+//! day is decided in `report`.
 
 mod json;
+mod mail;
+mod report;
 mod sender;
 
-use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postrider_message::tls_report::TlsReport;
-use postrider_meta::command::{Accept, SettleTls};
-use postrider_meta::{
-    Client, Cursor, NewBody, NewDestination, NewQueued, Notify, Origin, QueueEnvelope,
-    QueuedRecipient, ReadAt, TlsResults, query,
-};
-use postrider_route::ReportPlace;
-use postrider_types::{Address, Millis};
+use futures::future::join_all;
+use postrider_meta::{Cursor, ReadAt, query};
 use rand::Rng as _;
 
+use crate::collector::day;
 use crate::courier::{Shared, Wake};
+use report::Outcome;
 use sender::Sender;
 
-/// How long a report is tried (RFC 8460 §5.3 leaves it open; it is stale after a day).
-const LIFETIME: Duration = Duration::from_secs(24 * 3600);
-/// Results in one page.
+/// Results in one page; their reports are sent at the same time.
 const PAGE: u32 = 20;
+/// How long it is waited for what was counted last.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// Between looks for reports that are due, in seconds: at random, so that not all
 /// servers of the world report at midnight (RFC 8460 §4.1).
-const PAUSE: std::ops::Range<u64> = 1_800..10_800;
+const PAUSE: Range<u64> = 1_800..10_800;
 /// How long after the end of a day its last results may still come.
 const LATE: Duration = Duration::from_secs(600);
 
-/// Sends the reports of past days until the courier stops.
-pub(crate) async fn run(shared: Arc<Shared>, wake: Wake) {
-    loop {
-        let pause = Duration::from_secs(rand::rng().random_range(PAUSE));
-        tokio::select! {
-            () = shared.stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
-        }
-        let now = shared.handles.meta.clock().now();
-        let today = now.before(LATE).0 / 86_400_000;
-        let sent = tokio::select! {
-            () = shared.stop.cancelled() => return,
-            sent = send(&shared, u32::try_from(today).unwrap_or(u32::MAX)) => sent,
-        };
-        match sent {
-            Ok(0) => {}
-            Ok(count) => {
-                tracing::info!(count, "reports about TLS are on their way");
-                wake.wake();
-            }
-            Err(error) => tracing::warn!(error, "reports about TLS cannot be sent now"),
-        }
-    }
+/// Sends reports about TLS when somebody asks for it. Cheap to clone.
+#[derive(Clone)]
+pub struct TlsReporter {
+    shared: Arc<Shared>,
+    wake: Wake,
 }
 
-/// Sends the reports of all days before `before`. Returns how many.
-pub(crate) async fn send(shared: &Shared, before: u32) -> Result<u64, String> {
-    let meta = &shared.handles.meta;
-    let mut after: Option<Cursor> = None;
-    let mut sent = 0;
-    loop {
+/// What became of a page of results.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reported {
+    /// Days of domains whose report is on its way.
+    pub sent: u64,
+    /// Those whose report is tried again later: the log says why.
+    pub kept: u64,
+    /// Where to go on; None where this was the last page.
+    pub next: Option<Cursor>,
+}
+
+/// Why no report can be sent.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The settings say so.
+    #[error("reports about TLS are turned off on this node: see queue.tls_reports.enabled")]
+    Off,
+    /// They must be signed.
+    #[error(
+        "no local domain has keys to sign reports with; make some with \
+         `postrider domain rotate-keys`"
+    )]
+    NoKeys,
+    /// The metadata cannot be asked.
+    #[error(transparent)]
+    Meta(#[from] postrider_meta::Error),
+}
+
+impl TlsReporter {
+    pub(crate) fn new(shared: Arc<Shared>, wake: Wake) -> Self {
+        Self { shared, wake }
+    }
+
+    /// Sends the reports of `days`, in days since 1970-01-01: a page of them, from
+    /// `after` on. What this node has counted so far is in them; other nodes may
+    /// lack the last minute.
+    ///
+    /// Takes as long as the slowest place for reports, up to about a minute.
+    pub async fn send(
+        &self,
+        days: Range<u32>,
+        after: Option<Cursor>,
+    ) -> Result<Reported, ReportError> {
+        let shared = &self.shared;
+        if !shared.settings.tls_reports.enabled {
+            return Err(ReportError::Off);
+        }
+        if after.is_none() {
+            self.flush().await;
+        }
         let ask = query::TlsResults {
             after,
             limit: PAGE,
-            before,
+            from: days.start,
+            before: days.end,
         };
-        let (page, _) = meta.ask(ask, ReadAt::Latest).await.map_err(text)?;
+        let (page, _) = shared.handles.meta.ask(ask, ReadAt::Latest).await?;
+        let mut reported = Reported {
+            next: page.next,
+            ..Reported::default()
+        };
         // Where nothing is to be reported nobody needs keys.
         if page.items.is_empty() {
-            return Ok(sent);
+            return Ok(reported);
         }
-        let Some(sender) = Sender::find(shared).await.map_err(text)? else {
-            return Err("no local domain has keys to sign reports with".into());
-        };
-        for results in page.items {
-            match report(shared, &sender, &results).await {
-                Ok(true) => sent += 1,
-                Ok(false) => {}
-                Err(error) => tracing::warn!(
-                    domain = %results.domain, error,
-                    "a report about TLS cannot be sent; it is tried again"
-                ),
+        let sender = Sender::find(shared).await?.ok_or(ReportError::NoKeys)?;
+        let reports = page.items.iter();
+        let reports = reports.map(|results| report::send(shared, &sender, results));
+        for (results, outcome) in page.items.iter().zip(join_all(reports).await) {
+            match outcome {
+                Ok(Outcome::Sent) => reported.sent += 1,
+                Ok(Outcome::Kept) => reported.kept += 1,
+                Ok(Outcome::Nothing) => {}
+                Err(error) => {
+                    reported.kept += 1;
+                    tracing::warn!(
+                        domain = %results.domain, error,
+                        "a report about TLS cannot be sent; it is tried again"
+                    );
+                }
             }
         }
-        after = page.next;
-        if after.is_none() {
-            return Ok(sent);
-        }
+        self.wake.wake();
+        Ok(reported)
     }
-}
 
-/// Sends the report of a domain's day, and forgets its results. False: nobody
-/// wants it, or another node was faster.
-async fn report(shared: &Shared, sender: &Sender, results: &TlsResults) -> Result<bool, String> {
-    let wanted = shared.planner.resolver.tls_reporting(&results.domain).await;
-    let wanted = wanted.map_err(text)?;
-    let places = wanted.map(|wanted| wanted.places).unwrap_or_default();
-    let mut to = Vec::new();
-    for place in places {
-        match place {
-            ReportPlace::Mail(address) => to.push(address),
-            ReportPlace::Https(url) => {
-                tracing::debug!(domain = %results.domain, url, "no report goes there");
+    /// Puts what this node has counted into the metadata. What takes longer goes
+    /// into a later report, and is not given up.
+    async fn flush(&self) {
+        let shared = self.shared.clone();
+        let flushing = tokio::spawn(async move { shared.flush_once().await });
+        let _ = tokio::time::timeout(FLUSH, flushing).await;
+    }
+
+    /// Sends the reports of past days until the courier stops.
+    pub(crate) async fn run(self) {
+        loop {
+            let pause = Duration::from_secs(rand::rng().random_range(PAUSE));
+            tokio::select! {
+                () = self.shared.stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            tokio::select! {
+                () = self.shared.stop.cancelled() => return,
+                () = self.round() => {}
             }
         }
     }
-    let accept = match to.is_empty() {
-        true => None,
-        false => Some(mail(shared, sender, results, &to).await?),
-    };
-    let sends = accept.is_some();
-    let settle = SettleTls {
-        day: results.day,
-        domain: results.domain.clone(),
-        revision: results.revision,
-        done: true,
-        sent: Vec::new(),
-        accept,
-    };
-    let meta: &Client = &shared.handles.meta;
-    let (verdict, _) = meta.run(settle).await.map_err(text)?;
-    // Refused: they have changed, or are settled already.
-    Ok(sends && verdict.is_ok())
-}
 
-/// The mail with the report.
-async fn mail(
-    shared: &Shared,
-    sender: &Sender,
-    results: &TlsResults,
-    to: &[Address],
-) -> Result<Accept, String> {
-    let now = shared.handles.meta.clock().now();
-    let id = format!("{}@{}", results.id, sender.domain);
-    let contact = shared.settings.tls_reports.contact.as_deref();
-    let contact = contact.unwrap_or(&sender.address);
-    let report = json::write(results, sender.domain.as_str(), contact, &id).map_err(text)?;
-    let (begin, end) = json::range(results.day);
-    let mut random = [0; 16];
-    shared.handles.meta.random().fill(&mut random);
-    let to: Vec<String> = to.iter().map(ToString::to_string).collect();
-    let written = TlsReport {
-        domain: results.domain.as_str(),
-        submitter: sender.domain.as_str(),
-        id: &id,
-        begin,
-        end,
-        from: &sender.address,
-        to: &to,
-        message_id: &format!(
-            "<{}.{}@{}>",
-            results.id, results.revision, shared.handles.hostname
-        ),
-        date: now,
-        report: &report,
-        random,
+    /// Sends all reports of past days.
+    async fn round(&self) {
+        let now = self.shared.handles.meta.clock().now();
+        let past = 0..day(now.before(LATE));
+        let mut after = None;
+        loop {
+            match self.send(past.clone(), after).await {
+                Ok(reported) => {
+                    if reported.sent > 0 {
+                        let count = reported.sent;
+                        tracing::info!(count, "reports about TLS are on their way");
+                    }
+                    after = reported.next;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "reports about TLS cannot be sent now");
+                    return;
+                }
+            }
+            if after.is_none() {
+                return;
+            }
+        }
     }
-    .write();
-    let mut intake = shared.handles.bodies.intake();
-    intake.write(&written).await.map_err(text)?;
-    let body = intake.finish().await.map_err(text)?;
-    Ok(accept(shared, sender, body, to, now))
-}
-
-fn accept(shared: &Shared, sender: &Sender, body: NewBody, to: Vec<String>, now: Millis) -> Accept {
-    let hostname = &shared.handles.hostname;
-    let date = postrider_message::date::format(now, 0);
-    let received = format!("Received: by {hostname} id {};\r\n\t{date}\r\n", body.id);
-    Accept {
-        deliveries: Vec::new(),
-        received: now,
-        queued: Some(NewQueued {
-            envelope: QueueEnvelope {
-                // Nobody waits for what comes back.
-                reverse_path: String::new(),
-                ret: None,
-                envelope_id: None,
-                smtp_utf8: false,
-                require_tls: false,
-                // RFC 8460 §3: reports go even where TLS fails.
-                tls_optional: true,
-                sign: Some(sender.domain.clone()),
-                submitter: None,
-            },
-            prefix: received.into(),
-            destinations: destinations(to),
-            due: now,
-            warn: None,
-            expires: now.after(LIFETIME),
-        }),
-        origin: Some(Origin {
-            node: Some(shared.handles.node),
-            peer: hostname.clone(),
-            login: None,
-            protocol: "report about TLS".into(),
-            reverse_path: String::new(),
-        }),
-        body,
-    }
-}
-
-fn destinations(to: Vec<String>) -> Vec<NewDestination> {
-    let mut by_name: BTreeMap<String, Vec<QueuedRecipient>> = BTreeMap::new();
-    for address in to {
-        let Some((_, name)) = address.rsplit_once('@') else {
-            continue;
-        };
-        let name = name.to_ascii_lowercase();
-        by_name.entry(name).or_default().push(QueuedRecipient {
-            address,
-            notify: Some(Notify::default()),
-            original: None,
-            last: None,
-        });
-    }
-    let destination = |(name, recipients)| NewDestination {
-        name,
-        recipients,
-        sender: None,
-        seal: None,
-    };
-    by_name.into_iter().map(destination).collect()
-}
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }
