@@ -2,13 +2,14 @@
 //! HTTPS, and the policies (MTA-STS) that it is about.
 
 use std::io::Read as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use base64::Engine as _;
 use flate2::read::GzDecoder;
 use postrider_route::testing::{Data, DnsServer};
-use postrider_tests::{Authority, HttpsServer, Node, Peer, Taken};
+use postrider_tests::{Act, Authority, HttpsServer, Node, Peer, Stage, Taken};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -64,9 +65,15 @@ async fn names() -> DnsServer {
     dns
 }
 
-/// A peer with STARTTLS whose certificate leads to nobody.
+/// A peer with STARTTLS whose certificate leads to nobody, and which has enough after
+/// one message.
 async fn secured() -> anyhow::Result<Peer> {
-    Peer::secured(Authority::new()?.acceptor(&["mx.outside.test"])?).await
+    let tls = Authority::new()?.acceptor(&["mx.outside.test"])?;
+    let once = |stage, visit, _: &str| match (stage, visit) {
+        (Stage::Mail, 1..) => Act::Reset,
+        _ => Act::Accept,
+    };
+    Peer::secured(tls, once).await
 }
 
 async fn told(node: &Node, arguments: &[&str]) -> anyhow::Result<Value> {
@@ -101,12 +108,8 @@ fn results(report: &Value) -> (&Value, &Value) {
 #[tokio::test]
 async fn a_domain_is_told_by_mail_how_secure_connections_were() -> anyhow::Result<()> {
     let secure = secured().await?;
-    let bare = (
-        ("127.0.0.3".parse::<std::net::IpAddr>())?,
-        secure.address().port(),
-    )
-        .into();
-    let bare = Peer::listening(bare, "8BITMIME", |_, _, _| postrider_tests::Act::Accept).await?;
+    let bare = SocketAddr::from(([127, 0, 0, 3], secure.address().port()));
+    let bare = Peer::listening(bare, "8BITMIME", |_, _, _| Act::Accept).await?;
     let dns = names().await;
     dns.add(RECORD, Data::txt("v=TLSRPTv1; rua=mailto:tls@outside.test"));
     let node = world_of(&secure, &dns, &[]).await?;
@@ -228,7 +231,6 @@ async fn with_policy(mode: &str) -> anyhow::Result<(Node, Peer, HttpsServer, Dns
     let settings = [("POSTRIDER__QUEUE__STS__PORT", port.as_str())];
     let node = trusted.node(&peer, &dns, &settings).await?;
     send(&node, &["carl@outside.test"], "by policy").await?;
-    // Where the policy is enforced nothing comes; it is kept from the first attempt on.
     match mode {
         "enforce" => is_refused(&node).await?,
         _ => drop(peer.has_taken(1).await?),

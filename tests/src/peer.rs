@@ -122,11 +122,14 @@ impl Peer {
         Self::serving(address, extensions, None, script).await
     }
 
-    /// One on a free port of 127.0.0.2 that offers STARTTLS and takes everything.
-    pub async fn secured(tls: TlsAcceptor) -> anyhow::Result<Self> {
+    /// One on a free port of 127.0.0.2 that offers STARTTLS.
+    pub async fn secured(
+        tls: TlsAcceptor,
+        script: impl Fn(Stage, usize, &str) -> Act + Send + Sync + 'static,
+    ) -> anyhow::Result<Self> {
         let free = SocketAddr::from(([127, 0, 0, 2], 0));
         let extensions = "PIPELINING\n8BITMIME\nSTARTTLS";
-        Self::serving(free, extensions, Some(tls), |_, _, _| Act::Accept).await
+        Self::serving(free, extensions, Some(tls), script).await
     }
 
     async fn serving(

@@ -186,3 +186,16 @@ fn deadline(day: u32) -> Millis {
 pub(super) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_given_up_a_day_after_its_day() {
+        let hours = |hours: u64| Millis(hours * 3_600_000);
+        // Day 1 ends after 48 hours.
+        assert!(hours(71) < deadline(1));
+        assert!(hours(72) >= deadline(1));
+    }
+}
