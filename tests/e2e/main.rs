@@ -9,6 +9,7 @@ mod bad_input;
 mod bodies;
 mod delivery;
 mod forwarding;
+mod gateway;
 mod mailboxes;
 mod maildrop;
 mod outbound;

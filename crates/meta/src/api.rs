@@ -313,6 +313,7 @@ sum! {
     Answer,
     Ask, Answer, answer;
     // Directory
+    q::Domain => Option<DomainView>,
     q::Domains => Page<DomainView>,
     q::Accounts => Page<AccountView>,
     q::Account => Option<AccountView>,

@@ -98,6 +98,31 @@ pub(crate) async fn must_be_local(read: &impl Read, targets: &[Address]) -> Resu
     Ok(())
 }
 
+/// Refuses a catch-all beside a relay: both are for all that is unknown here.
+pub(crate) fn one_for_the_unknown(catch_all: bool, relay: bool) -> Result<(), Stop> {
+    if catch_all && relay {
+        let text = "a domain has a catch-all or a server behind that has the rest, not both";
+        return Err(Refusal::Invalid(text.into()).into());
+    }
+    Ok(())
+}
+
+/// Refuses while mail waits to go on to the server behind of the domain `name`:
+/// without that server it would go to the MX of the domain, which is this one, and
+/// come back to its senders.
+pub(crate) async fn must_have_gone_on(read: &impl Read, name: &DomainName) -> Result<(), Stop> {
+    let waiting: Option<row::Destination> =
+        row::get(read, &key::destination(name.as_str())).await?;
+    if waiting.is_some() {
+        let text = format!(
+            "mail for {name} waits to go on to the server behind this one: wait until it is \
+             there, or remove it (`postrider queue list --domain {name}`)"
+        );
+        return Err(Refusal::InUse(text).into());
+    }
+    Ok(())
+}
+
 /// The mailboxes that new accounts get.
 pub(crate) async fn default_mailboxes(read: &impl Read) -> kv::Result<row::DefaultMailboxes> {
     if let Some(row) = row::get(read, &key::default_mailboxes()).await? {

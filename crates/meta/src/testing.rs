@@ -13,6 +13,7 @@ mod messages;
 mod outside;
 mod queue;
 mod random;
+mod relays;
 mod repeats;
 mod resolve;
 mod tls;
@@ -119,6 +120,9 @@ pub async fn suite<B: Backend>(start: impl AsyncFn(Arc<dyn Clock>) -> Arc<B>) {
         resolve::the_way_has_a_limit,
         resolve::closed_and_full_accounts_receive_nothing_by_themselves,
         resolve::internal_lists_need_a_local_sender,
+        relays::a_relay_comes_changes_and_goes,
+        relays::what_is_unknown_here_goes_on,
+        relays::a_relay_stays_while_mail_waits_for_it,
         repeats::a_command_sent_again_is_applied_once,
         repeats::a_watcher_is_told,
         mailboxes::mailboxes_are_created_with_superiors,

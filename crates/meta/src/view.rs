@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 mod cluster;
 mod dkim;
 mod queue;
+mod relay;
 mod tls;
 mod trace;
 
@@ -22,6 +23,7 @@ pub use queue::{
     DestinationView, NewDestination, NewQueued, Notify, QueueEnvelope, QueueState, QueueStats,
     QueuedRecipient, QueuedView, Return, Seal, StsPolicy,
 };
+pub use relay::{Relay, RelayTls};
 pub use tls::{
     TlsFailure, TlsFault, TlsPolicy, TlsPolicyKind, TlsPolicyResults, TlsRecord, TlsResults,
 };
@@ -51,6 +53,8 @@ pub struct DomainView {
     pub internal: bool,
     /// Who receives mail for unknown local parts.
     pub catch_all: Option<Address>,
+    /// Where mail for unknown local parts goes on to.
+    pub relay: Option<Relay>,
     /// How many accounts it has.
     pub accounts: u64,
 }

@@ -247,6 +247,7 @@ impl Node {
             counts: parts.counts,
             wake: Wake::default(),
             tls_reporter: Arc::default(),
+            gateway: None,
             srs: None,
             settings: parts.settings,
         };
@@ -280,6 +281,8 @@ impl Node {
         };
         let srs = SrsKey::new(secret);
         services.srs = Some(srs.clone());
+        let courier = self.courier(&services, srs)?;
+        services.gateway = courier.as_ref().map(Courier::gateway);
         // Before anybody can see that this node is ready.
         self.bound.leave_url()?;
         for (listener, (config, tls)) in late {
@@ -291,7 +294,10 @@ impl Node {
             self.jobs.tasks.spawn(watched);
         }
         self.work(&bodies, &parts.leases);
-        self.send(&services, srs)?;
+        if let Some(courier) = courier {
+            let running = courier.run(self.jobs.stop.clone(), services.settings.drain_timeout);
+            self.spawn("courier", running.boxed());
+        }
         if self.cluster.is_some() {
             let probe = background::probe(parts.blobs, self.jobs.stop.clone());
             self.spawn("probe", probe.boxed());
@@ -362,11 +368,11 @@ impl Node {
         }
     }
 
-    /// Begins to send mail to other servers.
-    fn send(&self, services: &Services, srs: SrsKey) -> anyhow::Result<()> {
+    /// What sends mail to other servers, on nodes that do.
+    fn courier(&self, services: &Services, srs: SrsKey) -> anyhow::Result<Option<Courier>> {
         let settings = &services.settings;
         if !settings.has(Role::Frontend) {
-            return Ok(());
+            return Ok(None);
         }
         let node = self.cluster.as_ref().map(|it| it.identity.facts.node);
         let handles = postrider_queue::Handles {
@@ -382,9 +388,7 @@ impl Node {
         let courier = courier.map_err(anyhow::Error::msg)?;
         let set = services.tls_reporter.set(courier.tls_reporter());
         debug_assert!(set.is_ok(), "a node sends mail once");
-        let running = courier.run(self.jobs.stop.clone(), settings.drain_timeout);
-        self.spawn("courier", running.boxed());
-        Ok(())
+        Ok(Some(courier))
     }
 
     /// Runs a job that must not end before the others.

@@ -70,6 +70,7 @@ pub async fn seed(meta: &Client, dir: &Path) -> anyhow::Result<bool> {
         name: DomainName::parse(DOMAIN)?,
         internal: false,
         catch_all: None,
+        relay: None,
     };
     made(meta.run(domain).await?.0)?;
     for address in ACCOUNTS {

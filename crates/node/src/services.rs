@@ -7,13 +7,14 @@ use postrider_body::Bodies;
 use postrider_meta::Client;
 use postrider_net::{Counts, Drain, Listener, Tls};
 use postrider_proto::smtp::SrsKey;
-use postrider_queue::{TlsReporter, Wake};
+use postrider_queue::{Gateway, TlsReporter, Wake};
 use postrider_smtp::Outbound;
 use tokio_util::task::TaskTracker;
 
 use crate::admin;
 use crate::backend::Backend;
 use crate::cluster::Cluster;
+use crate::gateway::Check;
 use crate::health::Health;
 use crate::http::Http;
 use crate::settings::{self, Protocol, Settings};
@@ -35,6 +36,9 @@ pub(crate) struct Services {
     pub(crate) wake: Wake,
     /// Sends reports about TLS; set once there is a courier.
     pub(crate) tls_reporter: Arc<OnceLock<TlsReporter>>,
+    /// Asks servers behind this one about recipients; None on nodes that send nothing,
+    /// and before the metadata could be asked.
+    pub(crate) gateway: Option<Gateway>,
     /// The key of forwarded senders; None before the metadata could be asked.
     pub(crate) srs: Option<SrsKey>,
 }
@@ -123,6 +127,8 @@ impl Services {
             lifetime: queue.lifetime,
             warn_after: (!queue.warn_after.is_zero()).then_some(queue.warn_after),
             srs: self.srs.clone()?,
+            gateway: Arc::new(Check(self.gateway.clone()?)),
+            accept_unchecked: queue.gateway.accept_unchecked,
             wake: Arc::new(move || wake.wake()),
         })
     }

@@ -422,6 +422,7 @@ async fn a_domain_without_keys_says_how_to_make_them() {
         name: postrider_types::DomainName::parse("old.test").unwrap(),
         internal: false,
         catch_all: None,
+        relay: None,
     };
     node.node.meta().run(domain).await.unwrap().0.unwrap();
     let text = node.told("domain dns old.test").await;

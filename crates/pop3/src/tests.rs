@@ -110,6 +110,7 @@ impl World {
             name: DomainName::parse("example.test").unwrap(),
             internal: false,
             catch_all: None,
+            relay: None,
         };
         meta.run(domain).await.unwrap().0.unwrap();
         let account = AddAccount {

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::collector::Collector;
+use crate::gateway::Gateway;
 use crate::grip::Grip;
 use crate::hands::{Hands, Held};
 use crate::lane;
@@ -89,7 +90,7 @@ pub(crate) struct Shared {
     pub(crate) handles: Handles,
     pub(crate) settings: Settings,
     pub(crate) hands: Hands,
-    pub(crate) planner: Planner,
+    pub(crate) planner: Arc<Planner>,
     /// How secure connections were.
     pub(crate) results: Arc<Collector>,
     /// Brings reports about it to web servers.
@@ -114,7 +115,7 @@ impl Courier {
         let poster = Poster::new(planner.resolver.clone(), &settings.sts);
         let shared = Shared {
             hands: Hands::new(&settings),
-            planner,
+            planner: Arc::new(planner),
             results,
             poster: poster.map_err(|error| error.to_string())?,
             signing: Signing::new(handles.meta.clone()),
@@ -135,6 +136,12 @@ impl Courier {
     /// What sends reports about TLS on demand.
     pub fn tls_reporter(&self) -> TlsReporter {
         TlsReporter::new(self.shared.clone(), self.wake.clone())
+    }
+
+    /// What asks the servers behind this one about recipients, over the same client.
+    pub fn gateway(&self) -> Gateway {
+        let shared = &self.shared;
+        Gateway::new(shared.planner.clone(), shared.settings.gateway.clone())
     }
 
     /// Delivers until `stop`, then finishes what is being sent, for up to `grace`,

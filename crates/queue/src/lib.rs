@@ -1,7 +1,8 @@
 //! Outbound mail: due entries of the queue are leased, delivered to other
 //! servers, tried again, and given back to their senders where that is in vain.
 //!
-//! Owns the [`Courier`] that does this on each node, and the schedule. The queue
+//! Owns the [`Courier`] that does this on each node, the schedule, and the
+//! [`Gateway`] that asks servers behind this one about recipients. The queue
 //! itself lies in the metadata; where mail goes is asked of `route`, how it is
 //! handed over is `relay`'s.
 
@@ -10,6 +11,7 @@ mod content;
 mod courier;
 mod delivery;
 mod demand;
+mod gateway;
 mod grip;
 mod hands;
 mod lane;
@@ -27,5 +29,6 @@ mod tls_report;
 mod trouble;
 
 pub use courier::{Courier, Handles, Wake};
+pub use gateway::{Gateway, GatewaySettings};
 pub use settings::{Pattern, RouteTls, RouteTo, Settings, Span};
 pub use tls_report::{ReportError, Reported, TlsReporter};

@@ -7,7 +7,7 @@ use postrider_types::EnhancedStatus;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::courier::Shared;
-use crate::plan::{Step, TlsWish};
+use crate::plan::{Planner, Step, TlsWish};
 use crate::trouble::Trouble;
 
 /// Addresses that are tried for one connection.
@@ -40,7 +40,7 @@ impl Line {
                 let findings = std::mem::take(&mut step.findings);
                 shared.results.find(domain, findings, now);
             }
-            match connect(shared, &step).await {
+            match connect(&shared.planner, &step).await {
                 Ok(connection) => {
                     return Ok(Self {
                         connection,
@@ -119,12 +119,12 @@ fn met(step: &Step, failure: &Failure, wish: TlsWish) -> Trouble {
     }
 }
 
-async fn connect(shared: &Shared, step: &Step) -> Result<Connection, Failure> {
-    let connector = &shared.planner.connector;
+/// Connects to one host as far as its step asks for.
+pub(crate) async fn connect(planner: &Planner, step: &Step) -> Result<Connection, Failure> {
+    let connector = &planner.connector;
     let login = step.login.as_ref();
     let opened = connector.open(&step.peer, &step.security, login).await;
-    let now = shared.handles.meta.clock().now();
-    shared.results.note(step, &opened, now);
+    planner.note(step, &opened);
     let mut security = &step.security;
     let opened = match opened {
         // RFC 8461 §5: as it would go without the policy.

@@ -247,7 +247,7 @@ async fn address(
             let outside = outside.into_iter().map(|it| it.address.to_string());
             (accounts, outside.collect::<Vec<_>>())
         }
-        Resolution::Foreign => (Vec::new(), vec![sender.clone()]),
+        Resolution::Foreign | Resolution::Relayed(_) => (Vec::new(), vec![sender.clone()]),
         Resolution::Unknown => return Err(nobody("there is no such mailbox any more".into())),
         other => return Err(nobody(format!("{other:?}"))),
     };

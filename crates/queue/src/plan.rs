@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use postrider_meta::{Client, QueueEnvelope, TlsPolicy};
+use postrider_meta::{Client, QueueEnvelope, ReadAt, Relay, RelayTls, TlsPolicy, query};
 use postrider_proto::sasl::Secret;
-use postrider_relay::{Connector, Login, Peer, Security};
+use postrider_relay::{Connection, Connector, Failure, Login, Peer, Security};
 use postrider_route::sts::{Mode, Policy};
 use postrider_route::{Dane, Destination, Host, Ourselves, Resolver, Sts};
-use postrider_types::DomainName;
+use postrider_types::{self as types, DomainName, HostPort};
 use rand::seq::IndexedRandom;
 
 use crate::collector::Collector;
@@ -105,6 +105,11 @@ impl Planner {
         })
     }
 
+    /// Notes how a connection came out.
+    pub(crate) fn note(&self, step: &Step, opened: &Result<Connection, Failure>) {
+        self.results.note(step, opened, self.meta.clock().now());
+    }
+
     /// What to try for `destination`. Where TLS is required, only what proves who
     /// it is (RFC 8689 §4.2.1).
     pub(crate) async fn plan(
@@ -118,6 +123,11 @@ impl Planner {
                 format!("{destination} is no destination: {error}"),
             )
         })?;
+        // What a domain of ours goes on to is known to all nodes, and was asked about
+        // the recipients: no route of one node's settings outweighs it.
+        if let Some(relay) = self.relay(&parsed).await? {
+            return self.to_relay(&relay).await;
+        }
         if let Some(route) = self.configured(&parsed) {
             return self.by_settings(route).await;
         }
@@ -208,22 +218,60 @@ impl Planner {
         routes().find(own).or_else(|| routes().find(all))
     }
 
+    /// Where a domain of ours goes on to.
+    async fn relay(&self, destination: &Destination) -> Result<Option<Relay>, Trouble> {
+        let Destination::Domain(domain) = destination else {
+            return Ok(None);
+        };
+        let name = domain.clone();
+        // Its MX may well be this server: a relay that was just set must not be missed.
+        let answer = self.meta.ask(query::Domain { name }, ReadAt::Latest).await;
+        let (domain, _) = answer.map_err(|error| {
+            let text = format!("where the domain's mail goes cannot be read: {error}");
+            Trouble::ours((4, 3, 0), text)
+        })?;
+        Ok(domain.and_then(|domain| domain.relay))
+    }
+
+    /// What to try for the server behind this one.
+    pub(crate) async fn to_relay(&self, relay: &Relay) -> Result<Vec<Step>, Trouble> {
+        let tls = match relay.tls {
+            RelayTls::Opportunistic => RouteTls::Opportunistic,
+            RelayTls::Verified => RouteTls::Verified,
+            RelayTls::Off => RouteTls::Off,
+        };
+        self.to_server(&relay.to, tls, None).await
+    }
+
     async fn by_settings(&self, route: &Route) -> Result<Vec<Step>, Trouble> {
-        let usual = match route.to.tls {
+        let server = route.to.server();
+        let server = server.map_err(|error| Trouble::ours((4, 3, 5), error))?;
+        let login = route.login.as_ref();
+        self.to_server(&server, route.to.tls, login).await
+    }
+
+    /// What to try for one server that somebody has named.
+    async fn to_server(
+        &self,
+        server: &HostPort,
+        tls: RouteTls,
+        login: Option<&Login>,
+    ) -> Result<Vec<Step>, Trouble> {
+        let usual = match tls {
             RouteTls::Implicit => 465,
             _ => 25,
         };
-        let nonsense = || Trouble::ours((4, 3, 5), format!("{} is no server", route.to.host));
-        let (name, port) = route.to.host_and_port(usual).ok_or_else(nonsense)?;
-        let host = match (name.parse::<IpAddr>(), DomainName::parse(name)) {
-            (Ok(address), _) => Host {
-                name: name.to_owned(),
+        let port = server.port.unwrap_or(usual);
+        let name = server.host.to_string();
+        let host = match &server.host {
+            types::Host::Address(address) => Host {
+                name: name.clone(),
                 preference: 0,
-                addresses: vec![address],
+                addresses: vec![*address],
                 dane: Dane::None,
             },
-            (_, Ok(domain)) => {
-                let found = self.resolver.host(&domain, port).await;
+            types::Host::Name(domain) => {
+                let found = self.resolver.host(domain, port).await;
                 // A smarthost without an address is a matter of settings, here or
                 // there: nobody's mail is sent back for it.
                 found.map_err(|error| Trouble {
@@ -231,18 +279,16 @@ impl Planner {
                     ..Trouble::from(error)
                 })?
             }
-            _ => return Err(nonsense()),
         };
         let verified = || Security::Verified {
-            names: vec![name.to_owned()],
+            names: vec![name.clone()],
         };
-        let (security, implicit) = match route.to.tls {
+        let (security, implicit) = match tls {
             RouteTls::Opportunistic => (Security::Opportunistic, false),
             RouteTls::Verified => (verified(), false),
             RouteTls::Implicit => (verified(), true),
             RouteTls::Off => (Security::Plain, false),
         };
-        let login = route.login.as_ref();
         Ok(self
             .steps(&host, &security, port, login, implicit)
             .collect())

@@ -4,8 +4,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use postrider_types::{Address, DomainName, human};
+use postrider_types::{Address, DomainName, HostPort, human};
 use serde::{Deserialize, Serialize};
+
+use crate::gateway::GatewaySettings;
 
 /// How mail leaves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +44,8 @@ pub struct Settings {
     pub loopback: bool,
     /// Where mail for some domains, or all, goes instead of to its MX.
     pub route: Vec<RouteTo>,
+    /// Asking the servers behind this one about recipients.
+    pub gateway: GatewaySettings,
     /// Time limits of the client.
     pub client: postrider_relay::Settings,
     /// Looking up names.
@@ -68,6 +72,7 @@ impl Default for Settings {
             port: 25,
             loopback: false,
             route: Vec::new(),
+            gateway: Default::default(),
             client: Default::default(),
             dns: Default::default(),
             sts: Default::default(),
@@ -201,6 +206,7 @@ impl Settings {
         if self.messages_per_connection == 0 {
             return Err("queue.messages_per_connection may be 1 or more".into());
         }
+        self.gateway.check()?;
         self.client.check()?;
         self.dns.check()?;
         self.sts.check()?;
@@ -222,11 +228,7 @@ fn range(name: &str, value: usize, least: usize, most: usize) -> Result<(), Stri
 impl RouteTo {
     fn check(&self) -> Result<(), String> {
         let host = &self.host;
-        if self.host_and_port(25).is_none() {
-            return Err(format!(
-                "queue.route: `{host}` is no server; write HOST or HOST:PORT"
-            ));
-        }
+        self.server()?;
         if self.user.is_some() != self.password_file.is_some() {
             return Err(format!(
                 "queue.route to {host}: user and password_file go together"
@@ -240,19 +242,10 @@ impl RouteTo {
         Ok(())
     }
 
-    /// The host and its port; `usual` where none is named.
-    pub(crate) fn host_and_port(&self, usual: u16) -> Option<(&str, u16)> {
-        let text = self.host.as_str();
-        // An IPv6 address stands in brackets.
-        let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
-                (host, port.parse().ok()?)
-            }
-            _ => (text, usual),
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let fine = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c == '/');
-        fine.then_some((host, port))
+    /// The server that takes it; what is wrong with its name otherwise.
+    pub(crate) fn server(&self) -> Result<HostPort, String> {
+        let parsed = self.host.parse::<HostPort>();
+        parsed.map_err(|error| format!("queue.route: `{}` is no server: {error}", self.host))
     }
 }
 
@@ -301,17 +294,8 @@ mod tests {
     }
 
     #[test]
-    fn hosts_have_ports() {
-        let read = |text: &str| {
-            let route = route(text);
-            let found = route.host_and_port(25);
-            found.map(|(host, port)| (host.to_owned(), port))
-        };
-        assert_eq!(read("relay.test"), Some(("relay.test".into(), 25)));
-        assert_eq!(read("relay.test:587"), Some(("relay.test".into(), 587)));
-        assert_eq!(read("[::1]:587"), Some(("::1".into(), 587)));
-        assert_eq!(read("[::1]"), Some(("::1".into(), 25)));
-        assert_eq!(read("relay.test:x"), None);
-        assert_eq!(read(""), None);
+    fn a_route_leads_to_a_server() {
+        assert!(route("relay.test:587").check().is_ok());
+        assert!(route("relay.test:x").check().is_err());
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! A [`Connector`] opens a [`Connection`] to one [`Peer`] with the [`Security`]
 //! that its caller demands. [`Connection::send`] brings one message and tells a
-//! [`Verdict`] for each recipient. Where mail goes, when it is tried again and
+//! [`Verdict`] for each recipient; [`Connection::ask_recipient`] only asks whether
+//! there is such a recipient. Where mail goes, when it is tried again and
 //! what a failure means for the sender is not decided here.
 //!
 //! A message that is not sent to its end is never made to look like one that
@@ -16,6 +17,7 @@ mod content;
 mod envelope;
 mod failure;
 mod hello;
+mod inquiry;
 mod login;
 mod security;
 mod settings;

@@ -9,6 +9,7 @@
 //! into the queue by the same command; sending it is not done here.
 
 mod envelope;
+mod gateway;
 mod header;
 mod outbound;
 mod server;
@@ -17,6 +18,7 @@ mod settings;
 mod trace;
 mod volume;
 
+pub use gateway::RecipientCheck;
 pub use outbound::Outbound;
 pub use server::{Handles, Role, Server};
 pub use settings::Settings;

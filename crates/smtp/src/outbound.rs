@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use postrider_proto::smtp::SrsKey;
 
+use crate::RecipientCheck;
+
 /// How mail to other servers is queued. Cheap to clone.
 #[derive(Clone)]
 pub struct Outbound {
@@ -15,6 +17,10 @@ pub struct Outbound {
     pub warn_after: Option<Duration>,
     /// The key of forwarded senders, the same on all nodes.
     pub srs: SrsKey,
+    /// Asks servers behind this one about recipients.
+    pub gateway: Arc<dyn RecipientCheck>,
+    /// Take mail for recipients about whom none of them can be asked.
+    pub accept_unchecked: bool,
     /// Called when something was queued, so that it is sent at once.
     pub wake: Arc<dyn Fn() + Send + Sync>,
 }

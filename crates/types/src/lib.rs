@@ -4,6 +4,7 @@
 mod address;
 mod clock;
 mod flag;
+mod host_port;
 pub mod human;
 mod id;
 mod role;
@@ -12,6 +13,7 @@ mod status;
 pub use address::{Address, AddressError, DomainName};
 pub use clock::{Clock, Millis, Random, SystemClock};
 pub use flag::{Flag, FlagError, Flags, Keyword};
+pub use host_port::{Host, HostPort, HostPortError};
 pub use id::{
     AccountId, BodyId, CommandId, DomainId, MailboxId, ModSeq, NodeId, QueueId, Uid, UidValidity,
 };

@@ -48,6 +48,7 @@ impl World {
             name: domain,
             internal: false,
             catch_all: None,
+            relay: None,
         };
         world.run(add).await;
         let add = AddAccount {

@@ -110,6 +110,7 @@ impl World {
             name,
             internal: false,
             catch_all: None,
+            relay: None,
         };
         client.run(add).await.unwrap().0.unwrap();
         let add = AddAccount {

@@ -113,6 +113,7 @@ async fn prepare(world: &Arc<World>, seeds: Vec<String>) {
         name: DomainName::parse("example.test").unwrap(),
         internal: false,
         catch_all: None,
+        relay: None,
     };
     client
         .execute(client.id(), domain.into())

@@ -57,6 +57,7 @@ pub(crate) async fn account(client: &Client) -> AccountId {
         name: DomainName::parse("example.test").unwrap(),
         internal: false,
         catch_all: None,
+        relay: None,
     };
     client.run(domain).await.unwrap().0.unwrap();
     let account = AddAccount {

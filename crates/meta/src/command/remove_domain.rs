@@ -33,6 +33,9 @@ pub(super) async fn apply<T: Txn>(
         );
         return Err(Refusal::InUse(text).into());
     }
+    if domain.relay.is_some() {
+        directory::must_have_gone_on(txn, &command.name).await?;
+    }
     txn.delete(key::domain(&command.name));
     txn.delete(key::dkim_keys(&command.name));
     txn.delete(key::domain_accounts(DomainId(domain.id)));

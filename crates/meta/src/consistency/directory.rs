@@ -80,6 +80,20 @@ async fn domains<R: Read>(
             if !ids.insert(row.id) {
                 findings.push(format!("domain {name}: another one has its id"));
             }
+            if row
+                .relay
+                .as_ref()
+                .is_some_and(|relay| relay.view().is_err())
+            {
+                findings.push(format!(
+                    "domain {name}: what its mail goes on to is no server"
+                ));
+            }
+            if row.relay.is_some() && row.catch_all.is_some() {
+                findings.push(format!(
+                    "domain {name}: has a catch-all and a server behind"
+                ));
+            }
             domains.insert(name, row);
         }
     }

@@ -42,6 +42,7 @@ impl Whole {
             name: DomainName::parse("example.test").unwrap(),
             internal: false,
             catch_all: None,
+            relay: None,
         };
         run(&client, new_domain).await;
         let ann = c::AddAccount {

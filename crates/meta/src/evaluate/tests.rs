@@ -46,6 +46,7 @@ fn add_domain(name: &str) -> Command {
         name,
         internal: false,
         catch_all: None,
+        relay: None,
     })
 }
 

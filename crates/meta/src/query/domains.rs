@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::view::{Cursor, DomainView, Page};
 use crate::{directory, key, row};
-use postrider_types::DomainId;
 
 /// The most domains of a page.
 const MOST: u32 = 1000;
@@ -25,18 +24,8 @@ pub(super) async fn answer<R: Read>(read: &R, query: Domains) -> kv::Result<Page
     let next = directory::finish(&mut rows, query.limit, MOST);
     let mut items = Vec::with_capacity(rows.len());
     for (key, domain) in rows {
-        let id = DomainId(domain.id);
-        items.push(DomainView {
-            id,
-            name: key::domain_of(&key).ok_or_else(|| row::bad_key(&key))?,
-            internal: domain.internal,
-            catch_all: domain
-                .catch_all
-                .as_deref()
-                .map(directory::stored_address)
-                .transpose()?,
-            accounts: row::counter(read, &key::domain_accounts(id)).await?,
-        });
+        let name = key::domain_of(&key).ok_or_else(|| row::bad_key(&key))?;
+        items.push(super::domain::view(read, name, domain).await?);
     }
     Ok(directory::paged(items, next))
 }

@@ -15,6 +15,7 @@ mod cluster;
 mod dead_objects;
 mod default_mailboxes;
 mod dkim_keys;
+mod domain;
 mod domains;
 mod groups;
 mod inline_bodies;
@@ -57,6 +58,7 @@ pub use cluster::Cluster;
 pub use dead_objects::DeadObjects;
 pub use default_mailboxes::DefaultMailboxes;
 pub use dkim_keys::DkimKeys;
+pub use domain::Domain;
 pub use domains::Domains;
 pub use groups::Groups;
 pub use inline_bodies::InlineBodies;
@@ -91,6 +93,7 @@ pub use unfinished::{Backlog, Unfinished};
 /// Answers `query` from the state `read`.
 pub async fn answer<R: Read>(read: &R, query: Query) -> kv::Result<Answer> {
     Ok(match query {
+        Query::Domain(q) => Answer::Domain(domain::answer(read, q).await?),
         Query::Domains(q) => Answer::Domains(domains::answer(read, q).await?),
         Query::Accounts(q) => Answer::Accounts(accounts::answer(read, q).await?),
         Query::Account(q) => Answer::Account(account::answer(read, q).await?),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::directory::{self, MAX_GROUP_MEMBERS};
 use crate::row::Holder;
-use crate::{key, row};
+use crate::{Relay, key, row};
 
 /// How many aliases and groups may lie between an address and a recipient.
 const MAX_DEPTH: usize = 10;
@@ -43,11 +43,14 @@ pub enum Resolution {
         /// Accounts.
         accounts: Vec<Recipient>,
         /// Addresses that aliases and groups lead to, in domains that are not
-        /// local.
+        /// local, or whose mail goes on to a server behind this one.
         outside: Vec<Outside>,
     },
     /// Not a local domain.
     Foreign,
+    /// A local domain without such an address here: the server behind this one may
+    /// have it.
+    Relayed(Relay),
     /// A local domain without such an address.
     Unknown,
     /// The only account it leads to is closed (expired or being removed).
@@ -85,6 +88,8 @@ pub struct Outside {
     pub via: Address,
     /// That is a group.
     pub list: bool,
+    /// Its domain is local, and its mail goes on to a server behind this one.
+    pub relayed: bool,
 }
 
 pub(super) async fn answer<R: Read>(read: &R, query: Resolve) -> kv::Result<Resolution> {
@@ -179,13 +184,32 @@ impl<R: Read> Walk<'_, R> {
         {
             return self.follow(&base, name, Some(detail)).await;
         }
-        match domain.catch_all {
-            Some(catch_all) => {
+        match (domain.catch_all, domain.relay) {
+            (Some(catch_all), _) => {
                 let catch_all = directory::stored_address(&catch_all)?;
                 Ok((vec![catch_all], Way::CatchAll))
             }
-            None => Ok(self.nowhere(Resolution::Unknown)),
+            (None, Some(relay)) => Ok(self.pass_on(address, way, relay.view()?)),
+            (None, None) => Ok(self.nowhere(Resolution::Unknown)),
         }
+    }
+
+    /// Notes an address that only the server behind this one may have. A catch-all
+    /// may lead there: that is no outside.
+    fn pass_on(&mut self, address: &Address, way: &Way, relay: Relay) -> Targets {
+        let (via, list) = match way {
+            Way::Asked => return self.nowhere(Resolution::Relayed(relay)),
+            Way::CatchAll => (&self.query.address, false),
+            Way::Via { address, list } => (address, *list),
+        };
+        let outside = Outside {
+            address: address.clone(),
+            via: via.clone(),
+            list,
+            relayed: true,
+        };
+        self.outside.insert(address.clone(), outside);
+        self.end()
     }
 
     /// Notes an address outside. A catch-all was set when its target was local:
@@ -202,6 +226,7 @@ impl<R: Read> Walk<'_, R> {
                     address: address.clone(),
                     via: via.clone(),
                     list: *list,
+                    relayed: false,
                 };
                 self.outside.insert(address.clone(), outside);
                 self.end()

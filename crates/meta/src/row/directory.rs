@@ -1,5 +1,9 @@
 //! Rows of the directory: domains, who holds which address, aliases, groups.
 
+use postrider_kv as kv;
+
+use crate::view::{self, RelayTls};
+
 /// A local domain.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Domain {
@@ -15,6 +19,51 @@ pub(crate) struct Domain {
     /// When it was added.
     #[prost(uint64, tag = "4")]
     pub(crate) created: u64,
+    /// Where mail for unknown local parts goes on to; none beside a catch-all.
+    #[prost(message, optional, tag = "5")]
+    pub(crate) relay: Option<Relay>,
+}
+
+/// The server behind this one of a [`Domain`].
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Relay {
+    /// `HOST` or `HOST:PORT`.
+    #[prost(string, tag = "1")]
+    pub(crate) to: String,
+    /// 0 opportunistic, 1 verified, 2 off.
+    #[prost(uint32, tag = "2")]
+    pub(crate) tls: u32,
+}
+
+impl Relay {
+    /// The row of a relay.
+    pub(crate) fn new(relay: &view::Relay) -> Self {
+        Self {
+            to: relay.to.to_string(),
+            tls: match relay.tls {
+                RelayTls::Opportunistic => 0,
+                RelayTls::Verified => 1,
+                RelayTls::Off => 2,
+            },
+        }
+    }
+
+    /// The relay as queries show it.
+    pub(crate) fn view(&self) -> kv::Result<view::Relay> {
+        let to = self.to.parse().map_err(|error| kv::Error::Value {
+            key: self.to.clone(),
+            reason: format!("not a server: {error}"),
+        })?;
+        Ok(view::Relay {
+            to,
+            tls: match self.tls {
+                0 => RelayTls::Opportunistic,
+                2 => RelayTls::Off,
+                // Also what a later version may mean: rather too strict than too lax.
+                _ => RelayTls::Verified,
+            },
+        })
+    }
 }
 
 /// What kind of thing holds an address.

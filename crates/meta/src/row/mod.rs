@@ -22,6 +22,7 @@ pub(crate) use body::{Body, Content, Object, StoreName, encoding_code};
 pub(crate) use cluster::{Cluster, Lease, Node, Secret, Token, role_words};
 pub(crate) use directory::{
     AccountName, Alias, DefaultMailbox, DefaultMailboxes, Domain, Group, Holder, Name, Number,
+    Relay,
 };
 pub(crate) use dkim::DkimKeys;
 pub(crate) use event::{Acceptance, Accepted, Event};

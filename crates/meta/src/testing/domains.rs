@@ -15,6 +15,7 @@ fn set_domain(text: &str) -> c::SetDomain {
         name: name(text),
         internal: Change::Keep,
         catch_all: Change::Keep,
+        relay: Change::Keep,
     }
 }
 

@@ -251,6 +251,7 @@ pub(super) fn add_domain(text: &str) -> c::AddDomain {
         name: DomainName::parse(text).expect("a domain"),
         internal: false,
         catch_all: None,
+        relay: None,
     }
 }
 

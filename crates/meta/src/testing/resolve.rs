@@ -112,6 +112,7 @@ pub(super) async fn a_catch_all_takes_the_rest(f: &Fixture) {
         name: DomainName::parse("example.test").expect("a domain"),
         internal: Change::Keep,
         catch_all: Change::Set(catch_all.map(address)),
+        relay: Change::Keep,
     };
     let bob = f.add_account("bob", QuotaLimit::default()).await;
     f.run(set(Some("ann@example.test"))).await;
@@ -159,6 +160,7 @@ pub(super) async fn lists_lead_outside(f: &Fixture) {
         address: address(to),
         via: address(via),
         list,
+        relayed: false,
     };
     f.run(set_alias("out@example.test", &["bob@other.test"]))
         .await;
@@ -214,6 +216,7 @@ pub(super) async fn a_catch_all_never_leads_outside(f: &Fixture) {
         name: example(),
         internal: Change::Keep,
         catch_all: Change::Set(Some(address(to))),
+        relay: Change::Keep,
     };
     let refused = f.refused(set("bob@other.test")).await;
     assert!(matches!(refused, Refusal::Invalid(_)), "{refused:?}");

@@ -82,7 +82,23 @@ pub(crate) struct Domain {
     pub(crate) name: String,
     pub(crate) internal: bool,
     pub(crate) catch_all: Option<String>,
+    /// The server behind this one that mail for unknown addresses goes on to.
+    pub(crate) relay_to: Option<String>,
+    /// How the connection to it is protected, where there is one.
+    pub(crate) relay_tls: Option<RelayTls>,
     pub(crate) accounts: u64,
+}
+
+/// How the connection to a server behind this one is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RelayTls {
+    /// TLS where the server offers it, with any certificate
+    Opportunistic,
+    /// TLS always, and the certificate must name the host
+    Verified,
+    /// Never TLS
+    Off,
 }
 
 /// `POST /v1/domains`
@@ -94,9 +110,16 @@ pub(crate) struct AddDomain {
     pub(crate) internal: bool,
     #[serde(default)]
     pub(crate) catch_all: Option<String>,
+    /// `HOST` or `HOST:PORT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) relay_to: Option<String>,
+    /// Opportunistic unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) relay_tls: Option<RelayTls>,
 }
 
-/// `PATCH /v1/domains/{name}`: what is absent stays; an empty `catch_all` removes it.
+/// `PATCH /v1/domains/{name}`: what is absent stays; an empty `catch_all` or
+/// `relay_to` removes it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SetDomain {
@@ -104,6 +127,10 @@ pub(crate) struct SetDomain {
     pub(crate) internal: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) catch_all: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) relay_to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) relay_tls: Option<RelayTls>,
 }
 
 /// An account. Sizes are bytes, dates `YYYY-MM-DD` in UTC.
@@ -248,7 +275,29 @@ impl From<DomainView> for Domain {
             name: view.name.to_string(),
             internal: view.internal,
             catch_all: view.catch_all.map(|address| address.to_string()),
+            relay_to: view.relay.as_ref().map(|relay| relay.to.to_string()),
+            relay_tls: view.relay.map(|relay| relay.tls.into()),
             accounts: view.accounts,
+        }
+    }
+}
+
+impl From<postrider_meta::RelayTls> for RelayTls {
+    fn from(tls: postrider_meta::RelayTls) -> Self {
+        match tls {
+            postrider_meta::RelayTls::Opportunistic => Self::Opportunistic,
+            postrider_meta::RelayTls::Verified => Self::Verified,
+            postrider_meta::RelayTls::Off => Self::Off,
+        }
+    }
+}
+
+impl From<RelayTls> for postrider_meta::RelayTls {
+    fn from(tls: RelayTls) -> Self {
+        match tls {
+            RelayTls::Opportunistic => Self::Opportunistic,
+            RelayTls::Verified => Self::Verified,
+            RelayTls::Off => Self::Off,
         }
     }
 }

@@ -4,11 +4,11 @@ use axum::Json as AxumJson;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use postrider_meta::command::{self, Change};
-use postrider_meta::{DkimState, query};
-use postrider_types::{Address, DomainName};
+use postrider_meta::{DkimState, Refusal, Relay, query};
+use postrider_types::{Address, DomainName, HostPort};
 
-use super::api::{AddDomain, Domain, List, SetDomain};
-use super::{Handles, Json, Paging, Result};
+use super::api::{AddDomain, Domain, List, RelayTls, SetDomain};
+use super::{Error, Handles, Json, Paging, Result};
 
 pub(super) async fn list(
     State(handles): State<Handles>,
@@ -20,6 +20,16 @@ pub(super) async fn list(
     ))
 }
 
+pub(super) async fn show(
+    State(handles): State<Handles>,
+    Path(name): Path<String>,
+) -> Result<AxumJson<Domain>> {
+    let name = DomainName::parse(&name)?;
+    let domain = handles.ask(query::Domain { name: name.clone() }).await?;
+    let unknown = || Refusal::NotFound(format!("local domain {name}"));
+    Ok(AxumJson(domain.ok_or_else(unknown)?.into()))
+}
+
 pub(super) async fn add(
     State(handles): State<Handles>,
     Json(add): Json<AddDomain>,
@@ -29,6 +39,11 @@ pub(super) async fn add(
         name: name.clone(),
         internal: add.internal,
         catch_all: add.catch_all.as_deref().map(Address::parse).transpose()?,
+        relay: match &add.relay_to {
+            Some(to) => Some(relay(to, add.relay_tls)?),
+            None if add.relay_tls.is_some() => return Err(nowhere()),
+            None => None,
+        },
     };
     // Nothing was signed before, so nothing has to wait until they are published.
     let keys = handles.new_pair(&[], DkimState::Active).await?;
@@ -48,13 +63,49 @@ pub(super) async fn set(
         Some("") => Change::Set(None),
         Some(address) => Change::Set(Some(Address::parse(address)?)),
     };
+    let name = DomainName::parse(&name)?;
+    let relay = match (set.relay_to.as_deref(), set.relay_tls) {
+        (None, None) => Change::Keep,
+        (Some(""), None) => Change::Set(None),
+        (Some(""), Some(_)) => return Err(nowhere()),
+        (Some(to), tls) => Change::Set(Some(relay(to, tls)?)),
+        (None, Some(tls)) => {
+            let name = name.clone();
+            let domain = handles.ask(query::Domain { name }).await?;
+            let known = domain.and_then(|domain| domain.relay).ok_or_else(nowhere)?;
+            Change::Set(Some(Relay {
+                tls: tls.into(),
+                ..known
+            }))
+        }
+    };
     let command = command::SetDomain {
-        name: DomainName::parse(&name)?,
+        name,
         internal: set.internal.map_or(Change::Keep, Change::Set),
         catch_all,
+        relay,
     };
     handles.run(command).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The server behind this one, as it was written.
+fn relay(to: &str, tls: Option<RelayTls>) -> Result<Relay> {
+    let parsed = to.parse::<HostPort>();
+    let to = parsed.map_err(|error| {
+        let text = format!("`{to}` is no server: {error}");
+        Error::new(StatusCode::BAD_REQUEST, "invalid", text)
+    })?;
+    Ok(Relay {
+        to,
+        tls: tls.map(Into::into).unwrap_or_default(),
+    })
+}
+
+/// Something was said of the way to a server, and there is none.
+fn nowhere() -> Error {
+    let text = "relay_tls goes with relay_to: the domain's mail goes on to no server";
+    Error::new(StatusCode::BAD_REQUEST, "invalid", text)
 }
 
 pub(super) async fn remove(

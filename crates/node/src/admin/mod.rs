@@ -22,7 +22,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch, post};
+use axum::routing::{get, post};
 use axum::{Json as AxumJson, Router};
 use bytes::Bytes;
 use postrider_meta::{Act, Ask, Client, Cursor, Page, ReadAt};
@@ -70,7 +70,9 @@ pub(crate) fn router(handles: Handles) -> Router {
         .route("/domains", get(domains::list).post(domains::add))
         .route(
             "/domains/{name}",
-            patch(domains::set).delete(domains::remove),
+            get(domains::show)
+                .patch(domains::set)
+                .delete(domains::remove),
         )
         .route("/domains/{name}/dns", get(dns::show))
         .route("/domains/{name}/keys", post(dns::change_keys))

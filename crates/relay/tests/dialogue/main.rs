@@ -7,6 +7,7 @@
 mod certificate;
 mod content;
 mod dane;
+mod inquiry;
 mod login;
 mod opening;
 mod peer;

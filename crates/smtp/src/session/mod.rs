@@ -13,6 +13,7 @@ mod incoming;
 mod mail;
 mod queue;
 mod rcpt;
+mod relayed;
 mod start_tls;
 mod warning;
 

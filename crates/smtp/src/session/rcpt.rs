@@ -164,15 +164,15 @@ fn too_many() -> Reply {
 }
 
 /// Looks up the recipients of one transaction.
-struct Lookup<'a> {
-    meta: &'a Client,
-    settings: &'a Settings,
+pub(super) struct Lookup<'a> {
+    pub(super) meta: &'a Client,
+    pub(super) settings: &'a Settings,
     size: u64,
-    local_sender: bool,
+    pub(super) local_sender: bool,
     /// The sender is null: this is a notice.
     notice: bool,
     /// Mail to other servers can be sent.
-    outbound: Option<&'a Outbound>,
+    pub(super) outbound: Option<&'a Outbound>,
     /// Our address on this connection.
     here: IpAddr,
 }
@@ -203,6 +203,7 @@ impl Lookup<'_> {
         };
         match (own, &self.settings.postmaster) {
             (Resolution::Foreign, _) => self.foreign(asked),
+            (Resolution::Relayed(relay), _) => self.pass_on_postmaster(&relay, domain, asked).await,
             (Resolution::Unknown, Some(configured)) => {
                 self.refer(self.resolve(configured.clone()).await?, asked)
             }
@@ -240,7 +241,7 @@ impl Lookup<'_> {
         Err(unknown(&"postmaster"))
     }
 
-    async fn resolve(&self, address: Address) -> Result<Resolution, Reply> {
+    pub(super) async fn resolve(&self, address: Address) -> Result<Resolution, Reply> {
         let question = Resolve {
             address,
             size: self.size,
@@ -255,11 +256,15 @@ impl Lookup<'_> {
     }
 
     /// The accounts of a resolution, or the reply that refuses `asked`.
-    fn refer(&self, found: Resolution, asked: &dyn std::fmt::Display) -> Result<Found, Reply> {
+    pub(super) fn refer(
+        &self,
+        found: Resolution,
+        asked: &dyn std::fmt::Display,
+    ) -> Result<Found, Reply> {
         Err(match found {
             Resolution::Local { accounts, outside } => return self.local(accounts, outside),
-            Resolution::Foreign => unknown(asked),
-            Resolution::Unknown => unknown(asked),
+            // What goes on is asked about before.
+            Resolution::Foreign | Resolution::Unknown | Resolution::Relayed(_) => unknown(asked),
             Resolution::Closed => Reply::new(550, (5, 2, 1), format!("<{asked}> is closed")),
             Resolution::OverQuota { exceeds: false } => {
                 Reply::new(452, (4, 2, 2), format!("the mailbox of <{asked}> is full"))
@@ -290,7 +295,9 @@ impl Lookup<'_> {
         let outside = outside.into_iter().map(|outside| Outside {
             destination: outside.address.domain().to_string(),
             address: outside.address.to_string(),
-            via: Some(outside.via.domain().clone()),
+            // What goes on to a server behind this one is not forwarded: its sender
+            // stays, and nothing is sealed.
+            via: (!outside.relayed).then(|| outside.via.domain().clone()),
         });
         Ok(Found {
             accounts,
@@ -311,8 +318,10 @@ impl Lookup<'_> {
             Ok(parsed) => self.resolve(parsed).await?,
             Err(_) => Resolution::Foreign,
         };
-        if local != Resolution::Foreign {
-            return self.refer(local, asked);
+        match local {
+            Resolution::Foreign => {}
+            Resolution::Relayed(relay) => return self.pass_on(&relay, &domain, address).await,
+            found => return self.refer(found, asked),
         }
         Ok(Found {
             outside: vec![Outside {
@@ -327,8 +336,12 @@ impl Lookup<'_> {
     /// Any other address, here or elsewhere.
     async fn any(&self, asked: &Mailbox) -> Result<Found, Reply> {
         match (asked.address(), asked.host()) {
-            (Some(address), _) => match self.resolve(address).await? {
+            (Some(address), _) => match self.resolve(address.clone()).await? {
                 Resolution::Foreign => self.foreign(asked),
+                Resolution::Relayed(relay) => {
+                    let domain = address.domain();
+                    self.pass_on(&relay, domain, asked.to_string()).await
+                }
                 found => self.refer(found, asked),
             },
             (None, Host::Literal(_)) => self.foreign(asked),
@@ -336,20 +349,8 @@ impl Lookup<'_> {
         }
     }
 
-    /// A local part that no stored address has. Elsewhere it may well be one.
-    async fn odd(&self, domain: &DomainName, asked: &Mailbox) -> Result<Found, Reply> {
-        let probe = Address::new("postmaster", domain.clone());
-        let Ok(probe) = probe else {
-            return Err(unknown(asked));
-        };
-        match self.resolve(probe).await? {
-            Resolution::Foreign => self.foreign(asked),
-            _ => Err(unknown(asked)),
-        }
-    }
-
     /// An address on another server.
-    fn foreign(&self, asked: &Mailbox) -> Result<Found, Reply> {
+    pub(super) fn foreign(&self, asked: &Mailbox) -> Result<Found, Reply> {
         if !self.local_sender {
             return Err(Reply::new(554, (5, 7, 1), "relay not permitted"));
         }
@@ -376,7 +377,7 @@ fn is_postmaster(mailbox: &Mailbox) -> bool {
     mailbox.local().eq_ignore_ascii_case("postmaster")
 }
 
-fn unknown(asked: &dyn std::fmt::Display) -> Reply {
+pub(super) fn unknown(asked: &dyn std::fmt::Display) -> Reply {
     Reply::new(550, (5, 1, 1), format!("<{asked}> is not known here"))
 }
 

@@ -330,6 +330,7 @@ async fn closed_accounts_and_internal_domains_refuse() {
             name: domain("example.test"),
             internal: Change::Set(true),
             catch_all: Change::Keep,
+            relay: Change::Keep,
         })
         .await;
     client.say("RCPT TO:<ann@example.test>", "550 5.7.1").await;

@@ -130,6 +130,7 @@ impl World {
                 name: domain("example.test"),
                 internal: false,
                 catch_all: None,
+                relay: None,
             })
             .await;
         world

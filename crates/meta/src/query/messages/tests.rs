@@ -104,6 +104,7 @@ async fn a_page_reads_little_more_than_it_tells() {
         name: DomainName::parse("example.test").unwrap(),
         internal: false,
         catch_all: None,
+        relay: None,
     };
     store.run(domain).await;
     let add = c::AddAccount {
