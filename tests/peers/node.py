@@ -88,9 +88,8 @@ protocol = "{protocol}"
 listen = ["127.0.0.1:{port}"]
 max_connections_per_address = 10000
 """ for protocol, port in PORTS.items())
-        # JSON's texts, numbers, lists and truth are TOML's as well.
-        lines = "\n".join(f"{name} = {json.dumps(value)}" for name, value in queue.items())
-        client = "\n".join(f"{name} = {json.dumps(value)}" for name, value in CLIENT.items())
+        lines = "\n".join(f"{name} = {toml(value)}" for name, value in queue.items())
+        client = "\n".join(f"{name} = {toml(value)}" for name, value in CLIENT.items())
         return f"""
 data_dir = "{self.data}"
 drain_timeout = "3s"
@@ -193,6 +192,16 @@ deadline = "4s"
     def await_received(self, mark, user=ALICE, seconds=60):
         return wait(f"{user} has no message with `{mark}`", seconds,
                     lambda: self.received(mark, user), 0.3)[0]
+
+
+def toml(value):
+    """A value of the settings. JSON's texts, numbers and truth are TOML's as well."""
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{name} = {toml(item)}" for name, item in value.items())
+        return f"{{ {pairs} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml, value))}]"
+    return json.dumps(value)
 
 
 def raw(message):

@@ -15,10 +15,11 @@ from servers.opensmtpd import OpenSmtpd
 from servers.postfix import Postfix
 from servers.postgrey import Postgrey
 from servers.server import Place
+from servers.smarthost import Smarthost
 from understudy import Understudy
 
 HERE = Path(__file__).resolve().parent
-SERVERS = {server.name: server for server in (Postfix, Exim, OpenSmtpd, Postgrey)}
+SERVERS = {server.name: server for server in (Postfix, Exim, OpenSmtpd, Postgrey, Smarthost)}
 # Where the servers bring our mail.
 INCOMING = ("127.0.0.1", PORTS["smtp"])
 # A sink for measurements.

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from .output import Failure, say
 
-# What each tree holds. Postgrey needs Perl modules, swaks those for TLS.
+# What each tree holds. Postfix checks passwords by SASL, Postgrey needs Perl modules, swaks those for TLS.
 TREES = {
     "postfix": ["postfix"],
     "exim": ["exim4-daemon-light"],
     "opensmtpd": ["opensmtpd"],
     "postgrey": ["postgrey"],
+    "sasl": ["sasl2-bin", "libsasl2-modules", "libsasl2-modules-db"],
     "swaks": ["swaks", "libio-socket-ssl-perl", "libnet-ssleay-perl"],
 }
 MODULES = ["dkimpy", "pyspf", "authres", "dnspython", "cryptography", "pynacl"]

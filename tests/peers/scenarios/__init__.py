@@ -2,9 +2,10 @@
 
 Those of `selftest` try the peers themselves and need no Postrider."""
 
-from . import bounces, delivery, faults, selftest, throughput
+from . import bounces, delivery, faults, relays, selftest, throughput
 
 SELFTEST = selftest.SCENARIOS
-PRODUCT = [*delivery.SCENARIOS, *bounces.SCENARIOS, *faults.SCENARIOS]
+PRODUCT = [*delivery.SCENARIOS, *bounces.SCENARIOS, *faults.SCENARIOS,
+           *relays.SCENARIOS]
 # Run only where they are named.
 MEASUREMENTS = throughput.SCENARIOS
