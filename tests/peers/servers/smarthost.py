@@ -22,8 +22,10 @@ class Smarthost(Postfix):
     def configure(self):
         super().configure()
         self.make("sasl")
+        # Debian's Postfix looks here, whatever cyrus_sasl_config_path says.
+        self.make("config/sasl")
         database = self.folder / "sasl" / "users"
-        self.write("sasl/smtpd.conf", f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\n"
+        self.write("config/sasl/smtpd.conf", f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\n"
                    f"mech_list: PLAIN LOGIN\nsasldb_path: {database}\n")
         user, realm = USER.split("@")
         command = [self.sasl().path("usr/sbin/saslpasswd2"), "-c", "-p", "-f", database, "-u", realm,
@@ -38,11 +40,9 @@ class Smarthost(Postfix):
         return Tree("sasl")
 
     def modules(self):
-        """Variables by which SASL finds its libraries and mechanisms, in the packages
-        or on this system."""
+        """Variables by which SASL finds its libraries and mechanisms."""
         sasl = self.sasl()
-        folders = [*sasl.root.glob("usr/lib/*/sasl2"), *self.packages.root.glob("usr/lib/*/sasl2"),
-                   "/usr/lib/x86_64-linux-gnu/sasl2", "/usr/lib/aarch64-linux-gnu/sasl2"]
+        folders = sasl.root.glob("usr/lib/*/sasl2")
         libraries = [sasl.environment()["LD_LIBRARY_PATH"],
                      self.packages.environment()["LD_LIBRARY_PATH"]]
         return {"SASL_PATH": ":".join(str(folder) for folder in folders),
@@ -55,7 +55,6 @@ class Smarthost(Postfix):
                 "smtpd_sasl_auth_enable": "yes",
                 "smtpd_sasl_type": "cyrus",
                 "smtpd_sasl_path": "smtpd",
-                "cyrus_sasl_config_path": f"{self.folder}/sasl",
                 "smtpd_sasl_local_domain": self.domain,
                 "smtpd_sasl_security_options": "noanonymous",
                 "smtpd_sasl_authenticated_header": "yes",
