@@ -16,6 +16,7 @@ async fn a_peer_is_asked_about_one_after_the_other_and_then_has_a_message() {
             .await;
         wire.on("RSET", "250 OK\r\n").await;
         wire.envelope().await;
+        wire.on("DATA", "354 go on\r\n").await;
         wire.content().await;
         wire.say("250 OK\r\n").await;
     })
