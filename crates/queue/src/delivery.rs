@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use postrider_meta::{QueuedRecipient, QueuedView};
 use postrider_proto::smtp;
-use postrider_relay::{Envelope, Failure, Recipient, Verdict};
+use postrider_relay::{Envelope, Failure, Recipient, Reply, Verdict};
+use postrider_types::EnhancedStatus;
 
 use crate::courier::Shared;
 use crate::hands::Held;
@@ -33,7 +34,7 @@ pub(crate) async fn deliver(
     let sent = line.connection.send(&envelope, &mut content, gate).await;
     let verdicts = sent?;
     let host = line.host().to_owned();
-    let throttled = verdicts.iter().any(throttles);
+    let throttled = asks_for_less(&verdicts);
     line.note(throttled);
     let fate = |verdict: Verdict| match verdict {
         Verdict::Delivered(reply) => Fate::Relayed {
@@ -52,10 +53,30 @@ pub(crate) fn all(entry: &QueuedView, fate: impl Fn(&QueuedRecipient) -> Fate) -
     entry.recipients.iter().map(fate).collect()
 }
 
-/// RFC 5321 §4.2.2, RFC 3463 §3.8: 421, and 4.7.x where it speaks of the sender's
-/// rate, ask for less.
-fn throttles(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Deferred(reply) if reply.code == 421)
+/// Whether a host asks for less by what it says of the recipients. One of them alone
+/// may be deferred for reasons of its own.
+fn asks_for_less(verdicts: &[Verdict]) -> bool {
+    let deferred = |verdict: &Verdict, test: fn(&Reply) -> bool| matches!(verdict, Verdict::Deferred(reply) if test(reply));
+    verdicts.iter().any(|it| deferred(it, is_closing))
+        || (!verdicts.is_empty() && verdicts.iter().all(|it| deferred(it, throttles)))
+}
+
+/// RFC 5321 §4.2.2: the host closes the connection.
+fn is_closing(reply: &Reply) -> bool {
+    reply.code == 421
+}
+
+/// Whether a host asks for less with this reply: 421, or 450 and 451 with a status that
+/// speaks of the sender's rate. 4.7.0 and 4.7.28 are the large providers' words for
+/// that, 4.7.500 and 4.7.650 to 4.7.659 those of one of them. Greylisting says 4.7.1 or
+/// 4.2.x: that is about one message, and keeps no others waiting.
+pub(crate) fn throttles(reply: &Reply) -> bool {
+    let speaks_of_rate = |status: EnhancedStatus| {
+        let EnhancedStatus(class, subject, detail) = status;
+        (class, subject) == (4, 7) && matches!(detail, 0 | 28 | 500 | 650..=659)
+    };
+    let deferred = matches!(reply.code, 450 | 451);
+    is_closing(reply) || (deferred && reply.enhanced.is_some_and(speaks_of_rate))
 }
 
 fn envelope(entry: &QueuedView, eight_bit: bool) -> Envelope {
@@ -99,5 +120,46 @@ fn recipient(queued: &QueuedRecipient) -> Recipient {
             kind: kind.as_str().into(),
             address: address.as_str().into(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deferred(code: u16, detail: Option<(u16, u16)>) -> Verdict {
+        Verdict::Deferred(Reply {
+            code,
+            enhanced: detail.map(|(subject, detail)| EnhancedStatus(4, subject, detail)),
+            text: "later".into(),
+        })
+    }
+
+    #[test]
+    fn words_about_the_rate_ask_for_less_and_greylisting_does_not() {
+        for (code, detail, wanted) in [
+            (421, None, true),
+            (421, Some((2, 1)), true),
+            (450, Some((7, 0)), true),
+            (451, Some((7, 28)), true),
+            (451, Some((7, 651)), true),
+            (452, Some((7, 0)), false),
+            (450, None, false),
+            (450, Some((7, 1)), false),
+            (451, Some((2, 0)), false),
+        ] {
+            let verdicts = [deferred(code, detail)];
+            assert_eq!(asks_for_less(&verdicts), wanted, "{code} {detail:?}");
+        }
+    }
+
+    #[test]
+    fn one_recipient_alone_does_not_ask_for_less() {
+        let rate = || deferred(450, Some((7, 0)));
+        assert!(asks_for_less(&[rate(), rate()]));
+        assert!(!asks_for_less(&[rate(), deferred(450, Some((2, 1)))]));
+        let closing = deferred(421, None);
+        assert!(asks_for_less(&[closing, deferred(450, Some((2, 1)))]));
+        assert!(!asks_for_less(&[]));
     }
 }

@@ -5,16 +5,17 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use postrider_meta::QueuedView;
-use postrider_types::QueueId;
+use postrider_types::{Millis, QueueId};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::Settings;
 use crate::grip::Grip;
+use crate::pace::{Limits, Pace};
 
 /// How many entries of one destination are leased per connection that it may
 /// have: enough that none runs dry before the next lease.
@@ -30,17 +31,27 @@ pub(crate) struct Held {
     pub(crate) grip: Arc<Grip>,
 }
 
+/// What a worker is to do next.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Send this entry.
+    Send(Held),
+    /// Nothing may be sent to the destination at the moment, but the sender of this
+    /// entry is to hear of it.
+    Tell(Held),
+    /// Wait until then: the destination has had what it may get.
+    Pause(Instant),
+    /// Nothing any more: the worker is dismissed.
+    End,
+}
+
 /// All entries in hand.
 pub(crate) struct Hands {
     state: Mutex<State>,
+    window: usize,
     limits: Limits,
     /// Told whenever more may be leased.
     room: Notify,
-}
-
-struct Limits {
-    window: usize,
-    per_destination: usize,
 }
 
 #[derive(Default)]
@@ -59,6 +70,10 @@ struct Lane {
     idle: usize,
     /// The most workers: fewer while the destination takes no more.
     allowed: usize,
+    /// The most that there may ever be.
+    most: usize,
+    /// How fast messages may follow each other, where that is limited.
+    pace: Option<Pace>,
     wake: Arc<Notify>,
 }
 
@@ -66,10 +81,8 @@ impl Hands {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             state: Mutex::default(),
-            limits: Limits {
-                window: settings.window,
-                per_destination: settings.connections_per_destination,
-            },
+            window: settings.window,
+            limits: Limits::new(settings),
             room: Notify::new(),
         }
     }
@@ -77,17 +90,23 @@ impl Hands {
     /// How many more entries fit.
     pub(crate) fn room(&self) -> usize {
         let used = self.state.lock().grips.len();
-        self.limits.window.saturating_sub(used)
+        self.window.saturating_sub(used)
     }
 
-    /// The most entries of one destination.
+    /// The most entries of one destination that are leased at once. No more than can
+    /// be sent soon: those of one destination shall not fill the window.
     pub(crate) fn per_destination(&self) -> usize {
-        (self.limits.per_destination * AHEAD).min(self.limits.window)
+        let usual = self.limits.usual();
+        let paced = usual.pace().map_or(usize::MAX, |pace| pace.ahead());
+        (usual.connections * AHEAD).min(paced).min(self.window)
     }
 
     /// Destinations of which no more are wanted now.
     pub(crate) fn busy(&self) -> Vec<String> {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        // Those that were kept only until more might have been sent to them.
+        let now = Instant::now();
+        state.lanes.retain(|_, lane| !lane.is_over(now));
         let busy = state.lanes.iter().filter(|(_, lane)| lane.is_busy());
         busy.map(|(name, _)| name.clone()).collect()
     }
@@ -103,8 +122,9 @@ impl Hands {
         let State { lanes, grips } = &mut *state;
         grips.insert(held.grip.id, held.grip.clone());
         let name = held.entry.destination.clone();
-        let allowed = self.limits.per_destination.min(FIRST);
-        let lane = lanes.entry(name).or_insert_with(|| Lane::new(allowed));
+        let limit = self.limits.of(&name);
+        let new = || Lane::new(limit.connections, limit.pace());
+        let lane = lanes.entry(name).or_insert_with(new);
         lane.waiting.push_back(held);
         if lane.idle > 0 {
             lane.wake.notify_one();
@@ -112,31 +132,34 @@ impl Hands {
         lane.lacks_workers()
     }
 
-    /// The next entry for a worker of `name`; waits up to `patience` for one.
-    /// None: the worker is dismissed.
-    pub(crate) async fn next(&self, name: &str, patience: Duration) -> Option<Held> {
+    /// What a worker of `name` is to do; waits up to `patience` for an entry. `now`
+    /// is the time by which entries have alarms.
+    pub(crate) async fn next(&self, name: &str, patience: Duration, now: Millis) -> Next {
         loop {
             let wake = {
                 let mut state = self.state.lock();
-                let lane = state.lanes.get_mut(name)?;
+                let Some(lane) = state.lanes.get_mut(name) else {
+                    return Next::End;
+                };
                 if lane.workers > lane.allowed {
                     state.dismiss(name);
-                    return None;
+                    return Next::End;
                 }
-                if let Some(held) = lane.waiting.pop_front() {
-                    lane.working += 1;
-                    return Some(held);
+                if !lane.waiting.is_empty() {
+                    return lane.next(now);
                 }
                 lane.idle += 1;
                 lane.wake.clone()
             };
             let woken = timeout(patience, wake.notified()).await.is_ok();
             let mut state = self.state.lock();
-            let lane = state.lanes.get_mut(name)?;
+            let Some(lane) = state.lanes.get_mut(name) else {
+                return Next::End;
+            };
             lane.idle -= 1;
             if !woken && lane.waiting.is_empty() {
                 state.dismiss(name);
-                return None;
+                return Next::End;
             }
         }
     }
@@ -144,13 +167,13 @@ impl Hands {
     /// An entry was settled, or is lost.
     pub(crate) fn done(&self, held: &Held) {
         let mut state = self.state.lock();
-        let mut more = state.grips.len() >= self.limits.window;
+        let mut more = state.grips.len() >= self.window;
         state.grips.remove(&held.grip.id);
         if let Some(lane) = state.lanes.get_mut(&held.entry.destination) {
             let was_busy = lane.is_busy();
             lane.working -= 1;
             more |= was_busy && !lane.is_busy();
-            if lane.is_over() {
+            if lane.is_over(Instant::now()) {
                 state.lanes.remove(&held.entry.destination);
             }
         }
@@ -197,7 +220,7 @@ impl Hands {
         let Some(lane) = state.lanes.get_mut(name) else {
             return false;
         };
-        lane.allowed = (lane.allowed + 1).min(self.limits.per_destination);
+        lane.allowed = (lane.allowed + 1).min(lane.most);
         let start = lane.lacks_workers();
         drop(state);
         self.room.notify_one();
@@ -216,7 +239,7 @@ impl State {
     fn dismiss(&mut self, name: &str) {
         if let Some(lane) = self.lanes.get_mut(name) {
             lane.workers -= 1;
-            if lane.is_over() {
+            if lane.is_over(Instant::now()) {
                 self.lanes.remove(name);
             }
         }
@@ -224,21 +247,56 @@ impl State {
 }
 
 impl Lane {
-    fn new(allowed: usize) -> Self {
+    fn new(most: usize, pace: Option<Pace>) -> Self {
         Self {
             waiting: VecDeque::new(),
             working: 0,
             workers: 0,
             idle: 0,
-            allowed,
+            allowed: most.min(FIRST),
+            most,
+            pace,
             wake: Arc::new(Notify::new()),
         }
     }
 
-    /// Whether each of its connections has something to do, so that no more is
-    /// wanted: asking for the last few that fit would cost a command each.
+    /// What a worker is to do of what waits.
+    fn next(&mut self, now: Millis) -> Next {
+        let paused = match &mut self.pace {
+            Some(pace) => pace.take(Instant::now()).err(),
+            None => None,
+        };
+        let Some(until) = paused else {
+            return match self.waiting.pop_front() {
+                Some(held) => {
+                    self.working += 1;
+                    Next::Send(held)
+                }
+                None => Next::End,
+            };
+        };
+        // An alarm comes whether or not the destination can be tried now; what has
+        // rung would otherwise come in hand without end.
+        let rings = |held: &Held| {
+            let entry = &held.entry;
+            entry.expires <= now || entry.warn.is_some_and(|warn| warn <= now)
+        };
+        let place = self.waiting.iter().position(rings);
+        match place.and_then(|place| self.waiting.remove(place)) {
+            Some(held) => {
+                self.working += 1;
+                Next::Tell(held)
+            }
+            None => Next::Pause(until),
+        }
+    }
+
+    /// Whether each of its connections has something to do, or as much waits as may
+    /// be sent soon, so that no more is wanted: asking for the last few that fit
+    /// would cost a command each.
     fn is_busy(&self) -> bool {
-        self.waiting.len() + self.working > self.allowed
+        let ahead = self.pace.as_ref().map_or(usize::MAX, Pace::ahead);
+        self.waiting.len() >= ahead || self.waiting.len() + self.working > self.allowed
     }
 
     /// Whether one more worker has something to do; counts it if so.
@@ -250,8 +308,11 @@ impl Lane {
         lacks
     }
 
-    fn is_over(&self) -> bool {
-        self.workers == 0 && self.working == 0 && self.waiting.is_empty()
+    /// Whether nothing is lost with it. How fast it was sent to is not forgotten
+    /// before more may be sent.
+    fn is_over(&self, now: Instant) -> bool {
+        let rested = self.pace.as_ref().is_none_or(|pace| pace.is_rested(now));
+        rested && self.workers == 0 && self.working == 0 && self.waiting.is_empty()
     }
 }
 

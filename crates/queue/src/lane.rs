@@ -2,13 +2,13 @@
 //! connection that is kept while more comes.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postrider_relay::{Failure, Phase};
 
 use crate::courier::Shared;
 use crate::delivery;
-use crate::hands::Held;
+use crate::hands::{Held, Next};
 use crate::line::Line;
 use crate::plan::TlsWish;
 use crate::settle::{Destination, Fate};
@@ -26,10 +26,13 @@ pub(crate) async fn work(shared: Arc<Shared>, destination: String) {
             Some(_) => PATIENCE,
             None => Duration::ZERO,
         };
-        let Some(held) = shared.hands.next(&destination, patience).await else {
-            break;
-        };
-        serve(&shared, &mut line, held).await;
+        let now = shared.handles.meta.clock().now();
+        match shared.hands.next(&destination, patience, now).await {
+            Next::Send(held) => serve(&shared, &mut line, held).await,
+            Next::Tell(held) => shared.tell(&held).await,
+            Next::Pause(until) => pause(&shared, &mut line, &destination, until).await,
+            Next::End => break,
+        }
         let most = shared.settings.messages_per_connection;
         if let Some(line) = line.take_if(|line| line.is_spent(most)) {
             line.quit().await;
@@ -37,6 +40,25 @@ pub(crate) async fn work(shared: Arc<Shared>, destination: String) {
     }
     if let Some(line) = line {
         line.quit().await;
+    }
+}
+
+/// Waits until more may be sent to `destination`.
+async fn pause(shared: &Arc<Shared>, line: &mut Option<Line>, destination: &str, until: Instant) {
+    // Neither the other server nor those who wait for a connection of this node are
+    // to be kept waiting for nothing.
+    if until.saturating_duration_since(Instant::now()) > PATIENCE
+        && let Some(line) = line.take()
+    {
+        line.quit().await;
+    }
+    tokio::select! {
+        () = tokio::time::sleep_until(until.into()) => {}
+        () = shared.stop.cancelled() => {
+            for held in shared.hands.take_waiting(destination) {
+                shared.give_back(&held).await;
+            }
+        }
     }
 }
 
@@ -108,8 +130,10 @@ async fn serve(shared: &Arc<Shared>, line: &mut Option<Line>, held: Held) {
                 // Who does not even answer keeps the others waiting as long; who lacks
                 // what this message demands does not.
                 let silent = failure.reply.is_none() && !failure.after_data;
+                let throttles = failure.reply.as_ref().is_some_and(delivery::throttles);
                 let kind = match silent && !trouble.permanent {
                     true => Destination::Rests(trouble.line()),
+                    false if throttles => Destination::Throttles,
                     false => Destination::Unknown,
                 };
                 let fates = delivery::all(&held.entry, |_| Fate::of(&trouble));

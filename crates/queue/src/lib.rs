@@ -17,6 +17,7 @@ mod hands;
 mod lane;
 mod line;
 mod notice;
+mod pace;
 mod plan;
 mod policies;
 mod prepare;
@@ -30,5 +31,5 @@ mod trouble;
 
 pub use courier::{Courier, Handles, Wake};
 pub use gateway::{Gateway, GatewaySettings};
-pub use settings::{Pattern, RouteTls, RouteTo, Settings, Span};
+pub use settings::{LimitTo, Pattern, RouteTls, RouteTo, Settings, Span};
 pub use tls_report::{ReportError, Reported, TlsReporter};

@@ -30,6 +30,9 @@ pub struct Settings {
     pub connections: usize,
     /// The most connections to one destination at once.
     pub connections_per_destination: usize,
+    /// The most messages per minute from this node to one destination, up to 60,000;
+    /// 0 for any number.
+    pub rate_per_destination: u32,
     /// The most messages over one connection.
     pub messages_per_connection: u32,
     /// How long a destination that cannot be reached rests at the most.
@@ -44,6 +47,8 @@ pub struct Settings {
     pub loopback: bool,
     /// Where mail for some domains, or all, goes instead of to its MX.
     pub route: Vec<RouteTo>,
+    /// Other limits for some destinations, or all.
+    pub limit: Vec<LimitTo>,
     /// Asking the servers behind this one about recipients.
     pub gateway: GatewaySettings,
     /// Time limits of the client.
@@ -66,12 +71,14 @@ impl Default for Settings {
             window: 1000,
             connections: 200,
             connections_per_destination: 10,
+            rate_per_destination: 0,
             messages_per_connection: 100,
             longest_rest: Duration::from_secs(900),
             source_addresses: Vec::new(),
             port: 25,
             loopback: false,
             route: Vec::new(),
+            limit: Vec::new(),
             gateway: Default::default(),
             client: Default::default(),
             dns: Default::default(),
@@ -143,11 +150,26 @@ pub struct RouteTo {
     pub password_file: Option<PathBuf>,
 }
 
-/// Which domains a [`RouteTo`] is for.
+/// What some destinations may get from this node: an entry `[[queue.limit]]`. What
+/// it does not name is as for all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitTo {
+    /// The domain, or `*` for all that have no limit of their own.
+    pub domain: Pattern,
+    /// The most connections at once, 1 to 1,000.
+    #[serde(default)]
+    pub connections: Option<usize>,
+    /// The most messages per minute, up to 60,000; 0 for any number.
+    #[serde(default)]
+    pub rate: Option<u32>,
+}
+
+/// Which domains a [`RouteTo`] or a [`LimitTo`] is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Pattern {
-    /// All that have no route of their own.
+    /// All that have nothing of their own.
     All,
     /// This one.
     Domain(DomainName),
@@ -202,7 +224,9 @@ impl Settings {
         range("queue.window", self.window, 1, 10_000)?;
         range("queue.connections", self.connections, 1, 10_000)?;
         let per = self.connections_per_destination;
-        range("queue.connections_per_destination", per, 1, 1000)?;
+        range("queue.connections_per_destination", per, 1, MAX_CONNECTIONS)?;
+        let rate = self.rate_per_destination as usize;
+        range("queue.rate_per_destination", rate, 0, MAX_RATE)?;
         if self.messages_per_connection == 0 {
             return Err("queue.messages_per_connection may be 1 or more".into());
         }
@@ -211,17 +235,33 @@ impl Settings {
         self.dns.check()?;
         self.sts.check()?;
         self.tls_reports.check()?;
+        self.limit.iter().try_for_each(LimitTo::check)?;
         self.route.iter().try_for_each(RouteTo::check)
     }
 }
 
 /// The shortest pause between two attempts.
 const MIN_RETRY: Duration = Duration::from_secs(1);
+/// The most connections to one destination.
+const MAX_CONNECTIONS: usize = 1000;
+/// The most messages per minute that can be spaced: one per millisecond.
+const MAX_RATE: usize = 60_000;
 
 fn range(name: &str, value: usize, least: usize, most: usize) -> Result<(), String> {
     match (least..=most).contains(&value) {
         true => Ok(()),
         false => Err(format!("{name} is {value}; it may be {least} to {most}")),
+    }
+}
+
+impl LimitTo {
+    fn check(&self) -> Result<(), String> {
+        let name = String::from(self.domain.clone());
+        let connections = self.connections.unwrap_or(1);
+        let key = format!("queue.limit: connections of {name}");
+        range(&key, connections, 1, MAX_CONNECTIONS)?;
+        let rate = self.rate.unwrap_or(0) as usize;
+        range(&format!("queue.limit: rate of {name}"), rate, 0, MAX_RATE)
     }
 }
 
@@ -278,6 +318,18 @@ mod tests {
             },
             Settings {
                 messages_per_connection: 0,
+                ..good.clone()
+            },
+            Settings {
+                rate_per_destination: 60_001,
+                ..good.clone()
+            },
+            Settings {
+                limit: vec![LimitTo {
+                    domain: Pattern::All,
+                    connections: Some(0),
+                    rate: None,
+                }],
                 ..good.clone()
             },
             Settings {

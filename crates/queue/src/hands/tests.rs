@@ -1,14 +1,12 @@
 //! The window: how entries come to workers, and how many of these there are.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use postrider_meta::{QueueEnvelope, QueueState};
 use postrider_types::{BodyId, Millis};
 
 use super::*;
 
-const NONE: Duration = Duration::ZERO;
+const NOW: Millis = Millis(1000);
 
 fn hands() -> Hands {
     Hands::new(&Settings {
@@ -40,7 +38,7 @@ fn held(id: u64, destination: &str) -> Held {
         created: Millis(0),
         due: Millis(0),
         warn: None,
-        expires: Millis(0),
+        expires: Millis(2000),
         attempts: 0,
         last_error: None,
         state: QueueState::Waiting,
@@ -51,13 +49,22 @@ fn held(id: u64, destination: &str) -> Held {
     Held { entry, grip }
 }
 
+/// The entry that a worker is to send now.
+async fn send(hands: &Hands, destination: &str) -> Option<Held> {
+    match hands.next(destination, Duration::ZERO, NOW).await {
+        Next::Send(held) => Some(held),
+        Next::End => None,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[tokio::test]
 async fn a_destination_begins_with_few_connections_and_gets_more_as_it_takes_mail() {
     let hands = hands();
     let started: Vec<bool> = (0..5).map(|id| hands.put(held(id, "a.test"))).collect();
     assert_eq!(started, [true, true, false, false, false]);
     assert_eq!((hands.room(), hands.busy()), (1, vec!["a.test".to_owned()]));
-    let first = hands.next("a.test", NONE).await.unwrap();
+    let first = send(&hands, "a.test").await.unwrap();
     assert_eq!(first.entry.id, QueueId(0));
     assert!(
         hands.widen("a.test"),
@@ -76,11 +83,11 @@ async fn a_destination_that_refuses_connections_keeps_one() {
     }
     assert!(hands.narrow("a.test"), "one is left");
     assert!(
-        hands.next("a.test", NONE).await.is_none(),
+        send(&hands, "a.test").await.is_none(),
         "this one is too many"
     );
     assert!(!hands.narrow("a.test"), "the last one");
-    assert!(hands.next("a.test", NONE).await.is_some());
+    assert!(send(&hands, "a.test").await.is_some());
 }
 
 #[tokio::test]
@@ -93,7 +100,7 @@ async fn what_waits_is_taken_back_and_nothing_is_left_behind() {
     all.iter().for_each(|held| hands.done(held));
     assert_eq!((all.len(), hands.room()), (2, 6));
     for name in ["a.test", "b.test"] {
-        assert!(hands.next(name, NONE).await.is_none());
+        assert!(send(&hands, name).await.is_none());
     }
     assert!(hands.state.lock().lanes.is_empty());
 }
@@ -102,15 +109,69 @@ async fn what_waits_is_taken_back_and_nothing_is_left_behind() {
 async fn a_worker_that_waits_is_woken_instead_of_a_new_one() {
     let hands = Arc::new(hands());
     assert!(hands.put(held(1, "a.test")));
-    let first = hands.next("a.test", NONE).await.unwrap();
+    let first = send(&hands, "a.test").await.unwrap();
     hands.done(&first);
     let waiting = tokio::spawn({
         let hands = hands.clone();
-        async move { hands.next("a.test", Duration::from_secs(30)).await }
+        async move { hands.next("a.test", Duration::from_secs(30), NOW).await }
     });
     while hands.state.lock().lanes["a.test"].idle == 0 {
         tokio::task::yield_now().await;
     }
     assert!(!hands.put(held(2, "a.test")));
-    assert_eq!(waiting.await.unwrap().unwrap().entry.id, QueueId(2));
+    let next = waiting.await.unwrap();
+    assert!(
+        matches!(&next, Next::Send(held) if held.entry.id == QueueId(2)),
+        "{next:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_destination_gets_no_more_than_its_rate_and_the_others_do_not_wait() {
+    let hands = Hands::new(&Settings {
+        rate_per_destination: 1,
+        ..Settings::default()
+    });
+    assert_eq!(hands.per_destination(), 1, "what cannot be sent soon stays");
+    hands.put(held(1, "a.test"));
+    let first = send(&hands, "a.test").await.unwrap();
+    hands.put(held(2, "a.test"));
+    assert_eq!(hands.busy(), ["a.test"]);
+    let minute = Duration::from_secs(60);
+    let next = hands.next("a.test", Duration::ZERO, NOW).await;
+    assert!(
+        matches!(next, Next::Pause(until) if until > Instant::now() + minute / 2),
+        "{next:?}"
+    );
+    hands.put(held(3, "b.test"));
+    assert!(send(&hands, "b.test").await.is_some());
+    hands.done(&first);
+    // The rate outlives the lane's last entry.
+    for held in hands.take_waiting("a.test") {
+        hands.done(&held);
+    }
+    while send(&hands, "a.test").await.is_some() {}
+    assert!(hands.busy().is_empty());
+    hands.put(held(4, "a.test"));
+    let next = hands.next("a.test", Duration::ZERO, NOW).await;
+    assert!(matches!(next, Next::Pause(_)), "{next:?}");
+}
+
+#[tokio::test]
+async fn who_waits_for_the_rate_is_told_in_time() {
+    let hands = Hands::new(&Settings {
+        rate_per_destination: 1,
+        ..Settings::default()
+    });
+    hands.put(held(1, "a.test"));
+    assert!(send(&hands, "a.test").await.is_some());
+    hands.put(held(2, "a.test"));
+    let mut late = held(3, "a.test");
+    late.entry.warn = Some(NOW);
+    hands.put(late);
+    let next = hands.next("a.test", Duration::ZERO, NOW).await;
+    assert!(
+        matches!(&next, Next::Tell(held) if held.entry.id == QueueId(3)),
+        "{next:?}"
+    );
 }
