@@ -25,15 +25,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("relay", &["proto", "types"]),
     ("route", &["types"]),
     ("arc", &["dkim", "route", "types"]),
+    ("notice", &["body", "message", "meta", "proto", "types"]),
     (
         "queue",
         &[
-            "arc", "body", "dkim", "message", "meta", "net", "proto", "relay", "route", "types",
+            "arc", "body", "dkim", "message", "meta", "net", "notice", "proto", "relay", "route",
+            "types",
         ],
     ),
     (
         "smtp",
-        &["auth", "body", "message", "meta", "net", "proto", "types"],
+        &[
+            "auth", "body", "message", "meta", "net", "notice", "proto", "types",
+        ],
     ),
     (
         "imap",

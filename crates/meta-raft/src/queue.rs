@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use postrider_meta::command::{Accept, Append, SettleQueued};
+use postrider_meta::command::{Accept, Append, SettleQueued, Success};
 use postrider_meta::{Command, Content, Error, Executed, NewBody, NewDestination, NewQueued};
 use postrider_types::CommandId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -160,7 +160,11 @@ fn weight(command: &Command) -> usize {
         body(&accept.body) + prefixes + accept.queued.as_ref().map_or(0, queued)
     };
     match command {
-        Command::Accept(command) => accept(command),
+        Command::Accept(command) => {
+            let notices = command.notices.iter();
+            let notice = |it: &Success| accept(&it.accept) + 4 * it.deliveries.len();
+            accept(command) + notices.map(notice).sum::<usize>()
+        }
         Command::SettleQueued(SettleQueued { notices, .. }) => {
             let notices: usize = notices.iter().map(|notice| accept(&notice.accept)).sum();
             512 + notices

@@ -91,7 +91,7 @@ pub const LEASED: usize = 100;
 pub const BUSY: usize = 1_000;
 /// Leases of one [`crate::command::RenewQueued`].
 pub const RENEWED: usize = 1_000;
-/// Notices of one [`crate::command::SettleQueued`].
+/// Notices of one [`crate::command::SettleQueued`] or [`crate::command::Accept`].
 pub const NOTICES: usize = 10;
 /// Events of one [`crate::command::SettleQueued`].
 pub const EVENTS: usize = 200;

@@ -159,6 +159,7 @@ pub async fn suite<B: Backend>(start: impl AsyncFn(Arc<dyn Clock>) -> Arc<B>) {
         queue::settlements::a_late_settlement_leaves_nothing,
         queue::settlements::a_message_is_settled_in_parts,
         queue::settlements::a_notice_is_there_exactly_once,
+        queue::settlements::an_accepted_message_tells_of_its_success,
         queue::settlements::the_history_of_a_message_is_told_and_trimmed,
         queue::administration::administrators_hold_release_and_remove,
         queue::administration::a_retry_ends_the_rest,

@@ -6,9 +6,11 @@ use postrider_auth::Authenticator;
 use postrider_body::Bodies;
 use postrider_meta::Client;
 use postrider_net::{Counts, Drain, Listener, Tls};
+use postrider_notice::Notices;
 use postrider_proto::smtp::SrsKey;
 use postrider_queue::{Gateway, TlsReporter, Wake};
 use postrider_smtp::Outbound;
+use postrider_types::NodeId;
 use tokio_util::task::TaskTracker;
 
 use crate::admin;
@@ -103,10 +105,7 @@ impl Services {
             bodies: self.bodies.clone(),
             auth: self.auth.clone(),
             tls,
-            node: self
-                .cluster
-                .as_ref()
-                .map(|cluster| cluster.identity.facts.node),
+            node: self.node(),
             outbound: self.outbound(),
         };
         let mut settings = self.settings.smtp.clone();
@@ -119,16 +118,31 @@ impl Services {
         );
     }
 
+    /// This node, in a cluster.
+    fn node(&self) -> Option<NodeId> {
+        let cluster = self.cluster.as_ref();
+        cluster.map(|cluster| cluster.identity.facts.node)
+    }
+
     /// How sessions queue mail to other servers.
     fn outbound(&self) -> Option<Outbound> {
         let queue = &self.settings.queue;
         let wake = self.wake.clone();
+        let srs = self.srs.clone()?;
         Some(Outbound {
             lifetime: queue.lifetime,
             warn_after: (!queue.warn_after.is_zero()).then_some(queue.warn_after),
-            srs: self.srs.clone()?,
             gateway: Arc::new(Check(self.gateway.clone()?)),
             accept_unchecked: queue.gateway.accept_unchecked,
+            notices: Notices {
+                meta: self.meta.clone(),
+                bodies: self.bodies.clone(),
+                node: self.node(),
+                hostname: self.settings.smtp.hostname.clone(),
+                srs: srs.clone(),
+                lifetime: queue.lifetime,
+            },
+            srs,
             wake: Arc::new(move || wake.wake()),
         })
     }

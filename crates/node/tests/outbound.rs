@@ -106,6 +106,7 @@ impl Running {
                 protocol: "ESMTPS".into(),
                 reverse_path: sender.into(),
             }),
+            notices: Vec::new(),
         };
         meta.run(accept).await.unwrap().0.unwrap();
         id

@@ -165,6 +165,7 @@ impl World {
             received: SystemClock.now(),
             queued: None,
             origin: None,
+            notices: Vec::new(),
         };
         let accepted = self.handles.meta.run(accept).await.unwrap().0.unwrap();
         accepted.deliveries[0].clone().unwrap();

@@ -14,6 +14,7 @@ use futures::FutureExt as _;
 use postrider_body::Bodies;
 use postrider_meta::command::{LeaseQueued, RenewQueued};
 use postrider_meta::{Client, Error, ReadAt, Token, limit, query};
+use postrider_notice::Notices;
 use postrider_proto::smtp::SrsKey;
 use postrider_route::Poster;
 use postrider_types::{NodeId, QueueId};
@@ -97,6 +98,7 @@ pub(crate) struct Shared {
     pub(crate) poster: Poster,
     pub(crate) signing: Signing,
     pub(crate) seals: Seals,
+    pub(crate) notices: Notices,
     /// Connections that may still be made.
     pub(crate) connections: Arc<Semaphore>,
     workers: TaskTracker,
@@ -120,6 +122,7 @@ impl Courier {
             poster: poster.map_err(|error| error.to_string())?,
             signing: Signing::new(handles.meta.clone()),
             seals: Seals::new(&handles, &settings)?,
+            notices: notices(&handles, &settings),
             connections: Arc::new(Semaphore::new(settings.connections)),
             workers: TaskTracker::new(),
             broken: CancellationToken::new(),
@@ -228,6 +231,17 @@ impl Courier {
         let meta = &self.shared.handles.meta;
         let (next, _) = meta.ask(query::QueueNext {}, at_hand).await?;
         Ok(next.is_some_and(|next| next <= meta.clock().now()))
+    }
+}
+
+fn notices(handles: &Handles, settings: &Settings) -> Notices {
+    Notices {
+        meta: handles.meta.clone(),
+        bodies: handles.bodies.clone(),
+        node: Some(handles.node),
+        hostname: handles.hostname.clone(),
+        srs: handles.srs.clone(),
+        lifetime: settings.lifetime,
     }
 }
 

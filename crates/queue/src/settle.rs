@@ -256,7 +256,7 @@ impl Shared {
         entry: &QueuedView,
         fates: &[Fate],
         now: Millis,
-    ) -> Result<Vec<Notice>, notice::Error> {
+    ) -> Result<Vec<Notice>, postrider_notice::Error> {
         // RFC 5321 §6.1: nobody is told of a notice's failure.
         if entry.envelope.reverse_path.is_empty() {
             return Ok(Vec::new());
@@ -273,7 +273,7 @@ impl Shared {
             }
             match notice::make(self, entry, kind, &facts, now).await {
                 Ok(accept) => notices.push(Notice { accept }),
-                Err(notice::Error::Sender(reason)) => {
+                Err(postrider_notice::Error::Sender(reason)) => {
                     tracing::error!(id = %entry.id, reason, "nobody can be told of a message");
                 }
                 Err(error) => return Err(error),

@@ -59,6 +59,8 @@ pub(crate) struct Recipient {
     pub(crate) targets: Vec<u32>,
     /// It leads outside.
     pub(crate) outside: bool,
+    /// It leads to several, here or outside: a group, or an alias of many.
+    pub(crate) expands: bool,
 }
 
 /// Sender and recipients of one message.
@@ -122,6 +124,7 @@ impl Envelope {
             parameters,
             targets,
             outside,
+            expands: count > 1,
         });
         true
     }
@@ -199,6 +202,8 @@ mod tests {
         assert_eq!(envelope.targets[0].delivered_to, "a1+shop@x.test");
         assert_eq!(envelope.targets[1].mailbox, "INBOX");
         assert_eq!(envelope.recipients[1].targets, [1, 0]);
+        let expands: Vec<bool> = envelope.recipients.iter().map(|r| r.expands).collect();
+        assert_eq!(expands, [false, true]);
     }
 
     #[test]

@@ -49,6 +49,9 @@ pub(crate) struct Header {
     has_message_id: bool,
     delivered_to: Vec<Box<str>>,
     tls_optional: bool,
+    /// The start of the message as it goes on, up to `keep` bytes.
+    start: Vec<u8>,
+    keep: usize,
 }
 
 impl Header {
@@ -65,7 +68,24 @@ impl Header {
             has_message_id: false,
             delivered_to: Vec::new(),
             tls_optional: false,
+            start: Vec::new(),
+            keep: 0,
         }
+    }
+
+    /// Has up to `most` bytes of the header kept for [`Self::kept`].
+    pub(crate) fn keep(&mut self, most: usize) {
+        self.keep = most;
+    }
+
+    /// What was kept of the header.
+    pub(crate) fn kept(&self) -> &[u8] {
+        let end = self
+            .start
+            .windows(4)
+            .position(|window| window == b"\r\n\r\n");
+        let end = end.map_or(self.start.len(), |end| end + 4);
+        self.start.get(..end).unwrap_or_default()
     }
 
     /// Whether the header has ended: what follows need not be pushed.
@@ -91,6 +111,7 @@ impl Header {
     /// Takes the next bytes of the message, and appends to `out` what goes on
     /// in their place.
     pub(crate) fn push(&mut self, mut piece: &[u8], out: &mut Vec<u8>) {
+        let before = out.len();
         while !piece.is_empty() {
             let used = match self.state {
                 State::Name => self.name(piece, out),
@@ -102,13 +123,21 @@ impl Header {
             };
             piece = piece.get(used..).unwrap_or_default();
         }
+        self.note_start(out.get(before..).unwrap_or_default());
     }
 
     /// The message ends: appends to `out` what was held back or is missing.
     pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
         if self.state != State::Body {
+            let before = out.len();
             self.end(!self.held.is_empty(), out);
+            self.note_start(out.get(before..).unwrap_or_default());
         }
+    }
+
+    fn note_start(&mut self, bytes: &[u8]) {
+        let room = self.keep.saturating_sub(self.start.len());
+        self.start.extend(bytes.iter().take(room));
     }
 
     fn name(&mut self, piece: &[u8], out: &mut Vec<u8>) -> usize {

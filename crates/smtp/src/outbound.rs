@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use postrider_notice::Notices;
 use postrider_proto::smtp::SrsKey;
 
 use crate::RecipientCheck;
@@ -21,6 +22,8 @@ pub struct Outbound {
     pub gateway: Arc<dyn RecipientCheck>,
     /// Take mail for recipients about whom none of them can be asked.
     pub accept_unchecked: bool,
+    /// Makes notices about what is delivered here.
+    pub notices: Notices,
     /// Called when something was queued, so that it is sent at once.
     pub wake: Arc<dyn Fn() + Send + Sync>,
 }

@@ -195,6 +195,7 @@ impl World {
             received,
             queued: None,
             origin: None,
+            notices: Vec::new(),
         };
         let accepted = self.client.run(accept).await.unwrap().0.unwrap();
         accepted.deliveries.into_iter().next().unwrap().unwrap().uid

@@ -208,6 +208,7 @@ impl World {
             received: self.clock.now(),
             queued: None,
             origin: None,
+            notices: Vec::new(),
         };
         let accepted = self.handles.meta.run(accept).await.unwrap().0.unwrap();
         accepted.deliveries[0].clone().unwrap();

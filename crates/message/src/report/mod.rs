@@ -32,6 +32,9 @@ pub enum Action {
     Delivered,
     /// It was handed to a server that tells nothing more.
     Relayed,
+    /// It was sent on to all that receive mail for the address, and the success of
+    /// each is not told.
+    Expanded,
 }
 
 /// A recipient as the sender first wrote it: RCPT's ORCPT (RFC 3461 §4.2).
@@ -173,7 +176,7 @@ impl Notice<'_> {
             Action::Failed => "Your message could not be delivered",
             Action::Delayed { .. } => "Your message is delayed",
             Action::Delivered => "Your message was delivered",
-            Action::Relayed => "Your message was passed on",
+            Action::Relayed | Action::Expanded => "Your message was passed on",
         };
         let mut out = format!(
             "Date: {}\r\nFrom: Mail delivery <{}>\r\nTo: <{}>\r\nSubject: {subject}\r\n\
@@ -203,7 +206,8 @@ impl Notice<'_> {
             Action::Failed => 0,
             Action::Delayed { .. } => 1,
             Action::Relayed => 2,
-            Action::Delivered => 3,
+            Action::Expanded => 3,
+            Action::Delivered => 4,
         };
         let actions = self.recipients.iter().map(|r| r.action);
         actions.min_by_key(rank).unwrap_or(Action::Failed)

@@ -45,6 +45,7 @@ fn put_recipient(out: &mut String, recipient: &Recipient<'_>, utf8: bool) {
         Action::Delayed { .. } => "delayed",
         Action::Delivered => "delivered",
         Action::Relayed => "relayed",
+        Action::Expanded => "expanded",
     };
     put(out, "Action", action, utf8);
     put(out, "Status", &recipient.status.to_string(), utf8);

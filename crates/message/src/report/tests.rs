@@ -182,6 +182,13 @@ fn each_action_has_its_words_and_fields() {
             "passed on to a server that does not tell",
             "Action: relayed\r\nStatus: 2.0.0\r\n",
         ),
+        (
+            Action::Expanded,
+            EnhancedStatus(2, 0, 0),
+            "Your message was passed on",
+            "to all who receive mail for the following address.",
+            "Action: expanded\r\nStatus: 2.0.0\r\n",
+        ),
     ] {
         let recipients = [Recipient {
             action,

@@ -38,7 +38,7 @@ fn body(notice: &Notice<'_>) -> String {
     paragraph(&mut out, "", &format!("This is the mail server {host}."));
     about(&mut out, notice);
     type Group = (fn(&Action) -> bool, &'static str);
-    let groups: [Group; 4] = [
+    let groups: [Group; 5] = [
         (
             |a| matches!(a, Action::Failed),
             "Your message could not be delivered to the following address. It will not be tried \
@@ -53,6 +53,11 @@ fn body(notice: &Notice<'_>) -> String {
             |a| matches!(a, Action::Relayed),
             "Your message was passed on to a server that does not tell about deliveries. You \
              may hear nothing more about it.",
+        ),
+        (
+            |a| matches!(a, Action::Expanded),
+            "Your message was passed on to all who receive mail for the following address. \
+             You are not told of each of them.",
         ),
         (
             |a| matches!(a, Action::Delivered),
@@ -116,7 +121,7 @@ fn tell(out: &mut String, notice: &Notice<'_>, recipient: &Recipient<'_>) {
             let until = format!("It will be tried until {}.", date::format(until, 0));
             lines(out, INDENT, &until);
         }
-        Action::Delivered | Action::Relayed => {}
+        Action::Delivered | Action::Relayed | Action::Expanded => {}
     }
     out.push_str("\r\n");
 }

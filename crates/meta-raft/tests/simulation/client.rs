@@ -154,6 +154,7 @@ impl Client {
             received: now,
             queued: None,
             origin: None,
+            notices: Vec::new(),
         };
         (id, accept)
     }

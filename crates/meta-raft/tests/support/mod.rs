@@ -93,6 +93,7 @@ pub(crate) fn message(account: AccountId, length: usize) -> Accept {
         received: now,
         queued: None,
         origin: None,
+        notices: Vec::new(),
     }
 }
 

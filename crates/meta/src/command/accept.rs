@@ -32,6 +32,21 @@ pub struct Accept {
     /// Where it came from: begins its history.
     #[serde(default)]
     pub origin: Option<Origin>,
+    /// What its sender is told of it at once, up to 10: accepted in the same
+    /// transaction, so that it is there exactly once.
+    #[serde(default)]
+    pub notices: Vec<Success>,
+}
+
+/// A notice to the sender of an accepted message, about deliveries here.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Success {
+    /// The deliveries that it speaks of, by their places. If one of them is refused,
+    /// or nothing of the message is kept, the notice would lie and is left out.
+    pub deliveries: Vec<u32>,
+    /// How it is accepted; it has no notices itself. If it is refused as a whole, so
+    /// is the message: give its body no budget, and let its delivery overdraw.
+    pub accept: Accept,
 }
 
 /// One recipient of [`Accept`].
@@ -62,6 +77,9 @@ pub struct Accepted {
     /// Its entries in the queue, in the order of the destinations.
     #[serde(default)]
     pub queued: Vec<QueueId>,
+    /// What became of each notice; None where it was left out.
+    #[serde(default)]
+    pub notices: Vec<Option<Accepted>>,
 }
 
 /// Where a message was delivered.
@@ -76,9 +94,35 @@ pub struct Delivered {
 pub(super) async fn apply<T: Txn>(
     txn: &mut T,
     cx: &Context,
-    command: Accept,
+    mut command: Accept,
 ) -> Result<Accepted, Stop> {
     check(&command)?;
+    let notices = std::mem::take(&mut command.notices);
+    let mut accepted = take(txn, cx, command).await?;
+    for notice in notices {
+        let told = match accepted.fits(&notice) {
+            true => Some(take(txn, cx, notice.accept).await?),
+            false => None,
+        };
+        accepted.notices.push(told);
+    }
+    Ok(accepted)
+}
+
+impl Accepted {
+    /// Whether `notice` tells the truth.
+    fn fits(&self, notice: &Success) -> bool {
+        let kept = !self.queued.is_empty() || self.deliveries.iter().any(Result::is_ok);
+        let delivered = |place: &u32| {
+            let delivery = self.deliveries.get(*place as usize);
+            delivery.is_some_and(Result::is_ok)
+        };
+        kept && notice.deliveries.iter().all(delivered)
+    }
+}
+
+/// Takes one message.
+async fn take<T: Txn>(txn: &mut T, cx: &Context, command: Accept) -> Result<Accepted, Stop> {
     body::check_age(cx, &command.body)?;
     let mut message = row::Message {
         internal_date: command.received.0,
@@ -108,10 +152,27 @@ pub(super) async fn apply<T: Txn>(
             history::begin(txn, id, command.received, origin, recipients);
         }
     }
-    Ok(Accepted { deliveries, queued })
+    Ok(Accepted {
+        deliveries,
+        queued,
+        notices: Vec::new(),
+    })
 }
 
 fn check(command: &Accept) -> Result<(), Refusal> {
+    queue::check_count("notices", command.notices.len(), limit::NOTICES)?;
+    for notice in &command.notices {
+        check_one(&notice.accept)?;
+        if !notice.accept.notices.is_empty() {
+            return Err(Refusal::Invalid("a notice has no notices".into()));
+        }
+        let places = notice.deliveries.len();
+        queue::check_count("deliveries of a notice", places, limit::DELIVERIES)?;
+    }
+    check_one(command)
+}
+
+fn check_one(command: &Accept) -> Result<(), Refusal> {
     let nowhere = command.deliveries.is_empty() && command.queued.is_none();
     if nowhere || command.deliveries.len() > limit::DELIVERIES {
         return Err(Refusal::Limit(format!(

@@ -51,7 +51,7 @@ mod subscribe;
 mod take_leases;
 mod trim;
 
-pub use accept::{Accept, Accepted, Delivered, Delivery};
+pub use accept::{Accept, Accepted, Delivered, Delivery, Success};
 pub use add_account::AddAccount;
 pub use add_domain::AddDomain;
 pub use add_node::{AddNode, Admission};

@@ -92,6 +92,7 @@ impl Whole {
                 received: now,
                 queued: None,
                 origin: None,
+                notices: Vec::new(),
             };
             let accepted = run(&client, accept).await;
             inbox = accepted.deliveries[0].as_ref().unwrap().mailbox;

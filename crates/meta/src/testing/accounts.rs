@@ -107,6 +107,7 @@ pub(super) async fn an_account_changes_as_asked(f: &Fixture) {
         received: f.clock.now(),
         queued: None,
         origin: None,
+        notices: Vec::new(),
     });
     assert_eq!(refused.await.deliveries, [Err(Refusal::OverQuota)]);
 
@@ -172,6 +173,7 @@ pub(super) async fn a_removed_account_is_gone_at_once(f: &Fixture) {
         received: f.clock.now(),
         queued: None,
         origin: None,
+        notices: Vec::new(),
     });
     assert_eq!(mail.await.deliveries, [Err(Refusal::Closed)]);
     for sender in ["ann@example.test", "alias@example.test"] {

@@ -168,6 +168,7 @@ pub(super) async fn doubtful_bodies_are_refused(f: &Fixture) {
         received: f.clock.now(),
         queued: None,
         origin: None,
+        notices: Vec::new(),
     };
     let old = f.body_of(100, object("old"));
     let fresh = f.body_of(100, object("fresh"));
@@ -203,6 +204,7 @@ pub(super) async fn inline_bytes_have_a_budget(f: &Fixture) {
         received: f.clock.now(),
         queued: None,
         origin: None,
+        notices: Vec::new(),
     };
     assert_eq!(f.refused(accept(body.clone())).await, Refusal::InlineBudget);
     assert_eq!(f.mailbox("INBOX").await.messages, 1);

@@ -135,6 +135,7 @@ impl Fixture {
             received: self.clock.now(),
             queued: None,
             origin: None,
+            notices: Vec::new(),
         });
         succeed(accepted.await.deliveries.remove(0))
     }

@@ -31,6 +31,7 @@ pub(super) async fn a_message_is_accepted_by_several(f: &Fixture) {
         received: f.clock.now(),
         queued: None,
         origin: None,
+        notices: Vec::new(),
     };
     let id = accept.body.id;
     let accepted = f.run(accept).await.deliveries;
@@ -86,6 +87,7 @@ pub(super) async fn deliveries_fail_one_by_one(f: &Fixture) {
         received: f.clock.now(),
         queued: None,
         origin: None,
+        notices: Vec::new(),
     };
     let accepted = f.run(to(&[full, late, nobody])).await.deliveries;
     assert_eq!(accepted[0], Err(Refusal::OverQuota));
@@ -115,6 +117,7 @@ pub(super) async fn an_overdraft_is_always_taken(f: &Fixture) {
             received: f.clock.now(),
             queued: None,
             origin: None,
+            notices: Vec::new(),
         });
         accepted.await.deliveries.remove(0).err()
     };
@@ -133,6 +136,7 @@ pub(super) async fn an_overdraft_is_always_taken(f: &Fixture) {
         received: f.clock.now(),
         queued: None,
         origin: None,
+        notices: Vec::new(),
     });
     assert!(accepted.await.deliveries[0].is_ok());
 }

@@ -85,6 +85,7 @@ fn accept(f: &Fixture, destinations: Vec<NewDestination>) -> c::Accept {
         received: f.clock.now(),
         queued: Some(new_queued(f, destinations)),
         origin: None,
+        notices: Vec::new(),
     }
 }
 
@@ -195,6 +196,7 @@ pub(super) fn notice(f: &Fixture) -> c::Notice {
         received: f.clock.now(),
         queued: None,
         origin: None,
+        notices: Vec::new(),
     };
     c::Notice { accept }
 }

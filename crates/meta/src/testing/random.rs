@@ -142,6 +142,7 @@ async fn apply(f: &Fixture, step: &Step) {
                     received,
                     queued: None,
                     origin: None,
+                    notices: Vec::new(),
                 })
                 .await;
         }
@@ -275,6 +276,7 @@ async fn apply(f: &Fixture, step: &Step) {
                 received: f.clock.now(),
                 queued: Some(queue::new_queued(f, vec![to, also])),
                 origin: here.then(queue::origin),
+                notices: Vec::new(),
             };
             let _ = f.try_run(accept).await;
         }

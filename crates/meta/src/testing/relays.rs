@@ -142,6 +142,7 @@ pub(super) async fn a_relay_stays_while_mail_waits_for_it(f: &Fixture) {
         deliveries: Vec::new(),
         received: f.clock.now(),
         queued: Some(new_queued(f, vec![to("inner.test", &["x"])])),
+        notices: Vec::new(),
         origin: None,
     };
     let ids = f.run(accept).await.queued;

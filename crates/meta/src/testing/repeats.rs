@@ -17,6 +17,7 @@ pub(super) async fn a_command_sent_again_is_applied_once(f: &Fixture) {
         received: f.clock.now(),
         queued: None,
         origin: None,
+        notices: Vec::new(),
     });
     let first = f.backend.execute(id, accept.clone()).await.expect("up");
     let again = f.backend.execute(id, accept).await.expect("up");

@@ -298,6 +298,7 @@ pub(super) async fn closed_and_full_accounts_receive_nothing_by_themselves(f: &F
         received: f.clock.now(),
         queued: None,
         origin: None,
+        notices: Vec::new(),
     });
     assert!(taken.await.deliveries[0].is_ok());
     assert!(matches!(to_bob(10).await, Resolution::Local { .. }));

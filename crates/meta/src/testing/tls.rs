@@ -166,6 +166,7 @@ pub(super) async fn a_report_and_its_results_change_places(f: &Fixture) {
             deliveries: Vec::new(),
             received: f.clock.now(),
             queued: Some(new_queued(f, vec![to("one.test", &["x"])])),
+            notices: Vec::new(),
             origin: None,
         }),
     };

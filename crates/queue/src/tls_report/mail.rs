@@ -2,14 +2,12 @@
 //!
 //! Its text and form are `message::tls_report`'s.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use postrider_message::tls_report::TlsReport;
 use postrider_meta::command::Accept;
-use postrider_meta::{
-    NewBody, NewDestination, NewQueued, Notify, Origin, QueueEnvelope, QueuedRecipient,
-};
+use postrider_meta::{NewBody, NewQueued, Origin, QueueEnvelope};
+use postrider_notice::destinations;
 use postrider_types::{Address, Millis};
 
 use super::json;
@@ -84,6 +82,7 @@ fn accept(shared: &Shared, sender: &Sender, body: NewBody, to: Vec<String>, now:
             warn: None,
             expires: now.after(LIFETIME),
         }),
+        notices: Vec::new(),
         origin: Some(Origin {
             node: Some(shared.handles.node),
             peer: hostname.clone(),
@@ -93,27 +92,4 @@ fn accept(shared: &Shared, sender: &Sender, body: NewBody, to: Vec<String>, now:
         }),
         body,
     }
-}
-
-fn destinations(to: Vec<String>) -> Vec<NewDestination> {
-    let mut by_name: BTreeMap<String, Vec<QueuedRecipient>> = BTreeMap::new();
-    for address in to {
-        let Some((_, name)) = address.rsplit_once('@') else {
-            continue;
-        };
-        let name = name.to_ascii_lowercase();
-        by_name.entry(name).or_default().push(QueuedRecipient {
-            address,
-            notify: Some(Notify::default()),
-            original: None,
-            last: None,
-        });
-    }
-    let destination = |(name, recipients)| NewDestination {
-        name,
-        recipients,
-        sender: None,
-        seal: None,
-    };
-    by_name.into_iter().map(destination).collect()
 }

@@ -8,6 +8,7 @@ use postrider_meta::{Error, NewBody, Origin, Refusal};
 use postrider_proto::smtp::Reply;
 use postrider_types::{BodyId, Flags, Millis};
 
+use super::success::{self, Arrived};
 use super::{End, Incoming, Session, queue};
 use crate::Role;
 use crate::envelope::{Envelope, Recipient};
@@ -15,7 +16,7 @@ use crate::header::Header;
 use crate::trace::{self, Trace};
 
 /// The reply to each target.
-type Verdicts = Vec<Result<(), Reply>>;
+pub(super) type Verdicts = Vec<Result<(), Reply>>;
 
 impl Session<'_> {
     /// All content has come: delivers it and answers. Ends the transaction.
@@ -121,13 +122,23 @@ impl Session<'_> {
         if deliveries.is_empty() && queued.is_none() {
             return Ok(verdicts);
         }
-        let goes_out = queued.is_some();
+        let arrived = Arrived {
+            envelope,
+            body: body.id,
+            header,
+            received: &received,
+            now,
+        };
+        let success = success::notice(self.server, &arrived, &verdicts).await?;
+        let notified = success.as_ref().map(|success| &success.accept);
+        let goes_out = queued.is_some() || notified.is_some_and(|it| it.queued.is_some());
         let accept = Accept {
             body,
             deliveries,
             received: now,
             queued,
             origin: Some(self.origin(envelope)),
+            notices: success.into_iter().collect(),
         };
         let verdict = self.server.handles.meta.run(accept).await;
         let (verdict, _) = verdict.map_err(|error| unavailable(&error))?;
@@ -135,6 +146,7 @@ impl Session<'_> {
         if let Some(outbound) = self.server.handles.outbound.as_ref().filter(|_| goes_out) {
             (outbound.wake)();
         }
+        let left_out = accepted.notices.contains(&None);
         let mut results = accepted.deliveries.into_iter();
         for verdict in verdicts.iter_mut().filter(|v| v.is_ok()) {
             *verdict = match results.next() {
@@ -144,6 +156,9 @@ impl Session<'_> {
                     "a delivery has no result".into(),
                 ))),
             };
+        }
+        if left_out {
+            success::tell_anew(self.server, &arrived, &verdicts).await?;
         }
         Ok(verdicts)
     }
@@ -287,7 +302,7 @@ pub(super) fn unavailable(error: &Error) -> Reply {
 }
 
 /// The domain said no.
-fn refused(refusal: &Refusal) -> Reply {
+pub(super) fn refused(refusal: &Refusal) -> Reply {
     match refusal {
         Refusal::OverQuota => Reply::new(552, (5, 2, 2), "the mailbox is full"),
         Refusal::Closed => Reply::new(550, (5, 2, 1), "the mailbox is closed"),

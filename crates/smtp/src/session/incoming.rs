@@ -10,7 +10,7 @@ use postrider_proto::smtp::{Content, Reply, Violation};
 use postrider_types::BodyId;
 use tokio::time::Instant;
 
-use super::{End, Session, deliver};
+use super::{End, Session, deliver, success};
 use crate::Settings;
 use crate::header::{Header, Missing};
 
@@ -130,10 +130,15 @@ impl Session<'_> {
     /// Begins to receive content.
     pub(super) fn begin(&self, content: Content) -> Incoming {
         let settings = &self.server.settings;
-        let mail = self.transaction.as_ref().map(|t| &t.envelope.mail);
+        let envelope = self.transaction.as_ref().map(|t| &t.envelope);
+        let mail = envelope.map(|envelope| &envelope.mail);
+        let mut header = Header::new(self.missing_fields());
+        if envelope.is_some_and(|envelope| success::is_wanted(self.server, envelope)) {
+            header.keep(success::MAX_HEADER);
+        }
         Incoming {
             content,
-            header: Header::new(self.missing_fields()),
+            header,
             intake: Some(self.server.handles.bodies.intake()),
             refusal: None,
             received: 0,
@@ -190,7 +195,7 @@ fn broken(violation: Violation) -> Reply {
     }
 }
 
-fn body_refusal(error: &BodyError) -> Reply {
+pub(super) fn body_refusal(error: &BodyError) -> Reply {
     match error {
         BodyError::TooLarge { .. } => deliver::too_large(),
         error => {

@@ -15,6 +15,7 @@ mod queue;
 mod rcpt;
 mod relayed;
 mod start_tls;
+mod success;
 mod warning;
 
 use std::net::IpAddr;

@@ -118,7 +118,8 @@ fn recipient(envelope: &Envelope, queued: &Queued) -> QueuedRecipient {
                 failure,
                 delay,
             } => postrider_meta::Notify {
-                success,
+                // RFC 3461 §5.2.7.3: of what goes on to several, one notice tells here.
+                success: success && !asked.is_some_and(|asked| asked.expands),
                 failure,
                 delay,
             },

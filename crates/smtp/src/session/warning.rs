@@ -89,6 +89,7 @@ impl Shared {
                 protocol: "warning".into(),
                 reverse_path: String::new(),
             }),
+            notices: Vec::new(),
         };
         let (verdict, _) = handles.meta.run(accept).await.map_err(|e| e.to_string())?;
         verdict.map(drop).map_err(|refusal| refusal.to_string())

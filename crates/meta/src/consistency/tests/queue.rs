@@ -82,6 +82,7 @@ pub(super) async fn fill(client: &Client, random: &CountingRandom, now: Millis) 
         received: now,
         queued: Some(queued),
         origin: Some(origin),
+        notices: Vec::new(),
     };
     let accepted = run(client, accept).await;
     assert_eq!(accepted.queued, [1, 2, 3].map(QueueId));

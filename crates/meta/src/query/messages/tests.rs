@@ -84,6 +84,7 @@ impl Store {
             received: now,
             queued: None,
             origin: None,
+            notices: Vec::new(),
         };
         match self.run(accept).await {
             Outcome::Accept(accepted) => accepted.deliveries[0].as_ref().unwrap().mailbox,

@@ -223,3 +223,55 @@ pub(in crate::testing) async fn the_history_of_a_message_is_told_and_trimmed(f: 
     assert_eq!(f.ask(q::Trace { id: body }).await, []);
     assert_eq!(f.ask(q::Trace { id: late }).await.len(), 1);
 }
+
+pub(in crate::testing) async fn an_accepted_message_tells_of_its_success(f: &Fixture) {
+    let success = |deliveries: &[u32]| c::Success {
+        deliveries: deliveries.to_vec(),
+        accept: notice(f).accept,
+    };
+    let to = |accounts: &[AccountId], notices| c::Accept {
+        deliveries: (accounts.iter())
+            .map(|account| Fixture::delivery(*account, "Elsewhere"))
+            .collect(),
+        queued: None,
+        notices,
+        ..accept(f, vec![to("one.test", &["x"])])
+    };
+    f.create("Elsewhere").await;
+    let gone = AccountId(99);
+
+    // Told once, however often the command is sent.
+    let command = CommandId::new(f.clock.now(), &*f.random);
+    let once = to(&[f.ann], vec![success(&[0])]);
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        let once = crate::Command::Accept(once.clone());
+        let executed = f.backend.execute(command, once).await.expect("up");
+        told.push(format!("{:?}", executed.verdict));
+    }
+    assert_eq!(told[0], told[1]);
+    assert_eq!(f.mailbox("Elsewhere").await.messages, 1);
+    assert_eq!(f.mailbox("INBOX").await.messages, 1);
+
+    // What it speaks of has not come about; or what it is about is not kept.
+    let both = to(
+        &[f.ann, gone],
+        vec![success(&[0, 1]), success(&[0]), success(&[7])],
+    );
+    let notices = f.run(both).await.notices;
+    let there: Vec<bool> = notices.iter().map(Option::is_some).collect();
+    assert_eq!(there, [false, true, false]);
+    assert_eq!(f.run(to(&[gone], vec![success(&[])])).await.notices, [None]);
+    assert_eq!(f.mailbox("INBOX").await.messages, 2);
+
+    // Without its notice the message is not taken.
+    let mut poor = to(&[f.ann], vec![success(&[0])]);
+    poor.notices[0].accept.body.inline_budget = 0;
+    assert_eq!(f.refused(poor).await, Refusal::InlineBudget);
+    let many = to(&[f.ann], vec![success(&[0]); limit::NOTICES + 1]);
+    assert!(matches!(f.refused(many).await, Refusal::Limit(_)));
+    let mut nested = to(&[f.ann], vec![success(&[0])]);
+    nested.notices[0].accept.notices = vec![success(&[0])];
+    assert!(matches!(f.refused(nested).await, Refusal::Invalid(_)));
+    assert_eq!(f.mailbox("Elsewhere").await.messages, 2);
+}
