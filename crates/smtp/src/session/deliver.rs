@@ -95,29 +95,7 @@ impl Session<'_> {
     ) -> Result<Verdicts, Reply> {
         let now = self.server.handles.meta.clock().now();
         let received = self.trace(envelope, body.id, now).received();
-        let overdraft = untold(envelope, self.role());
-        let reverse_path = envelope.mail.reverse_path.as_ref();
-        let mut verdicts = Verdicts::with_capacity(envelope.targets.len());
-        let mut deliveries = Vec::with_capacity(envelope.targets.len());
-        for (target, overdraft) in envelope.targets.iter().zip(overdraft) {
-            if header.was_delivered_to(&target.delivered_to) {
-                let text = format!(
-                    "the message was delivered to {} before",
-                    target.delivered_to
-                );
-                verdicts.push(Err(Reply::new(554, (5, 4, 6), text)));
-                continue;
-            }
-            verdicts.push(Ok(()));
-            let prefix = trace::return_path(reverse_path, &target.delivered_to) + &received;
-            deliveries.push(Delivery {
-                account: target.account,
-                mailbox: target.mailbox.clone(),
-                prefix: Bytes::from(prefix),
-                flags: Flags::new(),
-                overdraft,
-            });
-        }
+        let (mut verdicts, deliveries) = self.deliveries(envelope, header, &received);
         let queued = queue::queued(self, envelope, &received, header.tls_optional(), now);
         if deliveries.is_empty() && queued.is_none() {
             return Ok(verdicts);
@@ -161,6 +139,40 @@ impl Session<'_> {
             success::tell_anew(self.server, &arrived, &verdicts).await?;
         }
         Ok(verdicts)
+    }
+
+    /// The deliveries to all targets that have not had the message before; the others
+    /// are refused.
+    fn deliveries(
+        &self,
+        envelope: &Envelope,
+        header: &Header,
+        received: &str,
+    ) -> (Verdicts, Vec<Delivery>) {
+        let overdraft = untold(envelope, self.role());
+        let reverse_path = envelope.mail.reverse_path.as_ref();
+        let mut verdicts = Verdicts::with_capacity(envelope.targets.len());
+        let mut deliveries = Vec::with_capacity(envelope.targets.len());
+        for (target, overdraft) in envelope.targets.iter().zip(overdraft) {
+            if header.was_delivered_to(&target.delivered_to) {
+                let text = format!(
+                    "the message was delivered to {} before",
+                    target.delivered_to
+                );
+                verdicts.push(Err(Reply::new(554, (5, 4, 6), text)));
+                continue;
+            }
+            verdicts.push(Ok(()));
+            let prefix = trace::return_path(reverse_path, &target.delivered_to) + received;
+            deliveries.push(Delivery {
+                account: target.account,
+                mailbox: target.mailbox.clone(),
+                prefix: Bytes::from(prefix),
+                flags: Flags::new(),
+                overdraft,
+            });
+        }
+        (verdicts, deliveries)
     }
 
     /// Where the message comes from, for its history.

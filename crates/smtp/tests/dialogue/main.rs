@@ -10,5 +10,6 @@ mod limits;
 mod lmtp;
 mod recipients;
 mod submission;
+mod success;
 mod tls;
 mod world;

@@ -16,7 +16,9 @@ use postrider_meta::{
     UidRanges, query,
 };
 use postrider_net::{Connection, Drain, Service, Tls, TlsSettings};
-use postrider_smtp::{Handles, Role, Server, Settings};
+use postrider_notice::Notices;
+use postrider_proto::smtp::SrsKey;
+use postrider_smtp::{Handles, Outbound, Role, Server, Settings};
 use postrider_types::{AccountId, Address, CommandId, DomainName, Random, SystemClock};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::task::JoinHandle;
@@ -73,6 +75,8 @@ pub(crate) struct World {
     pub(crate) drain: Drain,
     pub(crate) meta: Client,
     pub(crate) bodies: Bodies,
+    /// Mail to other servers is queued.
+    pub(crate) sends: bool,
     switch: Arc<Switch>,
     auth: Authenticator,
     tls: Tls,
@@ -117,6 +121,7 @@ impl World {
             },
             drain: Drain::new(),
             bodies,
+            sends: false,
             auth: Authenticator::new(meta.clone(), auth),
             meta,
             switch,
@@ -210,9 +215,28 @@ impl World {
             auth: self.auth.clone(),
             tls: Some(self.tls.clone()),
             node: None,
-            outbound: None,
+            outbound: self.sends.then(|| self.outbound()),
         };
         Server::new(handles, self.settings.clone(), role)
+    }
+
+    fn outbound(&self) -> Outbound {
+        let srs = SrsKey::new([7; 32]);
+        let day = Duration::from_secs(24 * 3600);
+        Outbound {
+            lifetime: day,
+            warn_after: None,
+            notices: Notices {
+                meta: self.meta.clone(),
+                bodies: self.bodies.clone(),
+                node: None,
+                hostname: self.settings.hostname.clone(),
+                srs: srs.clone(),
+                lifetime: day,
+            },
+            srs,
+            wake: Arc::new(|| {}),
+        }
     }
 
     pub(crate) fn attach(&self, server: Server) -> Dialogue {

@@ -1,0 +1,173 @@
+//! NOTIFY=SUCCESS (RFC 3461): who hears of what is delivered here, and of what not.
+
+use postrider_meta::{QuotaLimit, ReadAt, query};
+use postrider_smtp::Role;
+
+use crate::world::{Dialogue, World};
+
+const ANN: &str = "ann@example.test";
+const BOB: &str = "bob@example.test";
+
+async fn world() -> World {
+    let mut world = World::new().await;
+    world.sends = true;
+    world
+}
+
+/// Sends a message of ann's to recipients with parameters; what is said at its end.
+async fn send(client: &mut Dialogue, from: &str, to: &[(&str, &str)], replies: &[u16]) {
+    client
+        .say(&format!("MAIL FROM:<{from}> ENVID=e+2B1"), "250")
+        .await;
+    for (to, parameters) in to {
+        client
+            .say(&format!("RCPT TO:<{to}> {parameters}"), "250")
+            .await;
+    }
+    client.say("DATA", "354").await;
+    let padding = "x".repeat(3000);
+    client
+        .send(format!("Subject: seen\r\n\r\n{padding}\r\n.\r\n"))
+        .await;
+    for code in replies {
+        client.expect(*code).await;
+    }
+}
+
+/// The messages in an INBOX, whole.
+async fn inbox(world: &World, account: &str) -> Vec<String> {
+    let mails = world.inbox(account).await.into_iter();
+    mails
+        .map(|mail| mail.prefix + &String::from_utf8_lossy(&mail.body))
+        .collect()
+}
+
+fn assert_holds(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn one_notice_tells_of_all_who_got_it() {
+    let world = world().await;
+    let mut client = world.connect(Role::Mx).await;
+    let hello = client.say("EHLO x", "250").await;
+    assert!(hello.contains("DSN"), "{hello}");
+    let to = [
+        (BOB, "NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;bob+2Bx@old.test"),
+        ("info@example.test", "NOTIFY=SUCCESS"),
+    ];
+    send(&mut client, ANN, &to, &[250]).await;
+    client.quit().await;
+    let mails = inbox(&world, ANN).await;
+    assert_eq!(mails.len(), 2, "the message by the alias, and one notice");
+    assert_holds(
+        &mails[1],
+        &[
+            "Return-Path: <>\r\nDelivered-To: ann@example.test\r\nReceived: by mail.example.test",
+            "Original-Envelope-Id: e+1\r\n",
+            "Original-Recipient: rfc822; bob+x@old.test\r\n",
+            "Final-Recipient: rfc822; bob@example.test\r\nAction: delivered\r\nStatus: 2.0.0",
+            "Final-Recipient: rfc822; info@example.test\r\nAction: delivered",
+            "Subject: seen\r\n",
+        ],
+    );
+    assert!(!mails[1].contains("xxx"), "the content does not go back");
+    assert_eq!(inbox(&world, BOB).await.len(), 1);
+}
+
+#[tokio::test]
+async fn who_does_not_ask_hears_nothing() {
+    let world = world().await;
+    let mut client = world.connect(Role::Mx).await;
+    client.say("EHLO x", "250").await;
+    for notify in ["", "NOTIFY=NEVER", "NOTIFY=FAILURE,DELAY"] {
+        send(&mut client, ANN, &[(BOB, notify)], &[250]).await;
+    }
+    // Nobody is told of a notice, nor where the sender is none here.
+    let to = [(BOB, "NOTIFY=SUCCESS")];
+    send(&mut client, "", &to, &[250]).await;
+    send(&mut client, "nobody@example.test", &to, &[250]).await;
+    client.quit().await;
+    assert!(inbox(&world, ANN).await.is_empty());
+    assert_eq!(inbox(&world, BOB).await.len(), 5);
+}
+
+#[tokio::test]
+async fn a_group_is_told_to_be_expanded_and_its_members_are_not() {
+    let world = world().await;
+    world
+        .group("team@example.test", &[BOB, "carl@far.test"])
+        .await;
+    let mut client = world.connect(Role::Mx).await;
+    client.say("EHLO x", "250").await;
+    let to = [("team@example.test", "NOTIFY=SUCCESS,FAILURE")];
+    send(&mut client, ANN, &to, &[250]).await;
+    client.quit().await;
+    let mails = inbox(&world, ANN).await;
+    assert_eq!(mails.len(), 1);
+    assert_holds(
+        &mails[0],
+        &["Final-Recipient: rfc822; team@example.test\r\nAction: expanded"],
+    );
+    for member in [BOB, "carl@far.test"] {
+        assert!(!mails[0].contains(member), "{}", mails[0]);
+    }
+    let question = query::Queued {
+        ids: vec![postrider_types::QueueId(1)],
+    };
+    let (queued, _) = world.meta.ask(question, ReadAt::Latest).await.unwrap();
+    let notify = queued[0].as_ref().unwrap().recipients[0].notify.unwrap();
+    assert!(!notify.success && notify.failure, "{notify:?}");
+}
+
+#[tokio::test]
+async fn a_sender_elsewhere_is_told_by_mail() {
+    let world = world().await;
+    let mut client = world.connect(Role::Mx).await;
+    client.say("EHLO x", "250").await;
+    send(
+        &mut client,
+        "dora@far.test",
+        &[(BOB, "NOTIFY=SUCCESS")],
+        &[250],
+    )
+    .await;
+    client.quit().await;
+    let question = query::Queued {
+        ids: vec![postrider_types::QueueId(1)],
+    };
+    let (queued, _) = world.meta.ask(question, ReadAt::Latest).await.unwrap();
+    let queued = queued[0].as_ref().unwrap();
+    assert_eq!(queued.envelope.reverse_path, "");
+    assert_eq!(queued.destination, "far.test");
+    assert_eq!(queued.recipients[0].address, "dora@far.test");
+}
+
+#[tokio::test]
+async fn over_lmtp_only_those_who_got_it_are_told_of() {
+    let world = world().await;
+    let quota = QuotaLimit {
+        bytes: Some(2000),
+        messages: None,
+    };
+    world.add_account("small@example.test", quota).await;
+    let mut client = world.connect(Role::Lmtp).await;
+    let hello = client.say("LHLO front.example.test", "250").await;
+    assert!(hello.contains("DSN"), "{hello}");
+    let to = [
+        ("small@example.test", "NOTIFY=SUCCESS"),
+        (BOB, "NOTIFY=SUCCESS"),
+    ];
+    send(&mut client, ANN, &to, &[552, 250]).await;
+    send(&mut client, ANN, &to[..1], &[552]).await;
+    client.quit().await;
+    let mails = inbox(&world, ANN).await;
+    assert_eq!(mails.len(), 1);
+    assert_holds(
+        &mails[0],
+        &["Final-Recipient: rfc822; bob@example.test\r\nAction: delivered"],
+    );
+    assert!(!mails[0].contains("small@"), "{}", mails[0]);
+}
