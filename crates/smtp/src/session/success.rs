@@ -76,7 +76,7 @@ pub(super) async fn notice(
         return Ok(None);
     }
     let sender = sender.to_string();
-    let header = [arrived.received.as_bytes(), arrived.header.kept()].concat();
+    let header = header(arrived);
     let parameters = &envelope.mail.parameters;
     let about = About {
         body: arrived.body,
@@ -127,6 +127,14 @@ pub(super) async fn tell_anew(
         (outbound.wake)();
     }
     Ok(())
+}
+
+/// What goes back of the message.
+fn header(arrived: &Arrived<'_>) -> Vec<u8> {
+    let start = arrived.header.start();
+    let end = start.windows(4).position(|window| window == b"\r\n\r\n");
+    let header = start.get(..end.map_or(start.len(), |end| end + 4));
+    [arrived.received.as_bytes(), header.unwrap_or_default()].concat()
 }
 
 /// RFC 3464 §2.3.2: the recipient as the sender knows it. What is behind an alias is not

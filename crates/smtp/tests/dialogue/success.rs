@@ -98,7 +98,7 @@ async fn who_does_not_ask_hears_nothing() {
 async fn a_group_is_told_to_be_expanded_and_its_members_are_not() {
     let world = world().await;
     world
-        .group("team@example.test", &[BOB, "carl@far.test"])
+        .group("team@example.test", &[BOB, "carl@far.test"], false)
         .await;
     let mut client = world.connect(Role::Mx).await;
     client.say("EHLO x", "250").await;
