@@ -10,6 +10,7 @@ mod bodies;
 mod delivery;
 mod forwarding;
 mod gateway;
+mod lists;
 mod mailboxes;
 mod maildrop;
 mod notices;

@@ -182,7 +182,11 @@ fn queued(new: &NewQueued) -> usize {
         let recipients = destination.recipients.iter().map(|r| r.address.len() + 128);
         let seal = destination.seal.as_ref();
         let seal = seal.map_or(0, |seal| seal.helo.len() + seal.came_from.len() + 128);
-        new.prefix.len() + seal + 512 + recipients.sum::<usize>()
+        let prefix = destination
+            .list
+            .as_ref()
+            .map_or(&new.prefix, |it| &it.prefix);
+        prefix.len() + seal + 512 + recipients.sum::<usize>()
     };
     new.destinations.iter().map(entry).sum()
 }

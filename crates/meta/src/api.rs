@@ -265,6 +265,7 @@ sum! {
     c::RemoveAlias => (),
     c::SetGroup => (),
     c::RemoveGroup => (),
+    c::RemoveMember => bool,
     c::SetDefaultMailboxes => (),
     // Mailboxes
     c::CreateMailbox => MailboxId,

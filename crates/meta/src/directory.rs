@@ -14,6 +14,11 @@ use crate::view::{AccountState, AccountView, Cursor, Page, SpecialUse};
 pub(crate) const MAX_ALIAS_TARGETS: usize = 100;
 /// The most members of a group.
 pub(crate) const MAX_GROUP_MEMBERS: usize = 10_000;
+/// The detail of the address to which the bounces of a list go.
+pub(crate) const BOUNCES: &str = "bounces";
+/// The longest local part of a list, in bytes: with `+bounces` it is as long as
+/// one may be (RFC 5321 §4.5.3.1.1).
+pub(crate) const MAX_LIST_LOCAL: usize = 64 - 1 - BOUNCES.len();
 
 /// The domain `name`, if it is local.
 pub(crate) async fn domain(read: &impl Read, name: &DomainName) -> kv::Result<Option<row::Domain>> {

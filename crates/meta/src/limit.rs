@@ -63,8 +63,9 @@ pub const LEASES: usize = 100;
 pub const LEASE_NAME: usize = 64;
 /// The longest lease.
 pub const LEASE_TTL: Duration = Duration::from_secs(3600);
-/// Entries of the queue that one [`crate::command::Accept`] makes.
-pub const DESTINATIONS: usize = 1_000;
+/// Entries of the queue that one [`crate::command::Accept`] makes: those that leave
+/// a mailing list by a link of their own have each their own.
+pub const DESTINATIONS: usize = OUTSIDE;
 /// Recipients of an entry of the queue.
 pub const QUEUED_RECIPIENTS: usize = 100;
 /// Recipients outside of one [`crate::command::Accept`].

@@ -20,8 +20,8 @@ mod trace;
 pub use cluster::{Authority, ClusterView, LeaseView, NewNode, NodeView};
 pub use dkim::{DkimAlgorithm, DkimKey, DkimState};
 pub use queue::{
-    DestinationView, NewDestination, NewQueued, Notify, QueueEnvelope, QueueState, QueueStats,
-    QueuedRecipient, QueuedView, Return, Seal, StsPolicy,
+    DestinationView, ListCopy, NewDestination, NewQueued, Notify, QueueEnvelope, QueueState,
+    QueueStats, QueuedRecipient, QueuedView, Return, Seal, StsPolicy,
 };
 pub use relay::{Relay, RelayTls};
 pub use tls::{
@@ -141,6 +141,18 @@ pub struct GroupView {
     pub members: Vec<Address>,
     /// Takes mail from local senders only.
     pub internal: bool,
+    /// What makes it a mailing list, if it is one.
+    pub list: Option<ListView>,
+}
+
+/// What a mailing list has beyond a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListView {
+    /// Who answers for it and gets its bounces; None is the postmaster of its
+    /// domain.
+    pub owner: Option<Address>,
+    /// Members may take themselves out.
+    pub unsubscribe: bool,
 }
 
 /// A special use (RFC 6154 §2).

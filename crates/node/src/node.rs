@@ -382,6 +382,7 @@ impl Node {
             hostname: settings.smtp.hostname.clone(),
             addresses: settings.mail_addresses(),
             srs,
+            postmaster: settings.smtp.postmaster.clone(),
         };
         let wake = services.wake.clone();
         let courier = Courier::new(handles, settings.queue.clone(), wake);

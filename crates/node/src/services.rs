@@ -107,6 +107,7 @@ impl Services {
             tls,
             node: self.node(),
             outbound: self.outbound(),
+            unsubscribe: None,
         };
         let mut settings = self.settings.smtp.clone();
         if let Some(hostname) = &config.hostname {
@@ -140,6 +141,7 @@ impl Services {
                 node: self.node(),
                 hostname: self.settings.smtp.hostname.clone(),
                 srs: srs.clone(),
+                postmaster: self.settings.smtp.postmaster.clone(),
                 lifetime: queue.lifetime,
             },
             srs,

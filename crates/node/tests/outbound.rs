@@ -150,6 +150,7 @@ fn to(name: &str, recipients: &[&str]) -> NewDestination {
     NewDestination {
         sender: None,
         seal: None,
+        list: None,
         name: name.into(),
         recipients: recipients.iter().map(recipient).collect(),
     }

@@ -28,14 +28,25 @@ impl Notices {
         // the rewritten address.
         let sender = original_sender(&self.srs, about.reverse_path, now);
         let sender = sender.unwrap_or_else(|| about.reverse_path.to_owned());
-        let resolution = self.resolve(&sender, now).await?;
+        let resolution = match (self.resolve(&sender, now).await?, &self.postmaster) {
+            (Resolution::Postmaster, Some(postmaster)) => {
+                self.resolve(&postmaster.to_string(), now).await?
+            }
+            (resolution, _) => resolution,
+        };
         let nobody = |why: String| Error::Sender(format!("{sender} gets no notice: {why}"));
         let (accounts, outside) = match resolution {
-            Resolution::Local { accounts, outside } => {
+            Resolution::Local {
+                accounts, outside, ..
+            } => {
                 let outside = outside.into_iter().map(|it| it.address.to_string());
                 (accounts, outside.collect::<Vec<_>>())
             }
             Resolution::Foreign | Resolution::Relayed(_) => (Vec::new(), vec![sender.clone()]),
+            Resolution::Postmaster => {
+                let text = "there is no postmaster of the list's domain";
+                return Err(nobody(text.into()));
+            }
             Resolution::Unknown => return Err(nobody("there is no such mailbox any more".into())),
             other => return Err(nobody(format!("{other:?}"))),
         };
@@ -146,6 +157,7 @@ pub fn destinations(addresses: Vec<String>) -> Vec<NewDestination> {
                 name: name.clone(),
                 sender: None,
                 seal: None,
+                list: None,
                 recipients: piece.to_vec(),
             });
         }

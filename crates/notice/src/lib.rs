@@ -19,7 +19,7 @@ use postrider_message::report;
 use postrider_meta::Client;
 use postrider_meta::command::Accept;
 use postrider_proto::smtp::SrsKey;
-use postrider_types::{BodyId, Millis, NodeId};
+use postrider_types::{Address, BodyId, Millis, NodeId};
 
 /// Makes notices. Cheap to clone.
 #[derive(Clone)]
@@ -34,6 +34,9 @@ pub struct Notices {
     pub hostname: String,
     /// The key of forwarded senders, the same on all nodes.
     pub srs: SrsKey,
+    /// Who gets the bounces of a mailing list that has no owner, where its domain has
+    /// no postmaster.
+    pub postmaster: Option<Address>,
     /// How long a message is tried before it goes back to its sender. A notice is
     /// tried for up to two days of that.
     pub lifetime: Duration,

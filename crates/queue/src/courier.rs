@@ -17,7 +17,7 @@ use postrider_meta::{Client, Error, ReadAt, Token, limit, query};
 use postrider_notice::Notices;
 use postrider_proto::smtp::SrsKey;
 use postrider_route::Poster;
-use postrider_types::{NodeId, QueueId};
+use postrider_types::{Address, NodeId, QueueId};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -67,6 +67,9 @@ pub struct Handles {
     pub addresses: Vec<IpAddr>,
     /// The key of forwarded senders, the same on all nodes.
     pub srs: SrsKey,
+    /// Who gets the bounces of a mailing list that has no owner, where its domain has
+    /// no postmaster.
+    pub postmaster: Option<Address>,
 }
 
 /// Tells a node's courier that something is due at once. Cheap to clone.
@@ -241,6 +244,7 @@ fn notices(handles: &Handles, settings: &Settings) -> Notices {
         node: Some(handles.node),
         hostname: handles.hostname.clone(),
         srs: handles.srs.clone(),
+        postmaster: handles.postmaster.clone(),
         lifetime: settings.lifetime,
     }
 }

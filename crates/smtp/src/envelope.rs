@@ -1,11 +1,11 @@
 //! The envelope of one transaction: sender, recipients, and the accounts and
 //! addresses outside that they lead to, each once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use postrider_meta::query;
+use postrider_meta::query::{self, List, Membership};
 use postrider_proto::smtp::{Mail, RcptParameters};
-use postrider_types::{AccountId, DomainName};
+use postrider_types::{AccountId, Address, DomainName};
 
 /// The most accounts and addresses outside that one message may go to (what
 /// [`postrider_meta::command::Accept`] takes).
@@ -19,6 +19,10 @@ pub(crate) struct Target {
     pub(crate) delivered_to: String,
     /// The mailbox that the detail names, else INBOX.
     pub(crate) mailbox: String,
+    /// The list that led to it, as a place in [`Envelope::lists`].
+    pub(crate) member: Option<Membership>,
+    /// Other ways to it, for the case that this list refuses the message.
+    pub(crate) also: Vec<Target>,
 }
 
 /// An address on another server that receives the message.
@@ -30,6 +34,9 @@ pub(crate) struct Outside {
     pub(crate) destination: String,
     /// The domain of ours that forwards to it; None where the sender asked for it.
     pub(crate) via: Option<DomainName>,
+    /// The list that led to it, as a place in [`Envelope::lists`]; in [`Found`], in
+    /// its lists.
+    pub(crate) member: Option<Membership>,
 }
 
 /// An [`Outside`] of the envelope.
@@ -39,6 +46,8 @@ pub(crate) struct Queued {
     /// The recipient that led to it first, as a place in
     /// [`Envelope::recipients`].
     pub(crate) recipient: usize,
+    /// Other ways to it, for the case that its list refuses the message.
+    pub(crate) also: Vec<Queued>,
 }
 
 /// Where a recipient leads to.
@@ -46,6 +55,19 @@ pub(crate) struct Queued {
 pub(crate) struct Found {
     pub(crate) accounts: Vec<query::Recipient>,
     pub(crate) outside: Vec<Outside>,
+    /// The mailing lists that memberships of both name.
+    pub(crate) lists: Vec<List>,
+}
+
+/// What is behind a recipient, as its sender is told of it (RFC 3461 §5.2.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One target, here or outside.
+    Single,
+    /// Several: a group, or an alias of many.
+    Several,
+    /// A mailing list, which sends in its own name.
+    List,
 }
 
 /// A recipient that was accepted.
@@ -57,10 +79,10 @@ pub(crate) struct Recipient {
     pub(crate) parameters: RcptParameters,
     /// Its targets, as places in [`Envelope::targets`].
     pub(crate) targets: Vec<u32>,
-    /// It leads outside.
-    pub(crate) outside: bool,
-    /// It leads to several, here or outside: a group, or an alias of many.
-    pub(crate) expands: bool,
+    /// Where it leads outside, as places in [`Envelope::queued`].
+    pub(crate) queued: Vec<u32>,
+    /// What there is behind it.
+    pub(crate) kind: Kind,
 }
 
 /// Sender and recipients of one message.
@@ -70,8 +92,11 @@ pub(crate) struct Envelope {
     pub(crate) recipients: Vec<Recipient>,
     pub(crate) targets: Vec<Target>,
     pub(crate) queued: Vec<Queued>,
+    /// The mailing lists that lead to both.
+    pub(crate) lists: Vec<List>,
     places: HashMap<AccountId, u32>,
-    addresses: HashSet<String>,
+    addresses: HashMap<String, u32>,
+    list_places: HashMap<Address, u32>,
     /// Targets of all recipients, with those that several share.
     resolved: usize,
     /// Some recipient was refused.
@@ -85,8 +110,10 @@ impl Envelope {
             recipients: Vec::new(),
             targets: Vec::new(),
             queued: Vec::new(),
+            lists: Vec::new(),
             places: HashMap::new(),
-            addresses: HashSet::new(),
+            addresses: HashMap::new(),
+            list_places: HashMap::new(),
             resolved: 0,
             refused: false,
         }
@@ -94,40 +121,84 @@ impl Envelope {
 
     /// Adds a recipient that leads to `found`; false if there are too many.
     /// An account that several recipients lead to gets the message once, in the
-    /// mailbox that the first names; so does an address outside.
+    /// mailbox that the first names, and by its list; so does an address outside.
     pub(crate) fn add(&mut self, path: String, parameters: RcptParameters, found: Found) -> bool {
         let count = found.accounts.len() + found.outside.len();
         if self.resolved + count > MAX_TARGETS {
             return false;
         }
         self.resolved += count;
+        let kind = match (found.lists.is_empty(), count) {
+            (false, _) => Kind::List,
+            (true, 0 | 1) => Kind::Single,
+            (true, _) => Kind::Several,
+        };
+        let lists = self.add_lists(found.lists);
+        let here = |member: Option<Membership>| -> Option<Membership> {
+            let member = member?;
+            let list = *lists.get(member.list as usize)?;
+            Some(Membership { list, ..member })
+        };
         let mut targets = Vec::with_capacity(found.accounts.len());
-        for recipient in found.accounts {
-            let next = u32::try_from(self.targets.len()).unwrap_or(u32::MAX);
+        for mut recipient in found.accounts {
+            let next = next_place(&self.targets);
             let place = *self.places.entry(recipient.account).or_insert(next);
-            if place == next {
-                self.targets.push(target(recipient));
+            recipient.member = here(recipient.member);
+            let target = target(recipient);
+            match self.targets.get_mut(place as usize) {
+                Some(known) if known.member.is_some() => known.also.push(target),
+                Some(_) => {}
+                None => self.targets.push(target),
             }
             targets.push(place);
         }
-        let outside = !found.outside.is_empty();
-        for outside in found.outside {
-            if self.addresses.insert(outside.address.clone()) {
-                self.queued.push(Queued {
-                    outside,
-                    recipient: self.recipients.len(),
-                });
+        let mut queued = Vec::with_capacity(found.outside.len());
+        for mut outside in found.outside {
+            let next = next_place(&self.queued);
+            let place = self.addresses.entry(outside.address.clone());
+            let place = *place.or_insert(next);
+            outside.member = here(outside.member);
+            let way = Queued {
+                outside,
+                recipient: self.recipients.len(),
+                also: Vec::new(),
+            };
+            match self.queued.get_mut(place as usize) {
+                Some(known) if known.outside.member.is_some() => known.also.push(way),
+                Some(_) => {}
+                None => self.queued.push(way),
             }
+            queued.push(place);
         }
         self.recipients.push(Recipient {
             path,
             parameters,
             targets,
-            outside,
-            expands: count > 1,
+            queued,
+            kind,
         });
         true
     }
+
+    /// The places of these lists, each of which is kept once.
+    fn add_lists(&mut self, lists: Vec<List>) -> Vec<u32> {
+        let mut places = Vec::with_capacity(lists.len());
+        for list in lists {
+            let next = next_place(&self.lists);
+            let place = self.list_places.entry(list.address.clone());
+            let place = *place.or_insert(next);
+            if place == next {
+                self.lists.push(list);
+            }
+            places.push(place);
+        }
+        places
+    }
+}
+
+/// Where the next one will be.
+fn next_place<T>(items: &[T]) -> u32 {
+    u32::try_from(items.len()).unwrap_or(u32::MAX)
 }
 
 fn target(recipient: query::Recipient) -> Target {
@@ -143,6 +214,8 @@ fn target(recipient: query::Recipient) -> Target {
         account: recipient.account,
         delivered_to,
         mailbox,
+        member: recipient.member,
+        also: Vec::new(),
     }
 }
 
@@ -158,25 +231,27 @@ mod tests {
             account: AccountId(account),
             address: Address::parse(&format!("a{account}@x.test")).unwrap(),
             detail: detail.map(str::to_owned),
+            member: None,
         }
     }
 
     fn local(accounts: Vec<query::Recipient>) -> Found {
         Found {
             accounts,
-            outside: Vec::new(),
+            ..Found::default()
         }
     }
 
     fn outside(address: &str) -> Found {
         let (_, domain) = address.split_once('@').unwrap();
         Found {
-            accounts: Vec::new(),
             outside: vec![Outside {
                 address: address.into(),
                 destination: domain.into(),
                 via: None,
+                member: None,
             }],
+            ..Found::default()
         }
     }
 
@@ -202,8 +277,8 @@ mod tests {
         assert_eq!(envelope.targets[0].delivered_to, "a1+shop@x.test");
         assert_eq!(envelope.targets[1].mailbox, "INBOX");
         assert_eq!(envelope.recipients[1].targets, [1, 0]);
-        let expands: Vec<bool> = envelope.recipients.iter().map(|r| r.expands).collect();
-        assert_eq!(expands, [false, true]);
+        let kinds: Vec<Kind> = envelope.recipients.iter().map(|r| r.kind).collect();
+        assert_eq!(kinds, [Kind::Single, Kind::Several]);
     }
 
     #[test]
@@ -215,7 +290,33 @@ mod tests {
         }
         let queued: Vec<_> = envelope.queued.iter().map(|q| q.recipient).collect();
         assert_eq!(queued, [0, 1]);
-        assert!(envelope.recipients.iter().all(|r| r.outside));
+        let places: Vec<_> = envelope.recipients.iter().map(|r| &r.queued[..]).collect();
+        assert_eq!(places, [&[0], &[1], &[0]]);
+    }
+
+    #[test]
+    fn a_list_is_kept_once_and_its_members_name_it() {
+        let mut envelope = envelope();
+        let list = |name: &str| List {
+            address: Address::parse(&format!("{name}@x.test")).unwrap(),
+            owner: None,
+            unsubscribe: false,
+        };
+        let by = |list| Some(Membership { list, entry: None });
+        for (account, lists) in [(1, ["a", "b"]), (2, ["b", "c"])] {
+            let mut found = local(vec![found(account, None)]);
+            found.accounts[0].member = by(1);
+            found.outside = outside(&format!("o{account}@out.test")).outside;
+            found.outside[0].member = by(0);
+            found.lists = lists.map(list).into();
+            assert!(envelope.add("l".into(), RcptParameters::default(), found));
+        }
+        assert_eq!(envelope.lists, ["a", "b", "c"].map(list));
+        let members: Vec<_> = envelope.targets.iter().map(|t| t.member.clone()).collect();
+        assert_eq!(members, [by(1), by(2)]);
+        let queued = envelope.queued.iter();
+        let members: Vec<_> = queued.map(|q| q.outside.member.clone()).collect();
+        assert_eq!(members, [by(0), by(1)]);
     }
 
     #[test]

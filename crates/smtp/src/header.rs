@@ -1,5 +1,6 @@
-//! The message's header on its way in: counts hops, notes where the message
-//! was delivered before and whether its sender waives TLS, and adds Date and Message-ID where a submitted
+//! The message's header on its way in: counts hops, notes where the message was
+//! delivered before, by which lists it came, whether a machine answers with it and
+//! whether its sender waives TLS, and adds Date and Message-ID where a submitted
 //! message lacks them. Holds back less than one line; the body it never sees.
 
 /// The most bytes of a line that may pass for a field name. RFC 5322 §2.1.1
@@ -9,6 +10,8 @@ const MAX_NAME: usize = 256;
 const MAX_VALUE: usize = 400;
 /// The most Delivered-To fields that are remembered.
 const MAX_DELIVERED_TO: usize = 100;
+/// The most List-Id fields that are remembered.
+const MAX_LIST_IDS: usize = 100;
 
 /// Fields for a message that lacks them, whole lines with CRLF.
 #[derive(Debug, Default)]
@@ -23,6 +26,10 @@ enum Noted {
     DeliveredTo,
     /// RFC 8689 §3
     TlsRequired,
+    /// RFC 2919
+    ListId,
+    /// RFC 3834 §5
+    AutoSubmitted,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -49,6 +56,8 @@ pub(crate) struct Header {
     has_message_id: bool,
     delivered_to: Vec<Box<str>>,
     tls_optional: bool,
+    list_ids: Vec<Box<str>>,
+    automatic_reply: bool,
     /// The start of the message as it goes on, up to `keep` bytes.
     start: Vec<u8>,
     keep: usize,
@@ -68,6 +77,8 @@ impl Header {
             has_message_id: false,
             delivered_to: Vec::new(),
             tls_optional: false,
+            list_ids: Vec::new(),
+            automatic_reply: false,
             start: Vec::new(),
             keep: 0,
         }
@@ -101,6 +112,16 @@ impl Header {
     /// Whether the sender waives TLS: `TLS-Required: No` (RFC 8689 §3).
     pub(crate) fn tls_optional(&self) -> bool {
         self.tls_optional
+    }
+
+    /// Whether it came by the list of this id (in lower case).
+    pub(crate) fn came_by_list(&self, id: &str) -> bool {
+        self.list_ids.iter().any(|seen| &**seen == id)
+    }
+
+    /// Whether a machine answers with it (RFC 3834 §5).
+    pub(crate) fn is_automatic_reply(&self) -> bool {
+        self.automatic_reply
     }
 
     /// Takes the next bytes of the message, and appends to `out` what goes on
@@ -181,16 +202,15 @@ impl Header {
             value.extend(part.iter().take(room));
         }
         if end.is_some() {
+            // The value ends where the next field begins: a line may continue it.
             self.state = State::Name;
-            if let Some((field, value)) = self.value.take() {
-                self.note(field, &value);
-            }
         }
         part.len()
     }
 
     /// `held` is a field's name.
     fn field(&mut self) {
+        self.note_value();
         self.fields = self.fields.saturating_add(1);
         let name = self.held.trim_ascii_end();
         if name.eq_ignore_ascii_case(b"Received") {
@@ -205,11 +225,19 @@ impl Header {
             self.value = Some((Noted::DeliveredTo, Vec::new()));
         } else if name.eq_ignore_ascii_case(b"TLS-Required") {
             self.value = Some((Noted::TlsRequired, Vec::new()));
+        } else if name.eq_ignore_ascii_case(b"List-Id") && self.list_ids.len() < MAX_LIST_IDS {
+            self.value = Some((Noted::ListId, Vec::new()));
+        } else if name.eq_ignore_ascii_case(b"Auto-Submitted") {
+            self.value = Some((Noted::AutoSubmitted, Vec::new()));
         }
     }
 
-    fn note(&mut self, field: Noted, value: &[u8]) {
-        let value = std::str::from_utf8(value.strip_prefix(b":").unwrap_or(value));
+    /// Looks at the value that has come to its end, if it is one to look at.
+    fn note_value(&mut self) {
+        let Some((field, value)) = self.value.take() else {
+            return;
+        };
+        let value = std::str::from_utf8(value.strip_prefix(b":").unwrap_or(&value));
         let Ok(value) = value.map(str::trim) else {
             return;
         };
@@ -217,12 +245,25 @@ impl Header {
             Noted::DeliveredTo => self.delivered_to.push(value.to_lowercase().into()),
             // "No" is the only value that there is.
             Noted::TlsRequired => self.tls_optional |= value.eq_ignore_ascii_case("no"),
+            // RFC 2919 §3: the id stands in angle brackets, behind a phrase perhaps.
+            Noted::ListId => {
+                let id = value.rsplit_once('<').map_or(value, |(_, id)| id);
+                let id = id.split_once('>').map_or(id, |(id, _)| id);
+                self.list_ids.push(id.trim().to_lowercase().into());
+            }
+            // RFC 3834 §5: a comment or parameters may follow.
+            Noted::AutoSubmitted => {
+                let end = |c: char| c == ';' || c == '(' || c.is_whitespace();
+                let word = value.split(end).next().unwrap_or_default();
+                self.automatic_reply |= word.eq_ignore_ascii_case("auto-replied");
+            }
         }
     }
 
     /// The header ends here: adds what is missing, an empty line if `separate`
     /// (there was none) and it is needed, and what was held back.
     fn end(&mut self, separate: bool, out: &mut Vec<u8>) {
+        self.note_value();
         self.state = State::Body;
         // A text without any header would go on the trace fields that are put
         // before it. A line of a mailbox file stands before a header, not a text.
@@ -246,151 +287,4 @@ impl Header {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn missing() -> Option<Missing> {
-        Some(Missing {
-            date: "Date: D\r\n".into(),
-            message_id: "Message-ID: M\r\n".into(),
-        })
-    }
-
-    /// Through a header in pieces of every size.
-    fn pass(text: &str, add: bool) -> (String, Header) {
-        let run = |step: usize| {
-            let mut header = Header::new(if add { missing() } else { None });
-            header.keep(30);
-            let mut out = Vec::new();
-            for piece in text.as_bytes().chunks(step) {
-                header.push(piece, &mut out);
-            }
-            header.finish(&mut out);
-            assert_eq!(header.start(), &out[..out.len().min(30)]);
-            (String::from_utf8(out).unwrap(), header)
-        };
-        let whole = run(text.len().max(1));
-        for step in 1..text.len().min(50) {
-            let (out, header) = run(step);
-            assert_eq!(out, whole.0, "step {step}");
-            assert_eq!(header.hops, whole.1.hops);
-            assert_eq!(header.delivered_to, whole.1.delivered_to);
-        }
-        whole
-    }
-
-    #[test]
-    fn nothing_changes_where_nothing_is_added() {
-        for text in [
-            "Subject: x\r\n y\r\n\r\nbody\r\n",
-            "A: 1\r\nno field\r\n",
-            ">From ann Mon 12:30:00\r\nSubject: x\r\n\r\n",
-            "\r\nbody",
-            "",
-            "From ann Mon 12:30:00\r\nSubject: x\r\n\r\n",
-            "a:b",
-        ] {
-            assert_eq!(pass(text, false).0, text);
-        }
-    }
-
-    #[test]
-    fn a_text_without_a_header_becomes_the_body() {
-        for text in ["hello there\r\n", "Subject\r\n", "Subject", " x\r\n"] {
-            assert_eq!(pass(text, false).0, format!("\r\n{text}"));
-        }
-    }
-
-    #[test]
-    fn missing_fields_are_added_at_the_end_of_the_header() {
-        for (text, expected) in [
-            (
-                "A: 1\r\n\r\nDate: no\r\n",
-                "A: 1\r\nDate: D\r\nMessage-ID: M\r\n\r\nDate: no\r\n",
-            ),
-            ("dAte : 1\r\n\r\nb", "dAte : 1\r\nMessage-ID: M\r\n\r\nb"),
-            (
-                "message-id: 1\r\n\r\nb",
-                "message-id: 1\r\nDate: D\r\n\r\nb",
-            ),
-            (
-                "Date: 1\r\nMessage-ID: 2\r\n\r\nb",
-                "Date: 1\r\nMessage-ID: 2\r\n\r\nb",
-            ),
-            ("A: 1\r\n", "A: 1\r\nDate: D\r\nMessage-ID: M\r\n"),
-            ("\r\nb", "Date: D\r\nMessage-ID: M\r\n\r\nb"),
-            (
-                "hello you\r\n",
-                "Date: D\r\nMessage-ID: M\r\n\r\nhello you\r\n",
-            ),
-            (
-                "A: 1\r\nhello\r\n",
-                "A: 1\r\nDate: D\r\nMessage-ID: M\r\n\r\nhello\r\n",
-            ),
-            (" x\r\n", "Date: D\r\nMessage-ID: M\r\n\r\n x\r\n"),
-            (
-                "A: 1\r\n Date: x\r\n\r\n",
-                "A: 1\r\n Date: x\r\nDate: D\r\nMessage-ID: M\r\n\r\n",
-            ),
-            ("", "Date: D\r\nMessage-ID: M\r\n"),
-        ] {
-            assert_eq!(pass(text, true).0, expected);
-        }
-    }
-
-    #[test]
-    fn hops_and_deliveries_are_noted() {
-        let text = "Received: a\r\n\tb\r\nreceived: c\r\nDelivered-To: Ann@Example.org\r\nX: Received: \r\n\r\nReceived: d\r\n";
-        let (_, header) = pass(text, false);
-        assert_eq!(header.hops(), 2);
-        assert!(header.was_delivered_to("ann@example.org"));
-        assert!(!header.was_delivered_to("bob@example.org"));
-        assert!(!header.tls_optional());
-    }
-
-    #[test]
-    fn a_sender_may_waive_tls() {
-        for (text, waives) in [
-            ("TLS-Required: No\r\n\r\n", true),
-            ("tls-required:no\r\n\r\n", true),
-            ("TLS-Required: Yes\r\n\r\n", false),
-            ("TLS-Required: No, really\r\n\r\n", false),
-            ("Subject: x\r\n\r\nTLS-Required: No\r\n", false),
-        ] {
-            assert_eq!(pass(text, false).1.tls_optional(), waives, "{text}");
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn bytes_are_added_but_never_lost(text in "[a:A \\r\\n\\t]{0,40}", step in 1usize..9) {
-            for add in [false, true] {
-                let mut header = Header::new(if add { missing() } else { None });
-                let mut out = Vec::new();
-                for piece in text.as_bytes().chunks(step) {
-                    header.push(piece, &mut out);
-                }
-                header.finish(&mut out);
-                let out = String::from_utf8(out).unwrap();
-                let added = "Date: D\r\nMessage-ID: M\r\n";
-                let separated = format!("{added}\r\n");
-                let kept = [out.replacen(added, "", 1), out.replacen(&separated, "", 1)];
-                let is_kept = kept.iter().any(|k| *k == text || k.strip_prefix("\r\n") == Some(&text));
-                proptest::prop_assert!(is_kept, "{text:?} became {out:?}");
-                proptest::prop_assert_eq!(out.contains(added), add);
-            }
-        }
-    }
-
-    #[test]
-    fn a_huge_line_is_not_held() {
-        let mut header = Header::new(None);
-        let mut out = Vec::new();
-        header.push(&vec![b'x'; 100_000], &mut out);
-        assert_eq!(out.len(), 2 + 100_000);
-        let mut header = Header::new(None);
-        header.push(b"Delivered-To:", &mut out);
-        header.push(&vec![b'x'; 100_000], &mut out);
-        assert!(header.value.is_some_and(|(_, v)| v.len() <= MAX_VALUE));
-    }
-}
+mod tests;

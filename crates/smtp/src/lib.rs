@@ -6,7 +6,8 @@
 //! are, streams the content into `body`, and delivers with one
 //! [`postrider_meta::command::Accept`]. It answers 250 only after that command
 //! has returned: nothing is held that matters. What goes to other servers is put
-//! into the queue by the same command; sending it is not done here.
+//! into the queue by the same command; sending it is not done here. Copies of mailing
+//! lists get their fields here, whichever way they go.
 
 mod envelope;
 mod gateway;
@@ -19,6 +20,6 @@ mod trace;
 mod volume;
 
 pub use gateway::RecipientCheck;
-pub use outbound::Outbound;
+pub use outbound::{Outbound, UnsubscribeLinks};
 pub use server::{Handles, Role, Server};
 pub use settings::Settings;

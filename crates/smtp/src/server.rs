@@ -12,7 +12,7 @@ use postrider_types::NodeId;
 
 use crate::session::Session;
 use crate::volume::Volume;
-use crate::{Outbound, Settings};
+use crate::{Outbound, Settings, UnsubscribeLinks};
 
 /// Client addresses whose messages are counted at once.
 const RATE_CAPACITY: usize = 100_000;
@@ -32,6 +32,9 @@ pub struct Handles {
     pub node: Option<NodeId>,
     /// Mail to other servers; None refuses it.
     pub outbound: Option<Outbound>,
+    /// The way out of mailing lists, for members here and elsewhere; None offers
+    /// none.
+    pub unsubscribe: Option<UnsubscribeLinks>,
 }
 
 /// What a listener is for.

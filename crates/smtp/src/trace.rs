@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use postrider_message::date;
 use postrider_net::TlsInfo;
-use postrider_proto::smtp::{Host, Mailbox};
+use postrider_proto::smtp::Host;
 use postrider_types::{BodyId, Millis};
 
 /// What a Received field tells about one message.
@@ -93,8 +93,7 @@ fn harmless(name: &str) -> String {
 }
 
 /// Return-Path and Delivered-To with their CRLFs.
-pub(crate) fn return_path(sender: Option<&Mailbox>, delivered_to: &str) -> String {
-    let sender = sender.map(ToString::to_string).unwrap_or_default();
+pub(crate) fn return_path(sender: &str, delivered_to: &str) -> String {
     format!("Return-Path: <{sender}>\r\nDelivered-To: {delivered_to}\r\n")
 }
 

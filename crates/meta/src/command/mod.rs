@@ -34,6 +34,7 @@ mod remove_account;
 mod remove_alias;
 mod remove_domain;
 mod remove_group;
+mod remove_member;
 mod remove_node;
 mod rename_mailbox;
 mod renew_queued;
@@ -77,6 +78,7 @@ pub use remove_account::RemoveAccount;
 pub use remove_alias::RemoveAlias;
 pub use remove_domain::RemoveDomain;
 pub use remove_group::RemoveGroup;
+pub use remove_member::RemoveMember;
 pub use remove_node::RemoveNode;
 pub use rename_mailbox::RenameMailbox;
 pub use renew_queued::RenewQueued;
@@ -85,7 +87,7 @@ pub use set_alias::SetAlias;
 pub use set_default_mailboxes::SetDefaultMailboxes;
 pub use set_dkim_keys::SetDkimKeys;
 pub use set_domain::SetDomain;
-pub use set_group::SetGroup;
+pub use set_group::{ListChange, SetGroup};
 pub use set_secret::SetSecret;
 pub use settle_queued::{DestinationChange, Notice, SettleQueued, Settled, Settlement};
 pub use settle_tls::SettleTls;
@@ -134,6 +136,9 @@ pub async fn apply<T: Txn>(
         Command::RemoveGroup(c) => remove_group::apply(txn, cx, c)
             .await
             .map(Outcome::RemoveGroup),
+        Command::RemoveMember(c) => remove_member::apply(txn, cx, c)
+            .await
+            .map(Outcome::RemoveMember),
         Command::SetDefaultMailboxes(c) => set_default_mailboxes::apply(txn, cx, c)
             .await
             .map(Outcome::SetDefaultMailboxes),

@@ -230,6 +230,7 @@ async fn groups<R: Read>(read: &R, findings: &mut Vec<String>) -> kv::Result<()>
             let (Some(address), Some(row)) = (address, row) else {
                 continue;
             };
+            list(&address, &row, findings);
             let counted = members.remove(&address).unwrap_or_default();
             if row.members != counted {
                 let told = row.members;
@@ -243,6 +244,18 @@ async fn groups<R: Read>(read: &R, findings: &mut Vec<String>) -> kv::Result<()>
         findings.push(format!("{count} members of {group}, which is no group"));
     }
     Ok(())
+}
+
+/// What only a list has, and who answers for it.
+fn list(address: &Address, row: &row::Group, findings: &mut Vec<String>) {
+    if !row.list && (row.owner.is_some() || row.unsubscribe) {
+        findings.push(format!("group {address}: is no list, but set like one"));
+    }
+    if let Some(owner) = row.owner.as_deref().filter(|o| Address::parse(o).is_err()) {
+        findings.push(format!(
+            "group {address}: its owner {owner:?} is no address"
+        ));
+    }
 }
 
 /// The rows that there is one of: the last ids given out, the defaults.

@@ -63,6 +63,7 @@ impl Whole {
             add: vec![address("ann")],
             remove: Vec::new(),
             internal: c::Change::Keep,
+            list: c::ListChange::default(),
             only_new: true,
         };
         run(&client, group).await;
@@ -223,6 +224,23 @@ async fn damage_to_the_directory_is_found() {
     w.misses(&["alias@", "not held"], key::name(&address("alias")))
         .await;
     w.misses(&["team@", "listed as"], key::group(&team)).await;
+    w.finds_edited(
+        &["team@", "is no list"],
+        key::group(&team),
+        |row: &mut row::Group| {
+            row.unsubscribe = true;
+        },
+    )
+    .await;
+    w.finds_edited(
+        &["team@", "is no address"],
+        key::group(&team),
+        |row: &mut row::Group| {
+            row.list = true;
+            row.owner = Some("nobody".into());
+        },
+    )
+    .await;
     w.misses(&["ann@", "listed as"], key::account_name(&ann))
         .await;
     w.misses(&["domain does not exist"], key::domain(&domain))

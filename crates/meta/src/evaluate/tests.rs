@@ -188,6 +188,7 @@ async fn a_refusal_leaves_only_its_verdict() {
             add: Vec::new(),
             remove: vec![Address::parse(member).unwrap()],
             internal: c::Change::Keep,
+            list: c::ListChange::default(),
             only_new: true,
         })
     };

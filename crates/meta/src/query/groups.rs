@@ -4,7 +4,7 @@ use postrider_kv::{self as kv, Range, Read};
 use serde::{Deserialize, Serialize};
 
 use crate::directory::{self, MAX_GROUP_MEMBERS};
-use crate::view::{Cursor, GroupView, Page};
+use crate::view::{Cursor, GroupView, ListView, Page};
 use crate::{key, row};
 
 /// The most groups of a page: each comes with all its members.
@@ -31,9 +31,21 @@ pub(super) async fn answer<R: Read>(read: &R, query: Groups) -> kv::Result<Page<
             address,
             members,
             internal: group.internal,
+            list: list(&group)?,
         });
     }
     Ok(directory::paged(items, next))
+}
+
+fn list(group: &row::Group) -> kv::Result<Option<ListView>> {
+    if !group.list {
+        return Ok(None);
+    }
+    let owner = group.owner.as_deref();
+    Ok(Some(ListView {
+        owner: owner.map(directory::stored_address).transpose()?,
+        unsubscribe: group.unsubscribe,
+    }))
 }
 
 /// The members of the group `address`.

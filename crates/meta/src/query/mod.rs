@@ -81,7 +81,7 @@ pub use queue_next::QueueNext;
 pub use queue_stats::QueueStats;
 pub use queued::Queued;
 pub use quota::Quota;
-pub use resolve::{Outside, Recipient, Resolution, Resolve};
+pub use resolve::{List, Membership, Outside, Recipient, Resolution, Resolve};
 pub use secret::Secret;
 pub use store_id::StoreId;
 pub use sts_policy::StsPolicy;

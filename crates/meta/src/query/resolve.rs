@@ -1,14 +1,16 @@
 //! Who receives mail to an address.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod walk;
+
+use std::collections::BTreeSet;
 
 use postrider_kv::{self as kv, Read};
 use postrider_types::{AccountId, Address, Millis};
 use serde::{Deserialize, Serialize};
 
+use self::walk::Walk;
+use crate::Relay;
 use crate::directory::{self, MAX_GROUP_MEMBERS};
-use crate::row::Holder;
-use crate::{Relay, key, row};
 
 /// How many aliases and groups may lie between an address and a recipient.
 const MAX_DEPTH: usize = 10;
@@ -45,7 +47,12 @@ pub enum Resolution {
         /// Addresses that aliases and groups lead to, in domains that are not
         /// local, or whose mail goes on to a server behind this one.
         outside: Vec<Outside>,
+        /// The mailing lists that memberships of both name.
+        lists: Vec<List>,
     },
+    /// The bounces of a list go to the postmaster of its domain, which has no
+    /// address of its own.
+    Postmaster,
     /// Not a local domain.
     Foreign,
     /// A local domain without such an address here: the server behind this one may
@@ -77,6 +84,8 @@ pub struct Recipient {
     pub address: Address,
     /// The plus detail of the address, if it led here directly.
     pub detail: Option<String>,
+    /// The list that led here.
+    pub member: Option<Membership>,
 }
 
 /// An address outside that receives a message for a local one.
@@ -87,22 +96,56 @@ pub struct Outside {
     /// The last alias or group on the way to it.
     pub via: Address,
     /// That is a group.
-    pub list: bool,
+    pub group: bool,
     /// Its domain is local, and its mail goes on to a server behind this one.
     pub relayed: bool,
+    /// The list that led there.
+    pub member: Option<Membership>,
+}
+
+/// A mailing list on the way to a recipient.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct List {
+    /// Its address.
+    pub address: Address,
+    /// Who answers for it; None is the postmaster of its domain.
+    pub owner: Option<Address>,
+    /// Members may take themselves out.
+    pub unsubscribe: bool,
+}
+
+impl List {
+    /// The sender of its copies: bounces go there, and on to the owner.
+    pub fn bounces(&self) -> String {
+        let (name, domain) = (self.address.local(), self.address.domain());
+        format!("{name}+{}@{domain}", directory::BOUNCES)
+    }
+
+    /// Who answers for it, named or not.
+    pub fn owner(&self) -> String {
+        match &self.owner {
+            Some(owner) => owner.to_string(),
+            None => format!("postmaster@{}", self.address.domain()),
+        }
+    }
+}
+
+/// By which list a recipient was reached: the innermost, where lists are members of
+/// lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    /// Its place in the lists of the resolution.
+    pub list: u32,
+    /// The entry of the list that is this recipient and nobody else, as the list has
+    /// it. None behind aliases and plain groups: to take out their entry would take
+    /// out others too.
+    pub entry: Option<Address>,
 }
 
 pub(super) async fn answer<R: Read>(read: &R, query: Resolve) -> kv::Result<Resolution> {
-    let mut walk = Walk {
-        read,
-        query: &query,
-        found: BTreeMap::new(),
-        outside: BTreeMap::new(),
-        full: BTreeMap::new(),
-        problem: None,
-    };
+    let mut walk = Walk::new(read, &query);
     let mut seen = BTreeSet::from([query.address.clone()]);
-    let mut level = vec![(query.address.clone(), Way::Asked)];
+    let mut level = vec![(query.address.clone(), Way::asked())];
     for _ in 0..=MAX_DEPTH {
         let mut next = Vec::new();
         for (address, way) in level {
@@ -136,213 +179,42 @@ fn too_far(address: &Address) -> Resolution {
 
 /// How an address came to be looked at.
 #[derive(Clone)]
-enum Way {
+struct Way {
+    step: Step,
+    /// The innermost list on the way, as a place in [`Walk::lists`].
+    list: Option<u32>,
+}
+
+impl Way {
+    fn asked() -> Self {
+        Self {
+            step: Step::Asked,
+            list: None,
+        }
+    }
+
+    /// The membership of `entry`, to which this way leads.
+    fn member(&self, entry: &Address) -> Option<Membership> {
+        let list = self.list?;
+        let is_own = matches!(self.step, Step::Via { list: true, .. });
+        Some(Membership {
+            list,
+            entry: is_own.then(|| entry.clone()),
+        })
+    }
+}
+
+/// The last step of a [`Way`].
+#[derive(Clone)]
+enum Step {
     /// It is that of the query.
     Asked,
     /// By a catch-all.
     CatchAll,
-    /// By this alias or group.
-    Via { address: Address, list: bool },
-}
-
-/// Where an address leads on to, and how.
-type Targets = (Vec<Address>, Way);
-
-/// The way from an address to its accounts.
-struct Walk<'a, R> {
-    read: &'a R,
-    query: &'a Resolve,
-    found: BTreeMap<AccountId, Recipient>,
-    outside: BTreeMap<Address, Outside>,
-    /// Accounts without room.
-    full: BTreeMap<AccountId, Recipient>,
-    /// The first reason why an address led nowhere.
-    problem: Option<Resolution>,
-}
-
-impl<R: Read> Walk<'_, R> {
-    /// How many were found, as far as they have room.
-    fn count(&self) -> usize {
-        self.found.len() + self.outside.len()
-    }
-
-    /// Notes where `address` leads, to which `way` has led; the addresses to visit
-    /// next.
-    async fn visit(&mut self, address: &Address, way: &Way) -> kv::Result<Targets> {
-        let Some(domain) = directory::domain(self.read, address.domain()).await? else {
-            return Ok(self.leave(address, way));
-        };
-        let asked = matches!(way, Way::Asked);
-        if asked && domain.internal && !self.query.local_sender {
-            return Ok(self.nowhere(Resolution::Internal));
-        }
-        if let Some(name) = directory::holder(self.read, address).await? {
-            return self.follow(address, name, None).await;
-        }
-        if let Some((base, detail)) = address.without_detail()
-            && let Some(name) = directory::holder(self.read, &base).await?
-        {
-            return self.follow(&base, name, Some(detail)).await;
-        }
-        match (domain.catch_all, domain.relay) {
-            (Some(catch_all), _) => {
-                let catch_all = directory::stored_address(&catch_all)?;
-                Ok((vec![catch_all], Way::CatchAll))
-            }
-            (None, Some(relay)) => Ok(self.pass_on(address, way, relay.view()?)),
-            (None, None) => Ok(self.nowhere(Resolution::Unknown)),
-        }
-    }
-
-    /// Notes an address that only the server behind this one may have. A catch-all
-    /// may lead there: that is no outside.
-    fn pass_on(&mut self, address: &Address, way: &Way, relay: Relay) -> Targets {
-        let (via, list) = match way {
-            Way::Asked => return self.nowhere(Resolution::Relayed(relay)),
-            Way::CatchAll => (&self.query.address, false),
-            Way::Via { address, list } => (address, *list),
-        };
-        let outside = Outside {
-            address: address.clone(),
-            via: via.clone(),
-            list,
-            relayed: true,
-        };
-        self.outside.insert(address.clone(), outside);
-        self.end()
-    }
-
-    /// Notes an address outside. A catch-all was set when its target was local:
-    /// mail to whatever name does not go outside.
-    fn leave(&mut self, address: &Address, way: &Way) -> Targets {
-        match way {
-            Way::Asked => self.nowhere(Resolution::Foreign),
-            Way::CatchAll => {
-                let text = format!("{} leads to {address}, outside of here", self.query.address);
-                self.nowhere(Resolution::Undeliverable(text))
-            }
-            Way::Via { address: via, list } => {
-                let outside = Outside {
-                    address: address.clone(),
-                    via: via.clone(),
-                    list: *list,
-                    relayed: false,
-                };
-                self.outside.insert(address.clone(), outside);
-                self.end()
-            }
-        }
-    }
-
-    /// Nothing to visit next.
-    fn end(&self) -> Targets {
-        (Vec::new(), Way::Asked)
-    }
-
-    /// Notes an address that led nowhere.
-    fn nowhere(&mut self, reason: Resolution) -> Targets {
-        let undeliverable = matches!(reason, Resolution::Undeliverable(_));
-        if self.problem.is_none() || undeliverable {
-            self.problem = Some(reason);
-        }
-        self.end()
-    }
-
-    /// Goes from the holder of `address` to its account or its targets.
-    async fn follow(
-        &mut self,
-        address: &Address,
-        name: row::Name,
-        detail: Option<&str>,
-    ) -> kv::Result<Targets> {
-        let via = |list| Way::Via {
-            address: address.clone(),
-            list,
-        };
-        match name.holder() {
-            Holder::Account => {
-                self.take(AccountId(name.account), detail).await?;
-                Ok(self.end())
-            }
-            Holder::Alias => {
-                let alias: row::Alias = row::get(self.read, &key::alias(address))
-                    .await?
-                    .unwrap_or_default();
-                let targets = alias.targets.iter();
-                let targets = targets.map(|target| directory::stored_address(target));
-                Ok((targets.collect::<kv::Result<_>>()?, via(false)))
-            }
-            Holder::Group => {
-                let group: row::Group = row::get(self.read, &key::group(address))
-                    .await?
-                    .unwrap_or_default();
-                if group.internal && !self.query.local_sender {
-                    return Ok(self.nowhere(Resolution::Internal));
-                }
-                let members = super::groups::members(self.read, address).await?;
-                Ok((members, via(true)))
-            }
-            Holder::Unknown => Ok(self.nowhere(Resolution::Unknown)),
-        }
-    }
-
-    /// Takes an account as a recipient if it is open; notes whether it has room.
-    async fn take(&mut self, id: AccountId, detail: Option<&str>) -> kv::Result<()> {
-        let Some(account) = row::get::<row::Account>(self.read, &key::account(id)).await? else {
-            self.nowhere(Resolution::Unknown);
-            return Ok(());
-        };
-        if directory::closed(&account, self.query.now) {
-            self.nowhere(Resolution::Closed);
-            return Ok(());
-        }
-        let counters: row::Counters = row::get(self.read, &key::counters(id))
-            .await?
-            .unwrap_or_default();
-        let limit = account.limit();
-        // Without a known size the account needs room for one byte.
-        let size = self.query.size.max(1);
-        let exceeds = limit.bytes.is_some_and(|most| size > most) || limit.messages == Some(0);
-        let full = limit
-            .bytes
-            .is_some_and(|most| counters.bytes.saturating_add(size) > most)
-            || limit.messages.is_some_and(|most| counters.messages >= most);
-        let recipient = Recipient {
-            account: id,
-            address: directory::stored_address(&account.address)?,
-            detail: detail.map(str::to_owned),
-        };
-        if exceeds || full {
-            self.nowhere(Resolution::OverQuota { exceeds });
-            self.full.entry(id).or_insert(recipient);
-        } else {
-            self.found.entry(id).or_insert(recipient);
-        }
-        Ok(())
-    }
-
-    /// What was found, or why nothing was. A full member of a list receives the
-    /// message all the same: the list answers for it with one 250, and nobody
-    /// could be told later that this member was left out.
-    fn finish(mut self) -> Resolution {
-        if self.count() > 0 || self.query.overdraft {
-            self.found.append(&mut self.full);
-        }
-        if self.count() > MAX_GROUP_MEMBERS {
-            let text = format!(
-                "{} leads to more than {MAX_GROUP_MEMBERS} recipients",
-                self.query.address
-            );
-            return Resolution::Undeliverable(text);
-        }
-        if self.count() > 0 {
-            return Resolution::Local {
-                accounts: self.found.into_values().collect(),
-                outside: self.outside.into_values().collect(),
-            };
-        }
-        let text = || format!("{} leads in a circle or to nobody", self.query.address);
-        self.problem
-            .unwrap_or_else(|| Resolution::Undeliverable(text()))
-    }
+    /// By this alias or group, which may be a list.
+    Via {
+        address: Address,
+        group: bool,
+        list: bool,
+    },
 }

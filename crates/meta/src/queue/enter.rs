@@ -47,6 +47,13 @@ fn check_destination(destination: &NewDestination) -> Result<(), Refusal> {
     if let Some(sender) = &destination.sender {
         check_text("the sender", sender, 0, limit::QUEUED_ADDRESS)?;
     }
+    if let Some(list) = &destination.list {
+        message::check_prefix(&list.prefix)?;
+        if destination.seal.is_some() {
+            let text = "a copy of a mailing list is signed, not sealed";
+            return Err(Refusal::Invalid(text.into()));
+        }
+    }
     if let Some(seal) = &destination.seal {
         check_text("the name of a client", &seal.helo, 0, limit::CLIENT_NAME)?;
         let most = limit::QUEUED_ADDRESS;
@@ -125,6 +132,13 @@ pub(crate) fn rows(
         if let Some(seal) = destination.seal {
             row.seal = Some(row::Seal::new(seal));
             row.sign = None;
+        }
+        if let Some(list) = destination.list {
+            row.size = body_size + list.prefix.len() as u64;
+            row.prefix = list.prefix;
+            row.sign = list.sign.map(|domain| domain.to_string());
+            row.ret = row::return_code(None);
+            row.envelope_id = None;
         }
         row
     })

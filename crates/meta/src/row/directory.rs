@@ -116,6 +116,15 @@ pub(crate) struct Group {
     /// How many members it has.
     #[prost(uint32, tag = "2")]
     pub(crate) members: u32,
+    /// It is a mailing list.
+    #[prost(bool, tag = "3")]
+    pub(crate) list: bool,
+    /// Who answers for the list, if it is not the postmaster of its domain.
+    #[prost(string, optional, tag = "4")]
+    pub(crate) owner: Option<String>,
+    /// Members of the list may take themselves out.
+    #[prost(bool, tag = "5")]
+    pub(crate) unsubscribe: bool,
 }
 
 /// The mailboxes that each new account gets beside INBOX.

@@ -282,6 +282,7 @@ pub(super) fn set_group(group: &str, members: &[&str]) -> c::SetGroup {
         add: members.iter().map(|text| address(text)).collect(),
         remove: Vec::new(),
         internal: c::Change::Keep,
+        list: c::ListChange::default(),
         only_new: true,
     }
 }

@@ -3,9 +3,9 @@
 use postrider_types::DomainName;
 
 use super::{Fixture, add_domain, address, set_alias, set_group};
-use crate::command::{self as c, Change};
+use crate::command::{self as c, Change, ListChange};
 use crate::query as q;
-use crate::{AliasView, Cursor, GroupView, Page, QuotaLimit, Refusal};
+use crate::{AliasView, Cursor, GroupView, ListView, Page, QuotaLimit, Refusal};
 
 fn remove_alias(text: &str) -> c::RemoveAlias {
     c::RemoveAlias {
@@ -114,6 +114,7 @@ pub(super) async fn groups_come_change_and_go(f: &Fixture) {
         address: address("team@example.test"),
         members: vec![address(bob), address(carl)],
         internal: true,
+        list: None,
     };
     assert_eq!(groups(f).await, std::slice::from_ref(&view));
     // A refusal changes nothing, not even what came before it.
@@ -163,6 +164,111 @@ pub(super) async fn a_group_has_a_limit(f: &Fixture) {
     let team = groups(f).await.remove(0);
     assert_eq!(team.members.len(), 10_000);
     assert!(team.members.contains(&address("ann@example.test")));
+}
+
+/// The group `name` without members, set as a list.
+fn list(name: &str, owner: Option<&str>, unsubscribe: bool) -> c::SetGroup {
+    c::SetGroup {
+        list: ListChange {
+            on: Change::Set(true),
+            owner: Change::Set(owner.map(address)),
+            unsubscribe: Change::Set(unsubscribe),
+        },
+        ..set_group(name, &[])
+    }
+}
+
+pub(super) async fn a_group_becomes_a_list_and_back(f: &Fixture) {
+    f.run(list("team@example.test", Some("ann@outside.test"), true))
+        .await;
+    let view = |owner: Option<&str>, unsubscribe| ListView {
+        owner: owner.map(address),
+        unsubscribe,
+    };
+    let set = |list| c::SetGroup {
+        list,
+        ..change(&[], &[])
+    };
+    let now = async || groups(f).await.remove(0).list;
+    assert_eq!(now().await, Some(view(Some("ann@outside.test"), true)));
+    // What is not named stays.
+    f.run(set(ListChange::default())).await;
+    assert_eq!(now().await, Some(view(Some("ann@outside.test"), true)));
+    let postmaster = ListChange {
+        owner: Change::Set(None),
+        ..ListChange::default()
+    };
+    f.run(set(postmaster)).await;
+    assert_eq!(now().await, Some(view(None, true)));
+    let is_on = |on| ListChange {
+        on: Change::Set(on),
+        ..ListChange::default()
+    };
+    f.run(set(is_on(false))).await;
+    assert_eq!(now().await, None);
+    // Once more a list, it starts anew.
+    f.run(set(is_on(true))).await;
+    assert_eq!(now().await, Some(view(None, false)));
+}
+
+pub(super) async fn bad_lists_are_refused(f: &Fixture) {
+    let long = format!("{}@example.test", "l".repeat(57));
+    for bad in [
+        list(&long, None, false),
+        list("tëam@example.test", None, false),
+        list("te\"am@example.test", None, false),
+        list("te..am@example.test", None, false),
+        list("team@example.test", Some("team@example.test"), false),
+        list("team@example.test", Some("team+x@example.test"), false),
+        list("team@example.test", Some("änn@example.test"), false),
+        list("team@example.test", Some("a,b@example.test"), false),
+    ] {
+        let refusal = f.refused(bad).await;
+        assert!(matches!(refusal, Refusal::Invalid(_)), "{refusal}");
+    }
+    f.run(list(&long[1..], Some("ann+lists@example.test"), false))
+        .await;
+    // A plain group has nothing of a list, whatever its name.
+    f.run(set_group("tëam@example.test", &[])).await;
+    for change in [
+        ListChange {
+            owner: Change::Set(Some(address("ann@example.test"))),
+            ..ListChange::default()
+        },
+        ListChange {
+            unsubscribe: Change::Set(true),
+            ..ListChange::default()
+        },
+    ] {
+        let group = c::SetGroup {
+            list: change,
+            ..set_group("plain@example.test", &[])
+        };
+        assert!(matches!(f.refused(group).await, Refusal::Invalid(_)));
+    }
+}
+
+pub(super) async fn a_member_leaves_a_list_that_lets_it_go(f: &Fixture) {
+    let leave = || c::RemoveMember {
+        group: address("team@example.test"),
+        member: address("ann@example.test"),
+    };
+    // No such list (any more): nobody is a member.
+    assert!(!f.run(leave()).await);
+    let members = &["ann@example.test", "bob@outside.test"];
+    f.run(set_group("team@example.test", members)).await;
+    assert!(matches!(f.refused(leave()).await, Refusal::Invalid(_)));
+    let set = |unsubscribe| c::SetGroup {
+        only_new: false,
+        ..list("team@example.test", None, unsubscribe)
+    };
+    f.run(set(false)).await;
+    assert!(matches!(f.refused(leave()).await, Refusal::Invalid(_)));
+    f.run(set(true)).await;
+    assert!(f.run(leave()).await);
+    assert!(!f.run(leave()).await, "it has left already");
+    let team = groups(f).await.remove(0);
+    assert_eq!(team.members, [address("bob@outside.test")]);
 }
 
 /// What all pages of size 1 hold.

@@ -2,6 +2,7 @@
 //! scenarios beside this.
 
 pub(super) mod administration;
+pub(super) mod copies;
 pub(super) mod leases;
 pub(super) mod settlements;
 
@@ -40,6 +41,7 @@ pub(super) fn to(name: &str, locals: &[&str]) -> NewDestination {
     NewDestination {
         sender: None,
         seal: None,
+        list: None,
         name: name.into(),
         recipients: locals.iter().map(address).collect(),
     }

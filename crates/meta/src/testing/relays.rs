@@ -100,11 +100,12 @@ pub(super) async fn what_is_unknown_here_goes_on(f: &Fixture) {
         assert_eq!(outside(f, to).await, [], "{to}");
     }
     // Lists lead there, and so does a catch-all of another domain.
-    let on = |via: &str, list| Outside {
+    let on = |via: &str, group| Outside {
         address: address("x@inner.test"),
         via: address(via),
-        list,
+        group,
         relayed: true,
+        member: None,
     };
     f.run(set_alias("a@example.test", &["x@inner.test"])).await;
     f.run(set_group("g@example.test", &["x@inner.test"])).await;

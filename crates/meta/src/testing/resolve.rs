@@ -6,7 +6,7 @@ use postrider_types::{AccountId, Clock, DomainName, Millis};
 
 use super::{Fixture, add_domain, address, set_alias, set_group};
 use crate::command::{self as c, Change};
-use crate::query::{self as q, Outside, Recipient, Resolution};
+use crate::query::{self as q, List, Membership, Outside, Recipient, Resolution};
 use crate::{AccountState, QuotaLimit, Refusal};
 
 async fn resolve(f: &Fixture, text: &str) -> Resolution {
@@ -27,7 +27,9 @@ async fn resolve_of(f: &Fixture, text: &str, size: u64, local_sender: bool) -> R
 /// The accounts that receive mail to `text`.
 async fn accounts(f: &Fixture, text: &str) -> Vec<AccountId> {
     match resolve(f, text).await {
-        Resolution::Local { accounts, outside } => {
+        Resolution::Local {
+            accounts, outside, ..
+        } => {
             assert_eq!(outside, [], "{text} leads outside");
             accounts.iter().map(|r| r.account).collect()
         }
@@ -49,10 +51,12 @@ pub(super) async fn an_account_receives_its_mail(f: &Fixture) {
             account: f.ann,
             address: Fixture::address("ann"),
             detail: detail.map(str::to_owned),
+            member: None,
         };
         Resolution::Local {
             accounts: vec![ann],
             outside: Vec::new(),
+            lists: Vec::new(),
         }
     };
     assert_eq!(resolve(f, "Ann@Example.Test").await, to_ann(None));
@@ -148,19 +152,20 @@ pub(super) async fn circles_are_told(f: &Fixture) {
 /// the way there.
 async fn both(f: &Fixture, text: &str) -> (Vec<AccountId>, Vec<Outside>) {
     match resolve(f, text).await {
-        Resolution::Local { accounts, outside } => {
-            (accounts.iter().map(|r| r.account).collect(), outside)
-        }
+        Resolution::Local {
+            accounts, outside, ..
+        } => (accounts.iter().map(|r| r.account).collect(), outside),
         other => panic!("{text} leads to {other:?}"),
     }
 }
 
 pub(super) async fn lists_lead_outside(f: &Fixture) {
-    let outside = |to: &str, via: &str, list| Outside {
+    let outside = |to: &str, via: &str, group| Outside {
         address: address(to),
         via: address(via),
-        list,
+        group,
         relayed: false,
+        member: None,
     };
     f.run(set_alias("out@example.test", &["bob@other.test"]))
         .await;
@@ -208,6 +213,92 @@ pub(super) async fn lists_lead_outside(f: &Fixture) {
     let more = ["all@example.test", "out@example.test"];
     f.run(set_alias("more@example.test", &more)).await;
     assert!(is_undeliverable(f, "more@example.test").await);
+}
+
+/// A list with these members, and who answers for it.
+fn list(name: &str, owner: Option<&str>, members: &[&str]) -> c::SetGroup {
+    c::SetGroup {
+        list: c::ListChange {
+            on: Change::Set(true),
+            owner: Change::Set(owner.map(address)),
+            unsubscribe: Change::Set(true),
+        },
+        ..set_group(name, members)
+    }
+}
+
+pub(super) async fn the_innermost_list_names_its_member(f: &Fixture) {
+    let bob = f.add_account("bob", QuotaLimit::default()).await;
+    f.add_account("carl", QuotaLimit::default()).await;
+    f.run(set_group("plain@example.test", &["eve@other.test"]))
+        .await;
+    f.run(set_alias("c@example.test", &["carl@example.test"]))
+        .await;
+    let inner = ["bob+news@example.test", "c@example.test", "dan@other.test"];
+    f.run(list("inner@example.test", None, &inner)).await;
+    let outer = [
+        "ann@example.test",
+        "inner@example.test",
+        "plain@example.test",
+    ];
+    f.run(list("outer@example.test", Some("ann@example.test"), &outer))
+        .await;
+    let Resolution::Local {
+        accounts,
+        outside,
+        lists,
+    } = resolve(f, "outer@example.test").await
+    else {
+        panic!("the list leads to its members");
+    };
+    let of = |name: &str, owner: Option<&str>| List {
+        address: address(name),
+        owner: owner.map(address),
+        unsubscribe: true,
+    };
+    let expected = [
+        of("outer@example.test", Some("ann@example.test")),
+        of("inner@example.test", None),
+    ];
+    assert_eq!(lists, expected);
+    let by = |list, entry: Option<&str>| {
+        let entry = entry.map(address);
+        Some(Membership { list, entry })
+    };
+    let members: Vec<_> = accounts.into_iter().map(|it| it.member).collect();
+    let expected = [
+        by(0, Some("ann@example.test")),
+        by(1, Some("bob+news@example.test")),
+        by(1, None),
+    ];
+    assert_eq!(members, expected);
+    let members: Vec<_> = outside.into_iter().map(|it| it.member).collect();
+    assert_eq!(members, [by(1, Some("dan@other.test")), by(0, None)]);
+    // Its bounces go to the owner, who is no member then.
+    f.run(c::SetDomain {
+        name: DomainName::parse("example.test").expect("a domain"),
+        internal: Change::Set(true),
+        catch_all: Change::Keep,
+        relay: Change::Keep,
+    })
+    .await;
+    let bounces = |name: &str| format!("{name}+bounces@example.test");
+    let Resolution::Local {
+        accounts, lists, ..
+    } = resolve(f, &bounces("outer")).await
+    else {
+        panic!("the bounces lead to the owner");
+    };
+    assert_eq!((accounts.len(), lists.len()), (1, 0));
+    assert_eq!((accounts[0].account, &accounts[0].member), (f.ann, &None));
+    let none = resolve(f, &bounces("inner")).await;
+    assert_eq!(none, Resolution::Postmaster);
+    f.run(set_alias("postmaster@example.test", &["bob@example.test"]))
+        .await;
+    assert_eq!(self::accounts(f, &bounces("inner")).await, [bob]);
+    // A plain group has no such address.
+    let plain = resolve(f, &bounces("plain")).await;
+    assert_eq!(plain, Resolution::Internal);
 }
 
 pub(super) async fn a_catch_all_never_leads_outside(f: &Fixture) {

@@ -71,7 +71,7 @@ pub struct NewQueued {
     pub envelope: QueueEnvelope,
     /// Header fields put before the body, CRLF at the end, at most 8 KiB.
     pub prefix: Bytes,
-    /// Where it goes, 1 to 1,000; the same name may come several times. All
+    /// Where it goes, 1 to 10,000; the same name may come several times. All
     /// together have at most 10,000 recipients.
     pub destinations: Vec<NewDestination>,
     /// When to try first.
@@ -97,6 +97,22 @@ pub struct NewDestination {
     /// Where it is forwarded for a stranger: how it came, to be sealed.
     #[serde(default)]
     pub seal: Option<Seal>,
+    /// Where a mailing list sends it: what its copies have of their own. Not
+    /// together with a seal.
+    #[serde(default)]
+    pub list: Option<ListCopy>,
+}
+
+/// What a copy of a mailing list has instead of what the message came with. RET and
+/// ENVID do not go with it: they are the poster's, and the list asks for its own
+/// notices (RFC 3461 §5.2.7).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListCopy {
+    /// Header fields put before the body, in place of the message's: CRLF at the
+    /// end, at most 8 KiB.
+    pub prefix: Bytes,
+    /// The domain in whose name to sign with DKIM.
+    pub sign: Option<DomainName>,
 }
 
 /// In whose name a forwarded message is sealed (ARC, RFC 8617), and what is told

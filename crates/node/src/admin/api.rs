@@ -200,6 +200,15 @@ pub(crate) struct Group {
     pub(crate) members: Vec<String>,
     #[serde(default)]
     pub(crate) internal: bool,
+    /// It is a mailing list.
+    #[serde(default)]
+    pub(crate) list: bool,
+    /// The owner of the list, if not the postmaster of its domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<String>,
+    /// Members of the list may take themselves out.
+    #[serde(default)]
+    pub(crate) unsubscribe: bool,
 }
 
 /// `PATCH /v1/groups/{address}`
@@ -210,6 +219,13 @@ pub(crate) struct SetGroup {
     pub(crate) remove: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) internal: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) list: Option<bool>,
+    /// Empty for the postmaster of the domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unsubscribe: Option<bool>,
 }
 
 /// A mailbox that each new account gets.
@@ -338,6 +354,12 @@ impl From<GroupView> for Group {
             address: view.address.to_string(),
             members: view.members.iter().map(ToString::to_string).collect(),
             internal: view.internal,
+            unsubscribe: view.list.as_ref().is_some_and(|list| list.unsubscribe),
+            list: view.list.is_some(),
+            owner: view
+                .list
+                .and_then(|list| list.owner)
+                .map(|it| it.to_string()),
         }
     }
 }

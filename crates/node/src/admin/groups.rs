@@ -3,7 +3,7 @@
 use axum::Json as AxumJson;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use postrider_meta::command::{self, Change};
+use postrider_meta::command::{self, Change, ListChange};
 use postrider_meta::{Refusal, query};
 use postrider_types::Address;
 
@@ -42,6 +42,15 @@ fn addresses(texts: &[String]) -> Result<Vec<Address>> {
     Ok(parsed.collect::<std::result::Result<_, _>>()?)
 }
 
+/// The owner that is asked for: an empty one is the postmaster of the domain.
+fn owner(text: Option<&str>) -> Result<Change<Option<Address>>> {
+    Ok(match text {
+        None => Change::Keep,
+        Some("") => Change::Set(None),
+        Some(text) => Change::Set(Some(Address::parse(text)?)),
+    })
+}
+
 pub(super) async fn add(
     State(handles): State<Handles>,
     Json(group): Json<Group>,
@@ -51,6 +60,11 @@ pub(super) async fn add(
         add: addresses(&group.members)?,
         remove: Vec::new(),
         internal: Change::Set(group.internal),
+        list: ListChange {
+            on: Change::Set(group.list),
+            owner: owner(group.owner.as_deref())?,
+            unsubscribe: Change::Set(group.unsubscribe),
+        },
         only_new: true,
     };
     handles.run(command).await?;
@@ -67,6 +81,11 @@ pub(super) async fn set(
         add: addresses(&set.add)?,
         remove: addresses(&set.remove)?,
         internal: set.internal.map_or(Change::Keep, Change::Set),
+        list: ListChange {
+            on: set.list.map_or(Change::Keep, Change::Set),
+            owner: owner(set.owner.as_deref())?,
+            unsubscribe: set.unsubscribe.map_or(Change::Keep, Change::Set),
+        },
         only_new: false,
     };
     handles.run(command).await?;

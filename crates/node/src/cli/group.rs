@@ -21,6 +21,15 @@ pub(super) enum Group {
         /// Take mail from our own users only
         #[arg(long)]
         internal: bool,
+        /// Make it a mailing list: copies tell so, and bounces go to its owner
+        #[arg(long)]
+        list: bool,
+        /// Who answers for the list; the postmaster of its domain if not given
+        #[arg(long, value_name = "ADDRESS", requires = "list")]
+        owner: Option<String>,
+        /// Let members of the list take themselves out
+        #[arg(long, requires = "list")]
+        unsubscribe: bool,
     },
     /// List all groups
     List,
@@ -32,13 +41,23 @@ pub(super) enum Group {
     /// Add or remove members
     #[command(subcommand)]
     Members(Members),
-    /// Change whether a group takes mail from our own users only
+    /// Change who may write to a group, and what it is as a mailing list
+    #[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
     Set {
         /// Its address
         address: String,
         /// Whether to take mail from our own users only
-        #[arg(long, value_name = "true|false")]
-        internal: bool,
+        #[arg(long, value_name = "true|false", group = "change")]
+        internal: Option<bool>,
+        /// Whether it is a mailing list
+        #[arg(long, value_name = "true|false", group = "change")]
+        list: Option<bool>,
+        /// Who answers for the list; empty for the postmaster of its domain
+        #[arg(long, value_name = "ADDRESS", group = "change")]
+        owner: Option<String>,
+        /// Whether members of the list may take themselves out
+        #[arg(long, value_name = "true|false", group = "change")]
+        unsubscribe: Option<bool>,
     },
     /// Remove a group
     Remove {
@@ -74,23 +93,30 @@ impl Group {
                 address,
                 members,
                 internal,
+                list,
+                owner,
+                unsubscribe,
             } => {
                 let group = api::Group {
                     address,
                     members,
                     internal,
+                    list,
+                    owner,
+                    unsubscribe,
                 };
                 client.send(Method::POST, "groups", &group).await?;
                 output.done(&format!("added the group {}", group.address))
             }
             Self::List => {
                 let groups: Vec<api::Group> = client.list("groups").await?;
-                output.table(&groups, ["GROUP", "MEMBERS", "INTERNAL"], |group| {
-                    let internal = if group.internal { "yes" } else { "no" };
+                output.table(&groups, ["GROUP", "MEMBERS", "INTERNAL", "LIST"], |group| {
+                    let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
                     [
                         group.address.clone(),
                         group.members.len().to_string(),
-                        internal.into(),
+                        yes(group.internal),
+                        yes(group.list),
                     ]
                 })
             }
@@ -118,9 +144,18 @@ impl Group {
                 change(client, &group, &set).await?;
                 output.done(&format!("removed from the group {group}"))
             }
-            Self::Set { address, internal } => {
+            Self::Set {
+                address,
+                internal,
+                list,
+                owner,
+                unsubscribe,
+            } => {
                 let set = api::SetGroup {
-                    internal: Some(internal),
+                    internal,
+                    list,
+                    owner,
+                    unsubscribe,
                     ..Default::default()
                 };
                 change(client, &address, &set).await?;

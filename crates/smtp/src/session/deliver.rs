@@ -8,6 +8,7 @@ use postrider_meta::{Error, NewBody, Origin, Refusal};
 use postrider_proto::smtp::Reply;
 use postrider_types::{BodyId, Flags, Millis};
 
+use super::lists::Lists;
 use super::success::{self, Arrived};
 use super::{End, Incoming, Session, queue};
 use crate::Role;
@@ -15,8 +16,34 @@ use crate::envelope::{Envelope, Recipient};
 use crate::header::Header;
 use crate::trace::{self, Trace};
 
-/// The reply to each target.
-pub(super) type Verdicts = Vec<Result<(), Reply>>;
+/// The reply to a target, or to an address outside.
+type Verdict = Result<(), Reply>;
+
+/// Those of a message, by place.
+pub(super) struct Verdicts {
+    pub(super) targets: Vec<Verdict>,
+    queued: Vec<Verdict>,
+}
+
+impl Verdicts {
+    fn all(&self) -> impl Iterator<Item = &Verdict> {
+        self.targets.iter().chain(&self.queued)
+    }
+
+    /// Those of one recipient.
+    pub(super) fn of<'v>(&'v self, recipient: &'v Recipient) -> impl Iterator<Item = &'v Verdict> {
+        let targets = recipient.targets.iter();
+        let targets = targets.filter_map(|&place| self.targets.get(place as usize));
+        let queued = recipient.queued.iter();
+        targets.chain(queued.filter_map(|&place| self.queued.get(place as usize)))
+    }
+
+    /// How many accounts have the message, and to how many addresses outside it goes.
+    fn good(&self) -> (usize, usize) {
+        let good = |verdicts: &[Verdict]| verdicts.iter().filter(|v| v.is_ok()).count();
+        (good(&self.targets), good(&self.queued))
+    }
+}
 
 impl Session<'_> {
     /// All content has come: delivers it and answers. Ends the transaction.
@@ -60,30 +87,24 @@ impl Session<'_> {
             return self.same_for_all(envelope, &reply);
         }
         let (id, size) = (body.id, body.size);
-        let verdicts = match self.accept(envelope, body, header).await {
+        let links = self.server.handles.unsubscribe.as_ref();
+        let lists = Lists::new(&envelope.lists, header, links);
+        for (list, reply) in lists.refused() {
+            self.log_refusal("list", &list.to_string(), reply);
+        }
+        let verdicts = match self.accept(envelope, body, header, &lists).await {
             Ok(verdicts) => verdicts,
             Err(refusal) => {
                 self.log_refusal("message", &sender(envelope), &refusal);
                 return self.same_for_all(envelope, &refusal);
             }
         };
-        self.tell(envelope, id, size, &verdicts);
+        self.tell(envelope, id, size, &verdicts, &lists);
         if self.role() == Role::Lmtp {
             let recipients = envelope.recipients.iter();
-            return recipients
-                .map(|r| match r.outside {
-                    // What was queued for it is on its way: a refusal would have it
-                    // come again.
-                    true => accepted_as(id),
-                    false => verdict(&verdicts, &r.targets, id),
-                })
-                .collect();
+            return recipients.map(|r| verdict(verdicts.of(r), id)).collect();
         }
-        if !envelope.queued.is_empty() {
-            return vec![accepted_as(id)];
-        }
-        let all: Vec<u32> = (0..).take(verdicts.len()).collect();
-        vec![verdict(&verdicts, &all, id)]
+        vec![verdict(verdicts.all(), id)]
     }
 
     /// Runs the command: what became of each target, or why nothing could be done.
@@ -92,11 +113,17 @@ impl Session<'_> {
         envelope: &Envelope,
         body: NewBody,
         header: &Header,
+        lists: &Lists<'_>,
     ) -> Result<Verdicts, Reply> {
         let now = self.server.handles.meta.clock().now();
         let received = self.trace(envelope, body.id, now).received();
-        let (mut verdicts, deliveries) = self.deliveries(envelope, header, &received);
-        let queued = queue::queued(self, envelope, &received, header.tls_optional(), now);
+        let (targets, deliveries) = self.deliveries(envelope, header, lists, &received);
+        let optional = header.tls_optional();
+        let queued = queue::queued(self, envelope, lists, &received, optional, now);
+        let mut verdicts = Verdicts {
+            targets,
+            queued: queued_verdicts(envelope, lists),
+        };
         if deliveries.is_empty() && queued.is_none() {
             return Ok(verdicts);
         }
@@ -126,7 +153,7 @@ impl Session<'_> {
         }
         let left_out = accepted.notices.contains(&None);
         let mut results = accepted.deliveries.into_iter();
-        for verdict in verdicts.iter_mut().filter(|v| v.is_ok()) {
+        for verdict in verdicts.targets.iter_mut().filter(|v| v.is_ok()) {
             *verdict = match results.next() {
                 Some(Ok(_)) => Ok(()),
                 Some(Err(refusal)) => Err(refused(&refusal)),
@@ -141,19 +168,27 @@ impl Session<'_> {
         Ok(verdicts)
     }
 
-    /// The deliveries to all targets that have not had the message before; the others
-    /// are refused.
+    /// The deliveries to all targets that have not had the message before and whose
+    /// list takes it; the others are refused.
     fn deliveries(
         &self,
         envelope: &Envelope,
         header: &Header,
+        lists: &Lists<'_>,
         received: &str,
-    ) -> (Verdicts, Vec<Delivery>) {
+    ) -> (Vec<Verdict>, Vec<Delivery>) {
         let overdraft = untold(envelope, self.role());
-        let reverse_path = envelope.mail.reverse_path.as_ref();
-        let mut verdicts = Verdicts::with_capacity(envelope.targets.len());
+        let reverse_path = sender(envelope);
+        let mut verdicts = Vec::with_capacity(envelope.targets.len());
         let mut deliveries = Vec::with_capacity(envelope.targets.len());
         for (target, overdraft) in envelope.targets.iter().zip(overdraft) {
+            let target = match lists.target(target) {
+                Ok(target) => target,
+                Err(reply) => {
+                    verdicts.push(Err(reply.clone()));
+                    continue;
+                }
+            };
             if header.was_delivered_to(&target.delivered_to) {
                 let text = format!(
                     "the message was delivered to {} before",
@@ -163,7 +198,15 @@ impl Session<'_> {
                 continue;
             }
             verdicts.push(Ok(()));
-            let prefix = trace::return_path(reverse_path, &target.delivered_to) + received;
+            let member = target.member.as_ref();
+            let prefix = match lists.list(member) {
+                Some(list) => {
+                    trace::return_path(&list.bounces(), &target.delivered_to)
+                        + &lists.fields(list, lists.leaves(member))
+                        + received
+                }
+                None => trace::return_path(&reverse_path, &target.delivered_to) + received,
+            };
             deliveries.push(Delivery {
                 account: target.account,
                 mailbox: target.mailbox.clone(),
@@ -209,13 +252,24 @@ impl Session<'_> {
     }
 
     /// Logs and counts what became of a message.
-    fn tell(&mut self, envelope: &Envelope, id: BodyId, size: u64, verdicts: &Verdicts) {
+    fn tell(
+        &mut self,
+        envelope: &Envelope,
+        id: BodyId,
+        size: u64,
+        verdicts: &Verdicts,
+        lists: &Lists<'_>,
+    ) {
         let role = self.role().as_str();
-        let delivered = verdicts.iter().filter(|v| v.is_ok()).count();
-        let queued = envelope.queued.len();
+        let (delivered, queued) = verdicts.good();
         let untold = untold(envelope, self.role());
-        for ((target, verdict), untold) in envelope.targets.iter().zip(verdicts).zip(untold) {
+        let targets = envelope.targets.iter().zip(&verdicts.targets);
+        for ((target, verdict), untold) in targets.zip(untold) {
             let Err(reply) = verdict else { continue };
+            // What a list refuses was told once for all its members.
+            if lists.target(target).is_err() {
+                continue;
+            }
             let address = &target.delivered_to;
             self.log_refusal("delivery", address, reply);
             // Gone or closed since RCPT, and the one reply is a success.
@@ -261,7 +315,7 @@ impl Session<'_> {
 fn untold(envelope: &Envelope, role: Role) -> Vec<bool> {
     let all = envelope.targets.len() + envelope.queued.len();
     let mut untold = vec![all > 1 && role != Role::Lmtp; envelope.targets.len()];
-    let shared = |r: &&Recipient| r.targets.len() > 1 || r.outside;
+    let shared = |r: &&Recipient| r.targets.len() + r.queued.len() > 1;
     for recipient in envelope.recipients.iter().filter(shared) {
         for &place in &recipient.targets {
             if let Some(untold) = untold.get_mut(place as usize) {
@@ -273,16 +327,24 @@ fn untold(envelope: &Envelope, role: Role) -> Vec<bool> {
 }
 
 /// The one reply for several targets: good if any of them got the message.
-fn verdict(verdicts: &Verdicts, places: &[u32], id: BodyId) -> Reply {
-    let mut found = places
-        .iter()
-        .filter_map(|&place| verdicts.get(place as usize));
-    match found.clone().find_map(|v| v.as_ref().ok()) {
-        Some(()) => accepted_as(id),
-        None => found
-            .find_map(|v| v.as_ref().err().cloned())
-            .unwrap_or_else(|| accepted_as(id)),
+/// What is queued for one of them is on its way: a refusal would have it come again.
+fn verdict<'v>(verdicts: impl Iterator<Item = &'v Verdict>, id: BodyId) -> Reply {
+    let mut refusal = None;
+    for verdict in verdicts {
+        match verdict {
+            Ok(()) => return accepted_as(id),
+            Err(reply) => refusal = refusal.or(Some(reply)),
+        }
     }
+    refusal.cloned().unwrap_or_else(|| accepted_as(id))
+}
+
+/// Which addresses outside a list keeps the message from.
+fn queued_verdicts(envelope: &Envelope, lists: &Lists<'_>) -> Vec<Verdict> {
+    let queued = envelope.queued.iter();
+    queued
+        .map(|queued| lists.queued(queued).map(drop).map_err(Reply::clone))
+        .collect()
 }
 
 fn accepted_as(id: BodyId) -> Reply {

@@ -10,6 +10,7 @@ mod data;
 mod deliver;
 mod greet;
 mod incoming;
+mod lists;
 mod mail;
 mod queue;
 mod rcpt;

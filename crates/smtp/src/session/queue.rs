@@ -3,30 +3,33 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use postrider_meta::{NewDestination, NewQueued, QueueEnvelope, QueuedRecipient, Seal, limit};
+use postrider_meta::query::List;
+use postrider_meta::{
+    ListCopy, NewDestination, NewQueued, QueueEnvelope, QueuedRecipient, Seal, limit,
+};
 use postrider_proto::smtp;
-use postrider_types::{DomainName, Millis};
+use postrider_types::{Address, DomainName, Millis};
 
 use super::Session;
+use super::lists::Lists;
 use crate::Outbound;
-use crate::envelope::{Envelope, Queued};
+use crate::envelope::{Envelope, Kind, Queued};
 
-/// The part of a message that leaves; None where all stays here. `received` is
-/// the Received field; `tls_optional` says that the header has `TLS-Required: No`.
+/// The part of a message that leaves; None where all stays here, or is refused by
+/// `lists`. `received` is the Received field; `tls_optional` says that the header has
+/// `TLS-Required: No`.
 pub(super) fn queued(
     session: &Session<'_>,
     envelope: &Envelope,
+    lists: &Lists<'_>,
     received: &str,
     tls_optional: bool,
     now: Millis,
 ) -> Option<NewQueued> {
     let outbound = session.server.handles.outbound.as_ref()?;
-    if envelope.queued.is_empty() {
-        return None;
-    }
     let mail = &envelope.mail;
     let sender = mail.reverse_path.as_ref();
-    Some(NewQueued {
+    let mut queued = NewQueued {
         envelope: QueueEnvelope {
             reverse_path: sender.map(ToString::to_string).unwrap_or_default(),
             ret: mail.parameters.ret.map(|ret| match ret {
@@ -47,48 +50,89 @@ pub(super) fn queued(
             submitter: session.login.as_ref().map(|login| login.account),
         },
         prefix: Bytes::copy_from_slice(received.as_bytes()),
-        destinations: destinations(session, envelope, outbound, now),
+        destinations: Vec::new(),
         due: now,
         warn: outbound.warn_after.map(|span| now.after(span)),
         expires: now.after(outbound.lifetime),
-    })
+    };
+    queued.destinations = destinations(session, envelope, lists, outbound, &queued);
+    (!queued.destinations.is_empty()).then_some(queued)
+}
+
+/// What the recipients of an entry have in common.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Way<'a> {
+    destination: &'a str,
+    /// The domain that forwards to them: those that two domains of ours forward are
+    /// sealed by each for itself.
+    via: Option<&'a DomainName>,
+    /// The list that leads to them, and the one entry that the copy can take out.
+    list: Option<(u32, Option<&'a Address>)>,
 }
 
 /// The recipients by destination, as many together as an entry takes.
 fn destinations(
     session: &Session<'_>,
     envelope: &Envelope,
+    lists: &Lists<'_>,
     outbound: &Outbound,
-    now: Millis,
+    common: &NewQueued,
 ) -> Vec<NewDestination> {
-    let sender = envelope.mail.reverse_path.as_ref();
-    let sender = sender.map(ToString::to_string).unwrap_or_default();
-    // Those that two domains of ours forward are sealed by each for itself.
-    type Way<'a> = (&'a str, Option<&'a DomainName>);
+    let sender = &common.envelope.reverse_path;
     let mut by_way: BTreeMap<Way<'_>, Vec<QueuedRecipient>> = BTreeMap::new();
     for queued in &envelope.queued {
-        let name = queued.outside.destination.as_str();
-        let via = queued.outside.via.as_ref();
-        // A sender of ours is good for itself: its domain names this server.
-        let via = via.filter(|_| !session.is_local());
-        let recipients = by_way.entry((name, via)).or_default();
+        let Ok(queued) = lists.queued(queued) else {
+            continue;
+        };
+        let outside = &queued.outside;
+        let member = outside.member.as_ref();
+        // A sender of ours is good for itself: its domain names this server. So is a
+        // list, which sends in its own name.
+        let forwards = member.is_none() && !session.is_local();
+        let way = Way {
+            destination: &outside.destination,
+            via: outside.via.as_ref().filter(|_| forwards),
+            list: member.map(|it| (it.list, lists.leaves(Some(it)))),
+        };
+        let recipients = by_way.entry(way).or_default();
         recipients.push(recipient(envelope, queued));
     }
-    let pieces = by_way.into_iter().flat_map(|((name, via), recipients)| {
-        let forwarded = via.map(|ours| {
-            let rewritten = outbound.srs.forward(&sender, ours, now);
+    let pieces = by_way.into_iter().flat_map(|(way, recipients)| {
+        let forwarded = way.via.map(|ours| {
+            let rewritten = outbound.srs.forward(sender, ours, common.due);
             rewritten.unwrap_or_else(|| sender.clone())
         });
+        let list = way.list.and_then(|(place, leaves)| {
+            let list = envelope.lists.get(place as usize)?;
+            Some((
+                list.bounces(),
+                copy(list, lists.fields(list, leaves), common),
+            ))
+        });
+        let (bounces, copy) = list.unzip();
         let pieces = recipients.chunks(limit::QUEUED_RECIPIENTS);
         let piece = |recipients: &[QueuedRecipient]| NewDestination {
-            name: name.to_owned(),
+            name: way.destination.to_owned(),
             recipients: recipients.to_vec(),
-            sender: forwarded.clone(),
-            seal: via.map(|ours| seal(session, ours, &sender)),
+            sender: bounces.clone().or_else(|| forwarded.clone()),
+            seal: way.via.map(|ours| seal(session, ours, sender)),
+            list: copy.clone(),
         };
         pieces.map(piece).collect::<Vec<_>>()
     });
     pieces.collect()
+}
+
+/// What a list's copies have of their own beside their sender.
+fn copy(list: &List, fields: String, common: &NewQueued) -> ListCopy {
+    let prefix = [fields.as_bytes(), &common.prefix].concat();
+    // What a poster of ours wrote is signed for the poster, by whom readers go. What
+    // a stranger wrote keeps its signatures, and the list adds its own.
+    let poster = common.envelope.sign.as_ref();
+    ListCopy {
+        prefix: prefix.into(),
+        sign: Some(poster.unwrap_or(list.address.domain()).clone()),
+    }
 }
 
 /// How a message came that `ours` forwards, for those who judge the copy.
@@ -105,6 +149,20 @@ fn seal(session: &Session<'_>, ours: &DomainName, sender: &str) -> Seal {
 }
 
 fn recipient(envelope: &Envelope, queued: &Queued) -> QueuedRecipient {
+    if queued.outside.member.is_some() {
+        // RFC 3461 §5.2.7: the post has arrived at the list. Its copies are sent anew,
+        // and their owner hears of those that fail.
+        let notify = postrider_meta::Notify {
+            failure: true,
+            ..postrider_meta::Notify::default()
+        };
+        return QueuedRecipient {
+            address: queued.outside.address.clone(),
+            notify: Some(notify),
+            original: None,
+            last: None,
+        };
+    }
     let asked = envelope.recipients.get(queued.recipient);
     let parameters = asked.map(|asked| &asked.parameters);
     let notify = parameters.and_then(|parameters| parameters.notify);
@@ -119,7 +177,7 @@ fn recipient(envelope: &Envelope, queued: &Queued) -> QueuedRecipient {
                 delay,
             } => postrider_meta::Notify {
                 // RFC 3461 §5.2.7.3: of what goes on to several, one notice tells here.
-                success: success && !asked.is_some_and(|asked| asked.expands),
+                success: success && !asked.is_some_and(|asked| asked.kind == Kind::Several),
                 failure,
                 delay,
             },

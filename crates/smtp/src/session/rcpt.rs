@@ -14,7 +14,7 @@ use postrider_proto::smtp::{
 };
 use postrider_types::{Address, DomainName};
 
-use super::{End, Session, deliver};
+use super::{End, Session, deliver, lists};
 use crate::envelope::{Found, Outside};
 use crate::{Outbound, Settings};
 
@@ -262,9 +262,20 @@ impl Lookup<'_> {
         asked: &dyn std::fmt::Display,
     ) -> Result<Found, Reply> {
         Err(match found {
-            Resolution::Local { accounts, outside } => return self.local(accounts, outside),
-            // What goes on is asked about before.
-            Resolution::Foreign | Resolution::Unknown | Resolution::Relayed(_) => unknown(asked),
+            Resolution::Local { lists, .. } if self.notice && !lists.is_empty() => {
+                lists::takes_no_notices(asked)
+            }
+            Resolution::Local {
+                accounts,
+                outside,
+                lists,
+            } => return self.local(accounts, outside, lists),
+            // Where the settings name a postmaster, the caller has asked for it, and for
+            // what goes on the server behind.
+            Resolution::Postmaster
+            | Resolution::Relayed(_)
+            | Resolution::Foreign
+            | Resolution::Unknown => unknown(asked),
             Resolution::Closed => Reply::new(550, (5, 2, 1), format!("<{asked}> is closed")),
             Resolution::OverQuota { exceeds: false } => {
                 Reply::new(452, (4, 2, 2), format!("the mailbox of <{asked}> is full"))
@@ -273,12 +284,14 @@ impl Lookup<'_> {
                 let text = format!("the message is larger than the mailbox of <{asked}>");
                 Reply::new(552, (5, 2, 2), text)
             }
-            Resolution::Internal => Reply::new(
-                550,
-                (5, 7, 1),
-                format!("<{asked}> takes mail from inside only"),
-            ),
-            Resolution::Undeliverable(why) => undeliverable(asked, &why),
+            Resolution::Internal => {
+                let text = format!("<{asked}> takes mail from inside only");
+                Reply::new(550, (5, 7, 1), text)
+            }
+            Resolution::Undeliverable(why) => {
+                let text = format!("<{asked}> cannot be delivered to: {why}");
+                Reply::new(550, (5, 4, 0), text)
+            }
         })
     }
 
@@ -287,6 +300,7 @@ impl Lookup<'_> {
         &self,
         accounts: Vec<Recipient>,
         outside: Vec<query::Outside>,
+        lists: Vec<query::List>,
     ) -> Result<Found, Reply> {
         if !outside.is_empty() && self.outbound.is_none() {
             let text = "the address leads to other servers, to which this one does not send";
@@ -298,10 +312,12 @@ impl Lookup<'_> {
             // What goes on to a server behind this one is not forwarded: its sender
             // stays, and nothing is sealed.
             via: (!outside.relayed).then(|| outside.via.domain().clone()),
+            member: outside.member,
         });
         Ok(Found {
             accounts,
             outside: outside.collect(),
+            lists,
         })
     }
 
@@ -323,14 +339,7 @@ impl Lookup<'_> {
             Resolution::Relayed(relay) => return self.pass_on(&relay, &domain, address).await,
             found => return self.refer(found, asked),
         }
-        Ok(Found {
-            outside: vec![Outside {
-                address,
-                destination: domain.to_string(),
-                via: None,
-            }],
-            ..Found::default()
-        })
+        Ok(elsewhere(address, domain.to_string()))
     }
 
     /// Any other address, here or elsewhere.
@@ -342,6 +351,10 @@ impl Lookup<'_> {
                     let domain = address.domain();
                     self.pass_on(&relay, domain, asked.to_string()).await
                 }
+                Resolution::Postmaster => match asked.host() {
+                    Host::Domain(domain) => self.postmaster_of(domain, asked).await,
+                    Host::Literal(_) => Err(unknown(asked)),
+                },
                 found => self.refer(found, asked),
             },
             (None, Host::Literal(_)) => self.foreign(asked),
@@ -362,14 +375,21 @@ impl Lookup<'_> {
             Host::Domain(domain) => domain.to_string(),
             literal @ Host::Literal(_) => literal.to_string().to_ascii_lowercase(),
         };
-        Ok(Found {
-            outside: vec![Outside {
-                address: asked.to_string(),
-                destination,
-                via: None,
-            }],
-            ..Found::default()
-        })
+        Ok(elsewhere(asked.to_string(), destination))
+    }
+}
+
+/// An address that leads outside by itself.
+pub(super) fn elsewhere(address: String, destination: String) -> Found {
+    let outside = Outside {
+        address,
+        destination,
+        via: None,
+        member: None,
+    };
+    Found {
+        outside: vec![outside],
+        ..Found::default()
     }
 }
 
@@ -379,12 +399,4 @@ fn is_postmaster(mailbox: &Mailbox) -> bool {
 
 pub(super) fn unknown(asked: &dyn std::fmt::Display) -> Reply {
     Reply::new(550, (5, 1, 1), format!("<{asked}> is not known here"))
-}
-
-fn undeliverable(asked: &dyn std::fmt::Display, why: &str) -> Reply {
-    Reply::new(
-        550,
-        (5, 4, 0),
-        format!("<{asked}> cannot be delivered to: {why}"),
-    )
 }

@@ -7,8 +7,8 @@ use postrider_proto::smtp::{Mailbox, Reply, client};
 use postrider_types::{Address, DomainName};
 
 use super::deliver;
-use super::rcpt::{Lookup, unknown};
-use crate::envelope::{Found, Outside};
+use super::rcpt::{Lookup, elsewhere, unknown};
+use crate::envelope::Found;
 
 impl Lookup<'_> {
     /// What `relay` says of `asked`, which is in `domain`.
@@ -41,15 +41,8 @@ impl Lookup<'_> {
                 return Err(Reply::new(450, (4, 4, 1), text));
             }
         }
-        Ok(Found {
-            outside: vec![Outside {
-                address: asked,
-                destination: domain.to_string(),
-                // It is that server's own mail: no sender is rewritten for it.
-                via: None,
-            }],
-            ..Found::default()
-        })
+        // It is that server's own mail: no sender is rewritten for it.
+        Ok(elsewhere(asked, domain.to_string()))
     }
 
     /// RFC 5321 §4.5.1: postmaster exists in each domain. The server behind may have

@@ -15,7 +15,7 @@ use postrider_types::{BodyId, EnhancedStatus, Millis};
 
 use super::deliver::{self, Verdicts};
 use super::incoming;
-use crate::envelope::{Envelope, Recipient};
+use crate::envelope::{Envelope, Kind, Recipient};
 use crate::header::Header;
 use crate::server::Shared;
 
@@ -46,12 +46,13 @@ fn action(recipient: &Recipient) -> Option<Action> {
     if !matches!(notify, Some(Notify::On { success: true, .. })) {
         return None;
     }
-    match (recipient.expands, recipient.outside) {
-        (true, _) => Some(Action::Expanded),
-        (false, false) => Some(Action::Delivered),
+    match (recipient.kind, recipient.queued.is_empty()) {
+        // RFC 3461 §5.2.7.1: a list answers for itself; what it sends is its own.
+        (Kind::List, _) | (Kind::Single, true) => Some(Action::Delivered),
+        (Kind::Several, _) => Some(Action::Expanded),
         // RFC 3461 §5.2.7.2: where a single address is behind it, NOTIFY goes on with
         // the message.
-        (false, true) => None,
+        (Kind::Single, false) => None,
     }
 }
 
@@ -67,10 +68,9 @@ pub(super) async fn notice(
     else {
         return Ok(None);
     };
-    let reached = |place: &u32| matches!(verdicts.get(*place as usize), Some(Ok(())));
     let told: Vec<(&Recipient, Action)> = (envelope.recipients.iter())
         .filter_map(|recipient| Some((recipient, action(recipient)?)))
-        .filter(|(recipient, _)| recipient.outside || recipient.targets.iter().any(reached))
+        .filter(|(recipient, _)| verdicts.of(recipient).any(Result::is_ok))
         .collect();
     if told.is_empty() {
         return Ok(None);
@@ -162,8 +162,7 @@ fn deliveries<'a>(
     verdicts: &Verdicts,
 ) -> Vec<u32> {
     let mut next = 0..;
-    let places: Vec<Option<u32>> = verdicts
-        .iter()
+    let places: Vec<Option<u32>> = (verdicts.targets.iter())
         .map(|verdict| verdict.as_ref().ok().and_then(|()| next.next()))
         .collect();
     let targets = recipients.flat_map(|recipient| &recipient.targets);

@@ -7,6 +7,7 @@
 mod content;
 mod cut;
 mod limits;
+mod lists;
 mod lmtp;
 mod recipients;
 mod submission;

@@ -12,13 +12,13 @@ use postrider_body::Bodies;
 use postrider_meta::command::{AddAccount, AddDomain, SetAlias, SetGroup};
 use postrider_meta::memory::Memory;
 use postrider_meta::{
-    Act, Changes, Client, Command, Detail, Error, Executed, Meta, Query, QuotaLimit, ReadAt, Token,
-    UidRanges, query,
+    Act, Changes, Client, Command, Detail, Error, Executed, Meta, Query, QuotaLimit, ReadAt, Relay,
+    Token, UidRanges, query,
 };
 use postrider_net::{Connection, Drain, Service, Tls, TlsSettings};
 use postrider_notice::Notices;
-use postrider_proto::smtp::SrsKey;
-use postrider_smtp::{Handles, Outbound, Role, Server, Settings};
+use postrider_proto::smtp::{SrsKey, client::Reply};
+use postrider_smtp::{Handles, Outbound, RecipientCheck, Role, Server, Settings, UnsubscribeLinks};
 use postrider_types::{AccountId, Address, CommandId, DomainName, Random, SystemClock};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::task::JoinHandle;
@@ -26,6 +26,16 @@ use tokio::task::JoinHandle;
 pub(crate) const PASSWORD: &str = "correct horse";
 /// How long a test waits for what must come at once.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// There is no server behind this one.
+struct Nowhere;
+
+#[async_trait]
+impl RecipientCheck for Nowhere {
+    async fn check(&self, _: &Relay, _: &str) -> Result<Reply, String> {
+        Err("there is no such server".into())
+    }
+}
 
 struct Dice;
 
@@ -82,6 +92,7 @@ pub(crate) struct World {
     tls: Tls,
     trust: rustls::RootCertStore,
     pub(crate) peer: IpAddr,
+    pub(crate) unsubscribe: Option<UnsubscribeLinks>,
     _folder: tempfile::TempDir,
 }
 
@@ -128,6 +139,7 @@ impl World {
             tls,
             trust,
             peer: IpAddr::from([192, 0, 2, 7]),
+            unsubscribe: None,
             _folder: folder,
         };
         world
@@ -185,6 +197,7 @@ impl World {
             add: members.iter().map(|m| addr(m)).collect(),
             remove: Vec::new(),
             internal: postrider_meta::command::Change::Set(internal),
+            list: postrider_meta::command::ListChange::default(),
             only_new: true,
         })
         .await;
@@ -216,6 +229,7 @@ impl World {
             tls: Some(self.tls.clone()),
             node: None,
             outbound: self.sends.then(|| self.outbound()),
+            unsubscribe: self.unsubscribe.clone(),
         };
         Server::new(handles, self.settings.clone(), role)
     }
@@ -226,12 +240,15 @@ impl World {
         Outbound {
             lifetime: day,
             warn_after: None,
+            gateway: Arc::new(Nowhere),
+            accept_unchecked: false,
             notices: Notices {
                 meta: self.meta.clone(),
                 bodies: self.bodies.clone(),
                 node: None,
                 hostname: self.settings.hostname.clone(),
                 srs: srs.clone(),
+                postmaster: None,
                 lifetime: day,
             },
             srs,

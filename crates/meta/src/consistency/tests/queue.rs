@@ -24,6 +24,7 @@ fn destination(name: &str) -> NewDestination {
     NewDestination {
         sender: None,
         seal: None,
+        list: None,
         name: name.into(),
         recipients: vec![recipient],
     }
