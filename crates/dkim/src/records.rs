@@ -70,9 +70,8 @@ pub struct Setup<'a> {
     pub hosts: &'a [DomainName],
     /// The keys that sign its mail.
     pub keys: &'a [SelectedKey],
-    /// The MTA-STS policy and how long others may keep it, up to a year; None to
-    /// have none.
-    pub sts: Option<(StsMode, Duration)>,
+    /// The MTA-STS policy; None to have none.
+    pub sts: Option<&'a StsPolicy>,
     /// The DMARC policy.
     pub dmarc: DmarcPolicy,
     /// Where others send their reports to; None to get none.
@@ -153,15 +152,11 @@ pub struct StsPolicy {
 }
 
 impl StsPolicy {
-    /// The policy of `domain` that allows `hosts`, to be kept for `max_age`.
-    pub fn new(
-        domain: &DomainName,
-        hosts: &[DomainName],
-        mode: StsMode,
-        max_age: Duration,
-    ) -> Self {
+    /// The policy of `domain` that allows the hosts `mx`, names or `*.DOMAIN`, to be
+    /// kept for `max_age`, up to a year.
+    pub fn new(domain: &DomainName, mx: &[String], mode: StsMode, max_age: Duration) -> Self {
         let mut text = format!("version: STSv1\r\nmode: {}\r\n", mode.as_str());
-        for host in hosts {
+        for host in mx {
             text.push_str(&format!("mx: {host}\r\n"));
         }
         let max_age = max_age.as_secs().min(MAX_STS_AGE);
@@ -193,9 +188,6 @@ pub struct Published {
 /// The records for `setup`.
 pub fn records(setup: &Setup<'_>) -> Published {
     let domain = setup.domain.as_str();
-    let policy = setup
-        .sts
-        .map(|(mode, age)| StsPolicy::new(setup.domain, setup.hosts, mode, age));
     let mut list = List {
         domain,
         records: Vec::new(),
@@ -211,7 +203,7 @@ pub fn records(setup: &Setup<'_>) -> Published {
         list.add(&name, Kind::Txt, key.key().record(), DKIM);
     }
     list.dmarc(setup);
-    if let Some(policy) = &policy {
+    if let Some(policy) = setup.sts {
         let value = format!("v=STSv1; id={};", policy.id);
         list.add("_mta-sts", Kind::Txt, value, STS);
         if let Some(host) = setup.hosts.first() {
@@ -225,7 +217,7 @@ pub fn records(setup: &Setup<'_>) -> Published {
     list.services(setup.hosts);
     Published {
         records: list.records,
-        policy,
+        policy: setup.sts.cloned(),
     }
 }
 

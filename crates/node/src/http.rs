@@ -57,7 +57,7 @@ impl Http {
 }
 
 /// Times every request and bounds how long it may take.
-async fn bounded(request: Request, next: Next) -> Response {
+pub(crate) async fn bounded(request: Request, next: Next) -> Response {
     let started = std::time::Instant::now();
     let matched = request.extensions().get::<MatchedPath>();
     // The route, never the path: labels must stay few.
@@ -96,30 +96,56 @@ async fn metrics(State(health): State<Arc<Health>>) -> Response {
     (format, recorder.render()).into_response()
 }
 
+/// What a connection may cost.
+pub(crate) struct Bounds {
+    /// How long a client may take to send a request's head.
+    pub(crate) head_timeout: Duration,
+    /// The most bytes of a request's head.
+    pub(crate) max_head: usize,
+    /// Whether a connection may carry more than one request.
+    pub(crate) keep_alive: bool,
+}
+
+/// Serves one connection until either side closes it.
+pub(crate) async fn serve(
+    router: &TowerToHyperService<Router>,
+    connection: Connection,
+    drain: Drain,
+    bounds: Bounds,
+) {
+    let peer = Peer(connection.peer().ip());
+    let service = service_fn(|mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    });
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(bounds.head_timeout)
+        .max_buf_size(bounds.max_head)
+        .keep_alive(bounds.keep_alive);
+    let serving = builder.serve_connection(TokioIo::new(connection), service);
+    let mut serving = std::pin::pin!(serving);
+    let served = tokio::select! {
+        served = serving.as_mut() => served,
+        () = drain.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "an HTTP connection ended early");
+    }
+}
+
 impl Service for Http {
     async fn serve(&self, connection: Connection, drain: Drain) {
-        let peer = Peer(connection.peer().ip());
-        let service = service_fn(|mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            self.router.call(request)
-        });
-        let mut builder = hyper::server::conn::http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .max_buf_size(64 * 1024);
-        let serving = builder.serve_connection(TokioIo::new(connection), service);
-        let mut serving = std::pin::pin!(serving);
-        let served = tokio::select! {
-            served = serving.as_mut() => served,
-            () = drain.cancelled() => {
-                serving.as_mut().graceful_shutdown();
-                serving.await
-            }
+        let bounds = Bounds {
+            head_timeout: HEAD_TIMEOUT,
+            max_head: 64 * 1024,
+            keep_alive: true,
         };
-        if let Err(error) = served {
-            tracing::debug!(%error, "an HTTP connection ended early");
-        }
+        serve(&self.router, connection, drain, bounds).await;
     }
 
     fn busy_reply(&self, _: Busy) -> &'static [u8] {

@@ -30,6 +30,7 @@ mod quickstart;
 mod random;
 mod services;
 mod telemetry;
+mod web;
 
 pub use bound::Bound;
 pub use node::Node;

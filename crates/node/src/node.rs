@@ -13,7 +13,7 @@ use postrider_blob::Store;
 use postrider_body::{Bodies, Packer, Sweeper};
 use postrider_meta::{Client, ReadAt, command, query};
 use postrider_net::{Counts, Drain, Listener, Tls};
-use postrider_proto::smtp::SrsKey;
+use postrider_proto::smtp::{SrsKey, UnsubscribeKey};
 use postrider_queue::{Courier, Wake};
 use postrider_rpc::{Channels, Timeouts};
 use postrider_types::{NodeId, Role, SystemClock};
@@ -249,6 +249,7 @@ impl Node {
             tls_reporter: Arc::default(),
             gateway: None,
             srs: None,
+            unsubscribe: None,
             settings: parts.settings,
         };
         let configs = services.settings.listener.clone();
@@ -281,6 +282,7 @@ impl Node {
         };
         let srs = SrsKey::new(secret);
         services.srs = Some(srs.clone());
+        services.unsubscribe = Some(UnsubscribeKey::new(secret));
         let courier = self.courier(&services, srs)?;
         services.gateway = courier.as_ref().map(Courier::gateway);
         // Before anybody can see that this node is ready.

@@ -7,7 +7,7 @@ use postrider_body::Bodies;
 use postrider_meta::Client;
 use postrider_net::{Counts, Drain, Listener, Tls};
 use postrider_notice::Notices;
-use postrider_proto::smtp::SrsKey;
+use postrider_proto::smtp::{SrsKey, UnsubscribeKey};
 use postrider_queue::{Gateway, TlsReporter, Wake};
 use postrider_smtp::Outbound;
 use postrider_types::NodeId;
@@ -20,6 +20,7 @@ use crate::gateway::Check;
 use crate::health::Health;
 use crate::http::Http;
 use crate::settings::{self, Protocol, Settings};
+use crate::web::{Site, Web};
 
 /// What the services of all protocols are made from.
 pub(crate) struct Services {
@@ -43,6 +44,8 @@ pub(crate) struct Services {
     pub(crate) gateway: Option<Gateway>,
     /// The key of forwarded senders; None before the metadata could be asked.
     pub(crate) srs: Option<SrsKey>,
+    /// The key with which members leave lists; None before the same.
+    pub(crate) unsubscribe: Option<UnsubscribeKey>,
 }
 
 impl Services {
@@ -85,10 +88,18 @@ impl Services {
                     health: self.health.clone(),
                     smtp: self.settings.smtp.clone().into(),
                     tls_reporter: self.tls_reporter.clone(),
+                    site: Site::of(&self.settings),
                     token: self.token.clone(),
                     from: self.settings.http.admin_from.clone().into(),
                 };
                 self.run(listener, Http::new(self.health.clone(), admin));
+            }
+            Protocol::Web => {
+                if let Some(key) = self.unsubscribe.clone() {
+                    let site = Site::of(&self.settings);
+                    let timeout = self.settings.web.request_timeout;
+                    self.run(listener, Web::new(self.meta.clone(), key, site, timeout));
+                }
             }
         }
     }

@@ -17,11 +17,14 @@ fn a_domain_gets_all_its_records() {
     let key = Arc::new(Key::generate(Algorithm::Ed25519).unwrap());
     let keys = [SelectedKey::new("2025e", key.clone()).unwrap()];
     let reports = Address::parse("reports@example.net").unwrap();
+    let names = hosts.each_ref().map(ToString::to_string);
+    let week = Duration::from_secs(604_800);
+    let policy = StsPolicy::new(&domain, &names, StsMode::Testing, week);
     let setup = Setup {
         domain: &domain,
         hosts: &hosts,
         keys: &keys,
-        sts: Some((StsMode::Testing, Duration::from_secs(604_800))),
+        sts: Some(&policy),
         dmarc: DmarcPolicy::Quarantine,
         reports: Some(&reports),
     };

@@ -1,12 +1,10 @@
 //! `/v1/domains/{name}/dns` and `/keys`: what a domain publishes, and the exchange
 //! of its signing keys. Private keys do not leave here.
 
-use std::time::Duration;
-
 use axum::Json as AxumJson;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use postrider_dkim::records::{self, DmarcPolicy, Setup, StsMode};
+use postrider_dkim::records::{self, DmarcPolicy, Setup, StsMode, StsPolicy};
 use postrider_meta::query::Resolution;
 use postrider_meta::{DkimKey, DkimState, Refusal, command, query};
 use postrider_types::{Address, DomainName};
@@ -14,9 +12,7 @@ use postrider_types::{Address, DomainName};
 use super::api::{ChangeKeys, Dns, Key, Policy, Record};
 use super::{Error, Handles, Json, Result};
 use crate::keys;
-
-/// How long others may keep the MTA-STS policy.
-const STS_AGE: Duration = Duration::from_secs(7 * 86_400);
+use crate::web::public_name;
 
 pub(super) async fn show(
     State(handles): State<Handles>,
@@ -117,18 +113,19 @@ impl Handles {
             Error::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", text)
         })?;
         let host = public_name(&self.smtp.hostname);
+        let policy = self.site.policy(&domain);
         let published = records::records(&Setup {
             domain: &domain,
             hosts: host.as_slice(),
             keys: &selected,
-            // Others report what would fail before anything does.
-            sts: host.as_ref().map(|_| (StsMode::Testing, STS_AGE)),
+            sts: policy.as_ref(),
             dmarc: DmarcPolicy::None,
             // An internal domain takes no mail from others.
             reports: Some(&reports).filter(|_| reached != Resolution::Internal),
         });
         let mut notes = Vec::new();
         notes.extend(self.note_on_host(host.as_ref()));
+        notes.extend(policy.and_then(|policy| self.note_on_policy(&policy)));
         notes.extend(note_on_keys(&domain, &list));
         let is_unknown = reached == Resolution::Unknown && self.smtp.postmaster.is_none();
         notes.extend(is_unknown.then(|| {
@@ -154,24 +151,38 @@ impl Handles {
                  which nobody else can look up. Set it to this host's name in DNS and ask again."
             ));
         }
+        let others = match self.site.names_mx() {
+            true => ".",
+            false => {
+                ", and name each in the MTA-STS policy: web.mta_sts.mx in the settings of all nodes."
+            }
+        };
         self.cluster.as_ref().map(|_| {
             format!(
                 "Only the node that was asked is named, {name}: publish an MX record for each \
-                 node that takes mail, and name each in the MTA-STS policy."
+                 node that takes mail{others}"
             )
         })
     }
-}
 
-/// The host's name, if others can look it up.
-fn public_name(hostname: &str) -> Option<DomainName> {
-    let name = DomainName::parse(hostname).ok()?;
-    // The last label of an address in digits is no name of a domain.
-    let last = name.as_str().rsplit('.').next()?;
-    let is_public = name.as_str().contains('.')
-        && !last.bytes().all(|b| b.is_ascii_digit())
-        && !matches!(last, "localhost" | "local" | "localdomain");
-    is_public.then_some(name)
+    /// What is left to do for the MTA-STS policy.
+    fn note_on_policy(&self, policy: &StsPolicy) -> Option<String> {
+        let host = &policy.host;
+        if self.site.sts_mode() == StsMode::None {
+            return Some(format!(
+                "web.mta_sts.mode is \"none\": the MTA-STS policy withdraws one of before. Keep it \
+                 and its records for as long as others may keep that one; then remove the records \
+                 of {host} and _mta-sts."
+            ));
+        }
+        (!self.site.listens()).then(|| {
+            format!(
+                "This node does not serve the MTA-STS policy: add a `web` listener on port 443 \
+                 with a certificate for {host}, or serve the text by a web server of yours. \
+                 Publish the record _mta-sts once it can be fetched."
+            )
+        })
+    }
 }
 
 fn note_on_keys(domain: &DomainName, list: &[DkimKey]) -> Option<String> {
@@ -197,20 +208,4 @@ fn note_on_keys(domain: &DomainName, list: &[DkimKey]) -> Option<String> {
              Then `postrider domain rotate-keys {domain} --drop-retired`, and remove them."
         )
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_names_that_others_can_look_up_are_published() {
-        for name in ["mail.example.org", "MAIL.example.ORG"] {
-            let name = public_name(name).map(|name| name.to_string());
-            assert_eq!(name.as_deref(), Some("mail.example.org"));
-        }
-        for bad in ["localhost", "mail", "192.0.2.1", "mail.local", "[::1]", ""] {
-            assert_eq!(public_name(bad), None, "{bad}");
-        }
-    }
 }

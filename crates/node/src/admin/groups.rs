@@ -8,7 +8,7 @@ use postrider_meta::{Refusal, query};
 use postrider_types::Address;
 
 use super::api::{Group, List, SetGroup};
-use super::{Handles, Json, Paging, Result};
+use super::{Error, Handles, Json, Paging, Result};
 
 pub(super) async fn list(
     State(handles): State<Handles>,
@@ -51,10 +51,23 @@ fn owner(text: Option<&str>) -> Result<Change<Option<Address>>> {
     })
 }
 
+/// Refuses to let members leave by links that lead nowhere.
+fn check_links(handles: &Handles, unsubscribe: bool) -> Result<()> {
+    if unsubscribe && handles.site.url().is_none() {
+        return Err(Error::invalid(
+            "members leave a list by a link to a web listener, and this node has none: add a \
+             [[listener]] with protocol = \"web\", or set web.url if another node or a server in \
+             front of it has one",
+        ));
+    }
+    Ok(())
+}
+
 pub(super) async fn add(
     State(handles): State<Handles>,
     Json(group): Json<Group>,
 ) -> Result<StatusCode> {
+    check_links(&handles, group.unsubscribe)?;
     let command = command::SetGroup {
         address: Address::parse(&group.address)?,
         add: addresses(&group.members)?,
@@ -76,6 +89,7 @@ pub(super) async fn set(
     Path(address): Path<String>,
     Json(set): Json<SetGroup>,
 ) -> Result<StatusCode> {
+    check_links(&handles, set.unsubscribe == Some(true))?;
     let command = command::SetGroup {
         address: Address::parse(&address)?,
         add: addresses(&set.add)?,

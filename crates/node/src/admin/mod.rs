@@ -38,6 +38,7 @@ use crate::backend::Backend;
 use crate::cluster::Cluster;
 use crate::health::Health;
 use crate::http::Peer;
+use crate::web::Site;
 use api::List;
 
 /// The largest request: a group's members in one go.
@@ -56,6 +57,8 @@ pub(crate) struct Handles {
     pub(crate) smtp: Arc<postrider_smtp::Settings>,
     /// Sends reports about TLS; nothing as long as this node sends no mail.
     pub(crate) tls_reporter: Arc<OnceLock<TlsReporter>>,
+    /// The public web pages, as this node's settings have them.
+    pub(crate) site: Site,
     pub(crate) token: Arc<str>,
     pub(crate) from: Arc<[Network]>,
 }

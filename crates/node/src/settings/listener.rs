@@ -30,11 +30,13 @@ pub enum Protocol {
     Pop3s,
     /// Health, metrics and administration.
     Http,
+    /// Public pages over TLS, port 443: unsubscription and MTA-STS policies.
+    Web,
 }
 
 impl Protocol {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Smtp,
         Self::Submission,
         Self::Submissions,
@@ -44,6 +46,7 @@ impl Protocol {
         Self::Pop3,
         Self::Pop3s,
         Self::Http,
+        Self::Web,
     ];
 
     /// As the settings write it.
@@ -58,12 +61,16 @@ impl Protocol {
             Self::Pop3 => "pop3",
             Self::Pop3s => "pop3s",
             Self::Http => "http",
+            Self::Web => "web",
         }
     }
 
     /// Whether connections begin with a TLS handshake.
     pub fn is_implicit_tls(self) -> bool {
-        matches!(self, Self::Submissions | Self::Imaps | Self::Pop3s)
+        matches!(
+            self,
+            Self::Submissions | Self::Imaps | Self::Pop3s | Self::Web
+        )
     }
 }
 

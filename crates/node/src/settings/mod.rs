@@ -9,6 +9,7 @@ mod listener;
 mod load;
 mod overlay;
 mod suggest;
+mod web;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub use cluster::Cluster;
 pub(crate) use cluster::{host, is_name};
 pub use listener::{Listener, Protocol};
 pub use load::{LoadError, load};
+pub use web::{MtaSts, Web};
 
 /// All settings of a node.
 #[derive(Clone, Debug, Deserialize)]
@@ -47,6 +49,8 @@ pub struct Settings {
     pub listener: Vec<Listener>,
     /// The HTTP port.
     pub http: Http,
+    /// What `web` listeners serve.
+    pub web: Web,
     /// Logins.
     pub auth: postrider_auth::Settings,
     /// SMTP and LMTP.
@@ -77,6 +81,7 @@ impl Default for Settings {
             certificate_check: Duration::from_secs(10),
             listener: Vec::new(),
             http: Http::default(),
+            web: Web::default(),
             auth: Default::default(),
             smtp: Default::default(),
             queue: Default::default(),
@@ -168,6 +173,7 @@ impl Settings {
             }
         }
         let owners = [
+            self.web.check(self.cluster.is_some()),
             self.smtp.check(),
             self.queue.check(),
             self.pop3.check(),
