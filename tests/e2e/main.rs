@@ -19,6 +19,7 @@ mod pace;
 mod protection;
 mod restart;
 mod tls_reports;
+mod web;
 
 use postrider_tests::{Imap, Node, Pop3, Smtp};
 

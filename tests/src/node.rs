@@ -105,6 +105,7 @@ fn config(dir: &Path) -> String {
         "pop3",
         "pop3s",
         "http",
+        "web",
     ];
     for protocol in protocols {
         text.push_str(&format!(

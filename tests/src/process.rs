@@ -37,6 +37,8 @@ pub struct Addresses {
     pub pop3s: SocketAddr,
     /// HTTP.
     pub http: SocketAddr,
+    /// The public web pages over TLS.
+    pub web: SocketAddr,
 }
 
 impl Addresses {
@@ -54,6 +56,7 @@ impl Addresses {
             pop3: of("pop3")?,
             pop3s: of("pop3s")?,
             http: of("http")?,
+            web: of("web")?,
         })
     }
 }

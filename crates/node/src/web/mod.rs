@@ -121,3 +121,6 @@ impl Service for Web {
         "web"
     }
 }
+
+#[cfg(test)]
+mod tests;
