@@ -27,7 +27,7 @@ pub(super) enum Group {
         /// Who answers for the list; the postmaster of its domain if not given
         #[arg(long, value_name = "ADDRESS", requires = "list")]
         owner: Option<String>,
-        /// Let members of the list take themselves out
+        /// Let members of the list take themselves out by a link; needs a `web` listener
         #[arg(long, requires = "list")]
         unsubscribe: bool,
     },
@@ -55,7 +55,7 @@ pub(super) enum Group {
         /// Who answers for the list; empty for the postmaster of its domain
         #[arg(long, value_name = "ADDRESS", group = "change")]
         owner: Option<String>,
-        /// Whether members of the list may take themselves out
+        /// Whether members of the list may take themselves out by a link; needs a `web` listener
         #[arg(long, value_name = "true|false", group = "change")]
         unsubscribe: Option<bool>,
     },
