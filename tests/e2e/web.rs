@@ -7,6 +7,7 @@ use postrider_meta::{ReadAt, query};
 use postrider_proto::smtp::UnsubscribeKey;
 use postrider_tests::{Node, Wire};
 
+use crate::outbound::first_mail;
 use crate::{ALICE, BOB};
 
 const LIST: &str = "news@example.test";
@@ -292,5 +293,29 @@ async fn links_that_would_lead_nowhere_are_refused() -> anyhow::Result<()> {
         dns.contains("the MTA-STS policy withdraws one of before"),
         "{dns}"
     );
+    node.finish().await
+}
+
+/// The value of a field of one line.
+fn field<'a>(message: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = message.lines();
+    lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": ").map(str::trim))
+}
+
+#[tokio::test]
+async fn the_link_in_a_members_copy_takes_that_member_out() -> anyhow::Result<()> {
+    let (node, _) = with_list().await?;
+    crate::deliver(&node, LIST, &crate::message("news", "Hello.")).await?;
+    let copy = first_mail(&node, ALICE).await?;
+    let post_field = field(&copy, "List-Unsubscribe-Post");
+    assert_eq!(post_field, Some(CLICK), "{copy}");
+    let link = field(&copy, "List-Unsubscribe").unwrap_or_default();
+    let path = link.strip_prefix("<https://mail.example.test");
+    let path = path.and_then(|rest| rest.strip_suffix('>'));
+    let path = path.ok_or_else(|| anyhow::anyhow!("{link:?} in {copy}"))?;
+    assert_eq!(post(&node, path, FORM, CLICK).await?.status, 200);
+    let members = members(&node).await?;
+    assert_eq!(members.len(), 2);
+    assert!(!members.contains(&ALICE.to_owned()), "{members:?}");
     node.finish().await
 }

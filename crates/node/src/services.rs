@@ -9,7 +9,7 @@ use postrider_net::{Counts, Drain, Listener, Tls};
 use postrider_notice::Notices;
 use postrider_proto::smtp::{SrsKey, UnsubscribeKey};
 use postrider_queue::{Gateway, TlsReporter, Wake};
-use postrider_smtp::Outbound;
+use postrider_smtp::{Outbound, UnsubscribeLinks};
 use postrider_types::NodeId;
 use tokio_util::task::TaskTracker;
 
@@ -118,7 +118,7 @@ impl Services {
             tls,
             node: self.node(),
             outbound: self.outbound(),
-            unsubscribe: None,
+            unsubscribe: self.links(),
         };
         let mut settings = self.settings.smtp.clone();
         if let Some(hostname) = &config.hostname {
@@ -134,6 +134,15 @@ impl Services {
     fn node(&self) -> Option<NodeId> {
         let cluster = self.cluster.as_ref();
         cluster.map(|cluster| cluster.identity.facts.node)
+    }
+
+    /// The links by which members leave lists; None where nobody would serve them.
+    fn links(&self) -> Option<UnsubscribeLinks> {
+        let site = Site::of(&self.settings);
+        Some(UnsubscribeLinks {
+            url: site.url()?.to_owned(),
+            key: self.unsubscribe.clone()?,
+        })
     }
 
     /// How sessions queue mail to other servers.
