@@ -8,6 +8,7 @@ metadata:
   labels:
     {{- include "postrider.labels" $root | nindent 4 }}
     app.kubernetes.io/component: {{ .component }}
+    postrider/node: "yes"
     {{- if .serves }}
     postrider/mail: "yes"
     {{- end }}
