@@ -32,7 +32,12 @@ def main():
         prefix.mkdir(exist_ok=True)
         if not (prefix / "modules").exists():
             (prefix / "modules").symlink_to("../usr/lib/nginx/modules")
-        arguments = ["-p", str(prefix), "-e", "stderr", "-g", f"pid {prefix}/pid;", *arguments]
+        given = f"pid {prefix}/pid;"
+        if "-g" in arguments:
+            place = arguments.index("-g")
+            given += arguments[place + 1]
+            del arguments[place:place + 2]
+        arguments = ["-p", str(prefix), "-e", "stderr", "-g", given, *arguments]
     environment = {**os.environ, **tree.environment()}
     os.execve(program, [str(program), *arguments], environment)
 

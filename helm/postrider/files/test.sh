@@ -4,6 +4,7 @@
 #   TOKEN_FILE            the administration token
 #   DOMAIN                added and removed again
 set -eu
+folder=${TMPDIR:-/tmp}
 account=test@$DOMAIN
 word=$(head -c 12 /dev/urandom | od -An -tx1 | tr -d ' \n')
 token=$(cat "$TOKEN_FILE")
@@ -22,12 +23,12 @@ client() { curl -sS --max-time 30 --insecure "$@" || curl -sS --max-time 30 --in
 
 forget
 trap forget EXIT
-api POST domains "{\"name\": \"$DOMAIN\", \"internal\": true}" >/dev/null
+api POST domains "{\"name\": \"$DOMAIN\"}" >/dev/null
 api POST accounts "{\"address\": \"$account\", \"password\": \"$word\"}" >/dev/null
 echo "made $account"
-printf 'From: helm@example.org\r\nTo: %s\r\nSubject: %s\r\n\r\nIt works.\r\n' "$account" "$word" >/tmp/message
-client "smtp://$MAIL:$SMTP_PORT" --mail-from helm@example.org --mail-rcpt "$account" --upload-file /tmp/message
+printf 'From: helm@example.org\r\nTo: %s\r\nSubject: %s\r\n\r\nIt works.\r\n' "$account" "$word" >"$folder/message"
+client "smtp://$MAIL:$SMTP_PORT" --mail-from helm@example.org --mail-rcpt "$account" --upload-file "$folder/message"
 echo "sent a message"
-client "imaps://$MAIL:$IMAPS_PORT/INBOX;UID=1" --user "$account:$word" >/tmp/read
-grep -q "Subject: $word" /tmp/read
+client "imaps://$MAIL:$IMAPS_PORT/INBOX;UID=1" --user "$account:$word" >"$folder/read"
+grep -q "Subject: $word" "$folder/read"
 echo "read it"
