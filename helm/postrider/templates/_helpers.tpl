@@ -71,14 +71,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- printf "%s.%s-nodes.%s.svc.%s" .pod $full .root.Release.Namespace .root.Values.clusterDomain -}}
 {{- end -}}
 
+{{/* Whom a pod asks for a token. Three names and the one for all: the list, and with it
+     every pod, stays the same when more nodes come. */}}
 {{- define "postrider.peers" -}}
 {{- $root := . -}}
+{{- $full := include "postrider.fullname" . -}}
 {{- $peers := list -}}
-{{- range $ordinal := until (int .Values.metadata.replicas) -}}
-{{- $pod := printf "%s-%d" (include "postrider.fullname" $root) $ordinal -}}
+{{- range $ordinal := until (min 3 (int .Values.metadata.replicas) | int) -}}
+{{- $pod := printf "%s-%d" $full $ordinal -}}
 {{- $peers = append $peers (printf "http://%s:8080" (include "postrider.nodeHost" (dict "root" $root "pod" $pod))) -}}
 {{- end -}}
-{{- join " " $peers -}}
+{{- $all := printf "http://%s-nodes.%s.svc.%s:8080" $full .Release.Namespace .Values.clusterDomain -}}
+{{- append $peers $all | join " " -}}
 {{- end -}}
 
 {{/* The port of a protocol in the container: users have none below 1024. */}}
