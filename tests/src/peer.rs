@@ -179,7 +179,9 @@ impl Peer {
 
     /// Waits until it has taken `count` messages.
     pub async fn has_taken(&self, count: usize) -> anyhow::Result<Vec<Taken>> {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        // What a node that was killed had in hand is taken up when its lease of a
+        // minute has ended.
+        let deadline = Instant::now() + Duration::from_secs(120);
         loop {
             let taken = self.taken();
             if taken.len() >= count {

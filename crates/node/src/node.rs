@@ -256,14 +256,15 @@ impl Node {
         let configs = configs.iter().zip(parts.of_listeners);
         let listeners = parts.listeners.into_iter().zip(configs);
         // Of a cluster without a majority one must be able to ask what is wrong.
-        let (early, late): (Vec<_>, Vec<_>) = listeners.partition(|(_, (config, _))| {
-            self.cluster.is_some() && config.protocol == Protocol::Http
-        });
+        let in_cluster = self.cluster.is_some();
+        let (early, late): (Vec<_>, Vec<_>) =
+            listeners.partition(|(_, (config, _))| in_cluster && config.protocol == Protocol::Http);
+        // Before anybody can see that this node is there.
+        if in_cluster {
+            self.bound.leave_url()?;
+        }
         for (listener, (config, tls)) in early {
             services.spawn(listener, config, tls);
-        }
-        if self.cluster.is_some() {
-            self.bound.leave_url()?;
         }
         let ready = async {
             self.until_available(&parts.health).await?;
@@ -285,8 +286,9 @@ impl Node {
         services.unsubscribe = Some(UnsubscribeKey::new(secret));
         let courier = self.courier(&services, srs)?;
         services.gateway = courier.as_ref().map(Courier::gateway);
-        // Before anybody can see that this node is ready.
-        self.bound.leave_url()?;
+        if !in_cluster {
+            self.bound.leave_url()?;
+        }
         for (listener, (config, tls)) in late {
             services.spawn(listener, config, tls);
         }
@@ -300,7 +302,7 @@ impl Node {
             let running = courier.run(self.jobs.stop.clone(), services.settings.drain_timeout);
             self.spawn("courier", running.boxed());
         }
-        if self.cluster.is_some() {
+        if in_cluster {
             let probe = background::probe(parts.blobs, self.jobs.stop.clone());
             self.spawn("probe", probe.boxed());
         }
