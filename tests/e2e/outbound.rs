@@ -112,6 +112,19 @@ pub(crate) async fn first_mail(node: &Node, user: &str) -> anyhow::Result<String
     }
 }
 
+/// What the only entry of the queue could not be delivered for.
+pub(crate) async fn last_error(node: &Node) -> anyhow::Result<String> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let list = node.api("/v1/queue").await?;
+        if let Some(error) = list["items"][0]["last_error"].as_str() {
+            return Ok(error.to_owned());
+        }
+        anyhow::ensure!(Instant::now() < deadline, "not tried: {list}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
 pub(crate) async fn queue_is_empty(node: &Node) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {

@@ -2,9 +2,9 @@
 
 use postrider_route::Tlsa;
 use postrider_route::testing::{Data, DnsServer};
-use postrider_tests::{Peer, Smtp};
+use postrider_tests::{Act, Authority, Peer, Smtp};
 
-use crate::outbound::{first_mail, queue_is_empty, submission, world, world_of};
+use crate::outbound::{first_mail, last_error, queue_is_empty, submission, world, world_of};
 use crate::{ALICE, PASSWORD};
 
 #[tokio::test]
@@ -50,6 +50,48 @@ async fn mail_that_insists_on_tls_comes_back_from_a_server_without() -> anyhow::
     let taken = peer.taken();
     assert_eq!(taken.len(), 3, "{taken:?}");
     assert!(taken.iter().all(|it| !it.content.contains("insists")));
+    node.finish().await
+}
+
+#[tokio::test]
+async fn a_certificate_must_be_the_one_that_the_zone_vouches_for() -> anyhow::Result<()> {
+    // Nobody trusts who made it; DANE asks nobody.
+    let (tls, certificate) = Authority::new()?.certified(&["another.name.test"])?;
+    let peer = Peer::secured(tls, |_, _, _| Act::Accept).await?;
+    let dns = DnsServer::start().await;
+    dns.add_zone("outside.test", true);
+    let folder = tempfile::tempdir()?;
+    let anchor = folder.path().join("root.keys");
+    std::fs::write(&anchor, dns.trust_anchor())?;
+    let anchor = anchor.display().to_string();
+    let more = [
+        ("POSTRIDER__QUEUE__DNS__DNSSEC", "true"),
+        ("POSTRIDER__QUEUE__DNS__TRUST_ANCHOR", anchor.as_str()),
+    ];
+    let vouch = |data: Vec<u8>| {
+        Data::Tlsa(Tlsa {
+            usage: 3,
+            selector: 0,
+            matching: 0,
+            data,
+        })
+    };
+    let record = "_25._tcp.mx.outside.test";
+    dns.add(record, vouch(vec![7; certificate.len()]));
+    let node = world_of(&peer, &dns, &more).await?;
+    let mut smtp = submission(&node).await?;
+    let reply = smtp
+        .deliver(ALICE, "carl@outside.test", "Subject: sealed\r\n\r\nHello.")
+        .await?;
+    assert_eq!(reply.code, 250, "{reply:?}");
+    let error = last_error(&node).await?;
+    assert!(error.contains("TLS"), "{error}");
+    assert!(peer.taken().is_empty());
+    // The zone is mended.
+    dns.set(record, [vouch(certificate)]);
+    let taken = peer.has_taken(1).await?;
+    assert!(taken[0].content.contains("Subject: sealed"), "{taken:?}");
+    queue_is_empty(&node).await?;
     node.finish().await
 }
 

@@ -32,6 +32,11 @@ impl Authority {
 
     /// TLS for a server that is all of `hosts`.
     pub fn acceptor(&self, hosts: &[&str]) -> anyhow::Result<TlsAcceptor> {
+        Ok(self.certified(hosts)?.0)
+    }
+
+    /// The same with its certificate (DER).
+    pub fn certified(&self, hosts: &[&str]) -> anyhow::Result<(TlsAcceptor, Vec<u8>)> {
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let key = KeyPair::generate()?;
         let certificate = CertificateParams::new(hosts)?.signed_by(&key, &self.0)?;
@@ -41,7 +46,8 @@ impl Authority {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], key)?;
-        Ok(TlsAcceptor::from(Arc::new(config)))
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Ok((acceptor, certificate.der().to_vec()))
     }
 }
 

@@ -80,6 +80,7 @@ impl World {
             hostname: "mail.example.test".into(),
             addresses: Vec::new(),
             srs: SrsKey::new([7; 32]),
+            postmaster: None,
         };
         let courier = Courier::new(handles, settings, Wake::default()).unwrap();
         let world = Self {
