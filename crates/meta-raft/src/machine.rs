@@ -102,7 +102,9 @@ impl Growth {
     }
 
     fn written(&self, bytes: u64) {
-        self.due_at.store(self.least.max(bytes), Ordering::Relaxed);
+        let due = self.least.max(bytes);
+        self.due_at.store(due, Ordering::Relaxed);
+        metrics::gauge!("postrider_raft_snapshot_due_bytes").set(due as f64);
     }
 }
 

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::log::{make_dir, sync_dir};
 use crate::raft::{LogId, SnapshotMeta, StoredMembership, term};
 
-const MAGIC: &[u8; 8] = b"PRsnap01";
+const MAGIC: &[u8; 8] = b"PRsnap02";
 /// A block is closed once it holds this many bytes.
 const BLOCK: usize = 1 << 20;
 /// No block is larger: a block and one value.

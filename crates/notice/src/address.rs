@@ -28,14 +28,18 @@ impl Notices {
         // the rewritten address.
         let sender = original_sender(&self.srs, about.reverse_path, now);
         let sender = sender.unwrap_or_else(|| about.reverse_path.to_owned());
-        let resolution = match (self.resolve(&sender, now).await?, &self.postmaster) {
-            (Resolution::Postmaster, Some(postmaster)) => {
-                self.resolve(&postmaster.to_string(), now).await?
-            }
-            (resolution, _) => resolution,
-        };
+        let mut sender = sender;
+        let mut resolution = self.resolve(about, &sender, now).await?;
+        if let (Resolution::Postmaster, Some(postmaster)) = (&resolution, &self.postmaster) {
+            sender = postmaster.to_string();
+            resolution = self.resolve(about, &sender, now).await?;
+        }
         let nobody = |why: String| Error::Sender(format!("{sender} gets no notice: {why}"));
         let (accounts, outside) = match resolution {
+            // RFC 3834 §2: as at RCPT. Any stranger could name the list as its sender.
+            Resolution::Local { lists, .. } if !lists.is_empty() => {
+                return Err(nobody("a mailing list takes none".into()));
+            }
             Resolution::Local {
                 accounts, outside, ..
             } => {
@@ -65,7 +69,7 @@ impl Notices {
             )
             .into(),
             flags: Flags::new(),
-            overdraft: true,
+            overdraft: about.overdraft,
         });
         let destinations = destinations(outside);
         let queued = (!destinations.is_empty()).then(|| NewQueued {
@@ -93,7 +97,12 @@ impl Notices {
     }
 
     /// Who takes mail for the sender.
-    async fn resolve(&self, sender: &str, now: Millis) -> Result<Resolution, Error> {
+    async fn resolve(
+        &self,
+        about: &About<'_>,
+        sender: &str,
+        now: Millis,
+    ) -> Result<Resolution, Error> {
         // No address of ours looks like what is none.
         let Ok(address) = Address::parse(sender) else {
             return Ok(Resolution::Foreign);
@@ -101,9 +110,8 @@ impl Notices {
         let resolve = Resolve {
             address,
             size: 0,
-            local_sender: true,
-            // Of what happened to the message there is no word anywhere else.
-            overdraft: true,
+            local_sender: about.own,
+            overdraft: about.overdraft,
             now,
         };
         Ok(self.meta.ask(resolve, ReadAt::Latest).await?.0)

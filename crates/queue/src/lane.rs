@@ -106,9 +106,13 @@ async fn serve(shared: &Arc<Shared>, line: &mut Option<Line>, held: Held) {
                 if kind == Destination::Works && shared.hands.widen(destination) {
                     shared.start_worker(destination.clone());
                 }
+                let throttled = kind == Destination::Throttles;
                 shared.settle(&held, fates, kind).await;
                 if !open.is_usable() {
                     *line = None;
+                }
+                if throttled {
+                    give_back_waiting(shared, destination).await;
                 }
                 return;
             }
@@ -136,11 +140,23 @@ async fn serve(shared: &Arc<Shared>, line: &mut Option<Line>, held: Held) {
                     false if throttles => Destination::Throttles,
                     false => Destination::Unknown,
                 };
+                let throttled = kind == Destination::Throttles;
                 let fates = delivery::all(&held.entry, |_| Fate::of(&trouble));
                 shared.settle(&held, fates, kind).await;
+                if throttled {
+                    give_back_waiting(shared, &held.entry.destination).await;
+                }
                 return;
             }
         }
+    }
+}
+
+/// A server that asks for less is not asked for the others in hand: they wait until
+/// the destination has rested.
+async fn give_back_waiting(shared: &Arc<Shared>, destination: &str) {
+    for waiting in shared.hands.take_waiting(destination) {
+        shared.give_back(&waiting).await;
     }
 }
 

@@ -79,6 +79,8 @@ pub(crate) async fn make(
         envelope_id: entry.envelope.envelope_id.as_deref(),
         smtp_utf8: entry.envelope.smtp_utf8,
         require_tls: entry.envelope.require_tls,
+        own: entry.envelope.submitter.is_some(),
+        overdraft: true,
         arrival: entry.created,
         header: &header,
     };

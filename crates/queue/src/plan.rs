@@ -230,7 +230,14 @@ impl Planner {
             let text = format!("where the domain's mail goes cannot be read: {error}");
             Trouble::ours((4, 3, 0), text)
         })?;
-        Ok(domain.and_then(|domain| domain.relay))
+        match domain {
+            Some(domain) if domain.relay.is_none() => {
+                // It went on when the message came. Anybody else would send it back here.
+                let text = format!("{} is here, and goes on to no other server", domain.name);
+                Err(Trouble::ours((4, 4, 6), text))
+            }
+            domain => Ok(domain.and_then(|domain| domain.relay)),
+        }
     }
 
     /// What to try for the server behind this one.

@@ -66,8 +66,8 @@ pub(crate) enum Kind {
     Single,
     /// Several: a group, or an alias of many.
     Several,
-    /// A mailing list, which sends in its own name.
-    List,
+    /// A mailing list, which sends in its own name: its place in [`Envelope::lists`].
+    List(u32),
 }
 
 /// A recipient that was accepted.
@@ -128,12 +128,8 @@ impl Envelope {
             return false;
         }
         self.resolved += count;
-        let kind = match (found.lists.is_empty(), count) {
-            (false, _) => Kind::List,
-            (true, 0 | 1) => Kind::Single,
-            (true, _) => Kind::Several,
-        };
         let lists = self.add_lists(found.lists);
+        let kind = self.kind(&path, &lists, count);
         let here = |member: Option<Membership>| -> Option<Membership> {
             let member = member?;
             let list = *lists.get(member.list as usize)?;
@@ -180,10 +176,24 @@ impl Envelope {
         true
     }
 
+    /// What is behind the recipient `path`, which leads to `count` targets over `lists`.
+    fn kind(&self, path: &str, lists: &[u32], count: usize) -> Kind {
+        let asked = Address::parse(path).ok();
+        let own = asked.and_then(|asked| self.list_places.get(&asked));
+        match own {
+            Some(place) if lists.contains(place) => Kind::List(*place),
+            _ if count > 1 || !lists.is_empty() => Kind::Several,
+            _ => Kind::Single,
+        }
+    }
+
     /// The places of these lists, each of which is kept once.
     fn add_lists(&mut self, lists: Vec<List>) -> Vec<u32> {
         let mut places = Vec::with_capacity(lists.len());
-        for list in lists {
+        for mut list in lists {
+            // An outer list comes before those within it.
+            let outer = list.within.and_then(|outer| places.get(outer as usize));
+            list.within = outer.copied();
             let next = next_place(&self.lists);
             let place = self.list_places.entry(list.address.clone());
             let place = *place.or_insert(next);
@@ -301,6 +311,7 @@ mod tests {
             address: Address::parse(&format!("{name}@x.test")).unwrap(),
             owner: None,
             unsubscribe: false,
+            within: None,
         };
         let by = |list| Some(Membership { list, entry: None });
         for (account, lists) in [(1, ["a", "b"]), (2, ["b", "c"])] {

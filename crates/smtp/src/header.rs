@@ -1,7 +1,10 @@
 //! The message's header on its way in: counts hops, notes where the message was
-//! delivered before, by which lists it came, whether a machine answers with it and
-//! whether its sender waives TLS, and adds Date and Message-ID where a submitted
-//! message lacks them. Holds back less than one line; the body it never sees.
+//! delivered before, by which lists it came, of which domains its authors are, whether
+//! a machine answers with it and whether its sender waives TLS, and adds Date and
+//! Message-ID where a submitted message lacks them. Holds back less than one line, and
+//! of a few fields the value; the body it never sees.
+
+use postrider_types::DomainName;
 
 /// The most bytes of a line that may pass for a field name. RFC 5322 §2.1.1
 /// allows 998, but nobody names a field so.
@@ -10,6 +13,10 @@ const MAX_NAME: usize = 256;
 const MAX_VALUE: usize = 400;
 /// The most Delivered-To fields that are remembered.
 const MAX_DELIVERED_TO: usize = 100;
+/// Bytes of a From field that are kept.
+const MAX_FROM: usize = 16 << 10;
+/// No more From fields are looked at once so many authors are known.
+const MAX_AUTHORS: usize = 1000;
 /// The most List-Id fields that are remembered.
 const MAX_LIST_IDS: usize = 100;
 
@@ -30,6 +37,8 @@ enum Noted {
     ListId,
     /// RFC 3834 §5
     AutoSubmitted,
+    /// RFC 5322 §3.6.2
+    From,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -58,6 +67,7 @@ pub(crate) struct Header {
     tls_optional: bool,
     list_ids: Vec<Box<str>>,
     automatic_reply: bool,
+    authors: Vec<DomainName>,
     /// The start of the message as it goes on, up to `keep` bytes.
     start: Vec<u8>,
     keep: usize,
@@ -79,6 +89,7 @@ impl Header {
             tls_optional: false,
             list_ids: Vec::new(),
             automatic_reply: false,
+            authors: Vec::new(),
             start: Vec::new(),
             keep: 0,
         }
@@ -122,6 +133,17 @@ impl Header {
     /// Whether a machine answers with it (RFC 3834 §5).
     pub(crate) fn is_automatic_reply(&self) -> bool {
         self.automatic_reply
+    }
+
+    /// Whether an author is of `domain`, of one above or of one below it: what others
+    /// take as the same (RFC 7489 §3.1.1).
+    pub(crate) fn is_from(&self, domain: &DomainName) -> bool {
+        let below = |one: &DomainName, other: &DomainName| {
+            let rest = one.as_str().strip_suffix(other.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        let mut authors = self.authors.iter();
+        authors.any(|author| below(author, domain) || below(domain, author))
     }
 
     /// Takes the next bytes of the message, and appends to `out` what goes on
@@ -197,9 +219,12 @@ impl Header {
         let end = memchr::memchr(b'\n', piece).map(|at| at + 1);
         let part = piece.get(..end.unwrap_or(piece.len())).unwrap_or(piece);
         out.extend_from_slice(part);
-        if let Some((_, value)) = &mut self.value {
-            let room = MAX_VALUE.saturating_sub(value.len());
-            value.extend(part.iter().take(room));
+        if let Some((noted, value)) = &mut self.value {
+            let most = match noted {
+                Noted::From => MAX_FROM,
+                _ => MAX_VALUE,
+            };
+            value.extend(part.iter().take(most.saturating_sub(value.len())));
         }
         if end.is_some() {
             // The value ends where the next field begins: a line may continue it.
@@ -227,6 +252,8 @@ impl Header {
             self.value = Some((Noted::TlsRequired, Vec::new()));
         } else if name.eq_ignore_ascii_case(b"List-Id") && self.list_ids.len() < MAX_LIST_IDS {
             self.value = Some((Noted::ListId, Vec::new()));
+        } else if name.eq_ignore_ascii_case(b"From") && self.authors.len() < MAX_AUTHORS {
+            self.value = Some((Noted::From, Vec::new()));
         } else if name.eq_ignore_ascii_case(b"Auto-Submitted") {
             self.value = Some((Noted::AutoSubmitted, Vec::new()));
         }
@@ -242,6 +269,7 @@ impl Header {
             return;
         };
         match field {
+            Noted::From => self.authors.extend(domains(value)),
             Noted::DeliveredTo => self.delivered_to.push(value.to_lowercase().into()),
             // "No" is the only value that there is.
             Noted::TlsRequired => self.tls_optional |= value.eq_ignore_ascii_case("no"),
@@ -284,6 +312,28 @@ impl Header {
         }
         out.append(&mut self.held);
     }
+}
+
+/// The domains of all that may be addresses in a value, comments and blanks left out.
+fn domains(value: &str) -> Vec<DomainName> {
+    let mut depth = 0u32;
+    let plain: String = value
+        .chars()
+        .filter(|c| {
+            match c {
+                '(' => depth += 1,
+                ')' => depth = depth.saturating_sub(1),
+                _ => return depth == 0 && !c.is_whitespace(),
+            }
+            false
+        })
+        .collect();
+    let after = plain.split('@').skip(1);
+    let end = |c: char| !(c.is_alphanumeric() || c == '.' || c == '-');
+    let names = after.filter_map(|rest| rest.split(end).next());
+    names
+        .filter_map(|name| DomainName::parse(name).ok())
+        .collect()
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub struct Success {
     /// or nothing of the message is kept, the notice would lie and is left out.
     pub deliveries: Vec<u32>,
     /// How it is accepted; it has no notices itself. If it is refused as a whole, so
-    /// is the message: give its body no budget, and let its delivery overdraw.
+    /// is the message: give its body no budget.
     pub accept: Accept,
 }
 

@@ -124,7 +124,7 @@ pub(super) async fn apply<T: Txn>(
         queue.put(txn, &entry).await?;
     }
     let destination = queue.destination(txn, &entry.row.destination).await?;
-    change_destination(destination, command.destination);
+    change_destination(destination, command.destination, cx.now);
     queue.save(txn).await?;
     history::append(txn, body, command.events).await?;
     let mut notices = Vec::with_capacity(command.notices.len());
@@ -155,7 +155,7 @@ fn settle_recipients(row: &mut row::Queued, results: Vec<(u32, Settled)>) -> Res
     Ok(())
 }
 
-fn change_destination(row: &mut row::Destination, change: DestinationChange) {
+fn change_destination(row: &mut row::Destination, change: DestinationChange, now: Millis) {
     match change {
         DestinationChange::Keep => {}
         DestinationChange::Works => {
@@ -164,7 +164,10 @@ fn change_destination(row: &mut row::Destination, change: DestinationChange) {
             row.last_error = None;
         }
         DestinationChange::Rest { until, error } => {
-            row.failures = row.failures.saturating_add(1);
+            // Several connections meet the same trouble.
+            if row.not_before.is_none_or(|until| until <= now.0) {
+                row.failures = row.failures.saturating_add(1);
+            }
             row.not_before = Some(until.0);
             row.last_error = Some(cut(error, limit::REPLY));
         }

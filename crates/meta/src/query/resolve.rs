@@ -112,6 +112,9 @@ pub struct List {
     pub owner: Option<Address>,
     /// Members may take themselves out.
     pub unsubscribe: bool,
+    /// The list through which this one was reached, as a place in the lists of the
+    /// resolution.
+    pub within: Option<u32>,
 }
 
 impl List {

@@ -251,14 +251,15 @@ pub(super) async fn the_innermost_list_names_its_member(f: &Fixture) {
     else {
         panic!("the list leads to its members");
     };
-    let of = |name: &str, owner: Option<&str>| List {
+    let of = |name: &str, owner: Option<&str>, within| List {
         address: address(name),
         owner: owner.map(address),
         unsubscribe: true,
+        within,
     };
     let expected = [
-        of("outer@example.test", Some("ann@example.test")),
-        of("inner@example.test", None),
+        of("outer@example.test", Some("ann@example.test"), None),
+        of("inner@example.test", None, Some(0)),
     ];
     assert_eq!(lists, expected);
     let by = |list, entry: Option<&str>| {

@@ -7,9 +7,8 @@ use axum::extract::State;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use postrider_meta::query::Resolution;
 use postrider_meta::{ReadAt, query};
-use postrider_types::{Address, DomainName};
+use postrider_types::DomainName;
 
 use super::{ANSWER_TIMEOUT, Pages, not_found, page};
 
@@ -58,18 +57,12 @@ fn domain(uri: &Uri, headers: &HeaderMap) -> Option<DomainName> {
 impl Pages {
     /// Whether `domain` is one of ours.
     async fn is_local(&self, domain: &DomainName) -> Result<bool, postrider_meta::Error> {
-        let Ok(address) = Address::new("postmaster", domain.clone()) else {
-            return Ok(false);
-        };
-        let resolve = query::Resolve {
-            address,
-            size: 0,
-            local_sender: false,
-            overdraft: false,
-            now: self.meta.clock().now(),
-        };
-        let (reached, _) = self.meta.ask(resolve, ReadAt::Latest).await?;
-        Ok(reached != Resolution::Foreign)
+        let name = domain.clone();
+        let (found, _) = self
+            .meta
+            .ask(query::Domain { name }, ReadAt::Latest)
+            .await?;
+        Ok(found.is_some())
     }
 }
 

@@ -82,7 +82,7 @@ impl Gateway {
 
     /// What `relay` replies to RCPT for `address` (as it is sent, in quotes where it
     /// needs them), now or a while ago; an error says why it cannot be asked. Takes
-    /// no longer than the settings' timeout. Who asks the same at the same time
+    /// no longer than twice the settings' timeout: to come to turn, and to ask. Who asks the same at the same time
     /// waits for the same answer.
     pub async fn check(&self, relay: &Relay, address: &str) -> Result<Reply, String> {
         let now = Instant::now();
@@ -133,9 +133,14 @@ impl Desk {
             return Err(why);
         }
         let limit = self.settings.timeout;
-        let asked = match timeout(limit, server.ask(&self.planner, address)).await {
-            Ok(asked) => asked.and_then(about_the_recipient),
-            Err(_) => Err(Silence::of_all("it took too long")),
+        // That others ask much says nothing of the server.
+        let asked = match timeout(limit, server.slot()).await {
+            Ok(Ok(slot)) => match timeout(limit, server.ask(&self.planner, address, slot)).await {
+                Ok(asked) => asked.and_then(about_the_recipient),
+                Err(_) => Err(Silence::of_all("it took too long")),
+            },
+            Ok(Err(stopping)) => Err(stopping),
+            Err(_) => Err(Silence::once("others ask it too much")),
         };
         match &asked {
             Ok(reply) => self.remember(&server, address, reply),
@@ -191,7 +196,11 @@ impl Drop for End {
 fn about_the_recipient(reply: Reply) -> Result<Reply, Silence> {
     // RFC 5321 §4.2.2, RFC 4954 §6: what is wrong with the session, or wants a login
     // or TLS first, is no word about a mailbox.
-    let of_the_session = matches!(reply.code, 500..=504 | 521 | 530 | 534 | 535 | 538 | 555);
+    let of_the_session = matches!(reply.code, 500..=504 | 521 | 530 | 534 | 535 | 538 | 555)
+        || (reply.code == 554 && reply.enhanced.is_none())
+        || reply
+            .enhanced
+            .is_some_and(|status| (status.0, status.1) == (5, 7));
     if of_the_session || !(reply.is_positive() || reply.is_transient() || reply.is_permanent()) {
         let text = format!("it does not let itself be asked: {}", words(&reply));
         return Err(Silence::once(text));
@@ -205,6 +214,8 @@ fn about_the_recipient(reply: Reply) -> Result<Reply, Silence> {
 
 #[cfg(test)]
 mod tests {
+    use postrider_types::EnhancedStatus;
+
     use super::*;
 
     #[test]
@@ -214,13 +225,19 @@ mod tests {
             enhanced: None,
             text: "x".repeat(1000),
         };
-        for code in [550, 551, 552, 553, 554, 450, 451, 452] {
+        for code in [550, 551, 552, 553, 450, 451, 452] {
             let kept = about_the_recipient(reply(code)).unwrap();
             assert_eq!((kept.code, kept.text.len()), (code, MAX_TEXT));
         }
         assert_eq!(about_the_recipient(reply(250)).unwrap().text, "");
-        for code in [500, 503, 530, 555, 354] {
+        for code in [500, 503, 530, 554, 555, 354] {
             assert!(about_the_recipient(reply(code)).is_err(), "{code}");
         }
+        // Who may not ask has not heard that there is no such recipient.
+        let denied = Reply {
+            enhanced: Some(EnhancedStatus(5, 7, 1)),
+            ..reply(550)
+        };
+        assert!(about_the_recipient(denied).is_err());
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use postrider_meta::Relay;
 use postrider_relay::{Connection, Reply};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep};
 
 use super::Silence;
@@ -75,14 +75,19 @@ impl Server {
         *self.rest.lock() = Some((Instant::now() + REST, why.clone()));
     }
 
+    /// The right to ask, when it is one's turn.
+    pub(super) async fn slot(&self) -> Result<SemaphorePermit<'_>, Silence> {
+        let slot = self.slots.acquire().await;
+        slot.map_err(|_| Silence::once("this node is stopping"))
+    }
+
     /// Its reply to RCPT for `address`.
     pub(super) async fn ask(
         self: &Arc<Self>,
         planner: &Planner,
         address: &str,
+        _slot: SemaphorePermit<'_>,
     ) -> Result<Reply, Silence> {
-        let slot = self.slots.acquire().await;
-        let _slot = slot.map_err(|_| Silence::once("this node is stopping"))?;
         if let Some(mut idle) = self.take_idle() {
             // It may have been closed meanwhile, or for what was asked before.
             if let Ok(reply) = idle.connection.ask_recipient(address).await

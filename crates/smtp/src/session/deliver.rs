@@ -17,7 +17,7 @@ use crate::header::Header;
 use crate::trace::{self, Trace};
 
 /// The reply to a target, or to an address outside.
-type Verdict = Result<(), Reply>;
+pub(super) type Verdict = Result<(), Reply>;
 
 /// Those of a message, by place.
 pub(super) struct Verdicts {
@@ -30,12 +30,20 @@ impl Verdicts {
         self.targets.iter().chain(&self.queued)
     }
 
-    /// Those of one recipient.
-    pub(super) fn of<'v>(&'v self, recipient: &'v Recipient) -> impl Iterator<Item = &'v Verdict> {
+    /// Those of one recipient. A list that refuses the message speaks for its members,
+    /// whom it may reach in another way.
+    pub(super) fn of<'v>(
+        &'v self,
+        recipient: &'v Recipient,
+        lists: &'v Lists<'_>,
+    ) -> impl Iterator<Item = &'v Verdict> {
+        let refusal = lists.verdict(recipient.kind);
         let targets = recipient.targets.iter();
         let targets = targets.filter_map(|&place| self.targets.get(place as usize));
         let queued = recipient.queued.iter();
-        targets.chain(queued.filter_map(|&place| self.queued.get(place as usize)))
+        let queued = queued.filter_map(|&place| self.queued.get(place as usize));
+        let found = targets.chain(queued).filter(move |_| refusal.is_none());
+        refusal.into_iter().chain(found)
     }
 
     /// How many accounts have the message, and to how many addresses outside it goes.
@@ -88,7 +96,7 @@ impl Session<'_> {
         }
         let (id, size) = (body.id, body.size);
         let links = self.server.handles.unsubscribe.as_ref();
-        let lists = Lists::new(&envelope.lists, header, links);
+        let lists = Lists::new(&envelope.lists, header, links, self.is_local());
         for (list, reply) in lists.refused() {
             self.log_refusal("list", &list.to_string(), reply);
         }
@@ -102,7 +110,9 @@ impl Session<'_> {
         self.tell(envelope, id, size, &verdicts, &lists);
         if self.role() == Role::Lmtp {
             let recipients = envelope.recipients.iter();
-            return recipients.map(|r| verdict(verdicts.of(r), id)).collect();
+            return recipients
+                .map(|r| verdict(verdicts.of(r, &lists), id))
+                .collect();
         }
         vec![verdict(verdicts.all(), id)]
     }
@@ -130,7 +140,9 @@ impl Session<'_> {
         let arrived = Arrived {
             envelope,
             body: body.id,
+            own: self.login.is_some(),
             header,
+            lists,
             received: &received,
             now,
         };
@@ -163,7 +175,7 @@ impl Session<'_> {
             };
         }
         if left_out {
-            success::tell_anew(self.server, &arrived, &verdicts).await?;
+            success::tell_anew(self.server, &arrived, &verdicts).await;
         }
         Ok(verdicts)
     }

@@ -5,35 +5,51 @@ use postrider_meta::query::{List, Membership};
 use postrider_proto::smtp::Reply;
 use postrider_types::Address;
 
+use super::deliver::Verdict;
 use crate::UnsubscribeLinks;
-use crate::envelope::{Queued, Target};
+use crate::envelope::{Kind, Queued, Target};
 use crate::header::Header;
 
 /// The lists of a transaction, and what each says to its message.
 pub(super) struct Lists<'a> {
     lists: &'a [List],
-    refusals: Vec<Option<Reply>>,
+    verdicts: Vec<Verdict>,
     links: Option<&'a UnsubscribeLinks>,
 }
 
 impl<'a> Lists<'a> {
-    /// The lists of an envelope, and the header of its message.
+    /// The lists of an envelope, and the header of its message, which comes from
+    /// `inside` or from a stranger.
     pub(super) fn new(
         lists: &'a [List],
         header: &Header,
         links: Option<&'a UnsubscribeLinks>,
+        inside: bool,
     ) -> Self {
         Self {
             lists,
-            refusals: lists.iter().map(|list| refusal(list, header)).collect(),
+            verdicts: lists
+                .iter()
+                .map(|list| verdict(list, header, inside))
+                .collect(),
             links,
         }
     }
 
     /// The lists that refuse the message, and why.
     pub(super) fn refused(&self) -> impl Iterator<Item = (&Address, &Reply)> {
-        let both = self.lists.iter().zip(&self.refusals);
-        both.filter_map(|(list, reply)| reply.as_ref().map(|reply| (&list.address, reply)))
+        let both = self.lists.iter().zip(&self.verdicts);
+        both.filter_map(|(list, verdict)| Some((&list.address, verdict.as_ref().err()?)))
+    }
+
+    /// The refusal of a recipient that is a list itself.
+    pub(super) fn verdict(&self, kind: Kind) -> Option<&Verdict> {
+        let Kind::List(place) = kind else {
+            return None;
+        };
+        self.verdicts
+            .get(place as usize)
+            .filter(|verdict| verdict.is_err())
     }
 
     /// The first way to an account that no list refuses, or why there is none.
@@ -62,8 +78,8 @@ impl<'a> Lists<'a> {
 
     /// Why a member does not get the message by its list.
     fn refusal(&self, member: Option<&Membership>) -> Option<&Reply> {
-        let refusal = self.refusals.get(member?.list as usize)?;
-        refusal.as_ref()
+        let verdict = self.verdicts.get(member?.list as usize)?;
+        verdict.as_ref().err()
     }
 
     /// The list that leads to a recipient.
@@ -90,6 +106,12 @@ impl<'a> Lists<'a> {
             "List-Id: <{id}>\r\nList-Post: <{post}>\r\nList-Owner: <{owner}>\r\n\
              List-Help: <{owner}>\r\nPrecedence: list\r\n"
         );
+        // Each outer list is to know its message again when it comes back.
+        let mut outer = list.within;
+        while let Some(list) = outer.and_then(|place| self.lists.get(place as usize)) {
+            fields += &format!("Delivered-To: {}\r\n", list.address);
+            outer = list.within;
+        }
         if let (Some(links), Some(entry)) = (self.links, leaves) {
             let link = links.link(&list.address, entry);
             // RFC 8058 §3.1
@@ -109,19 +131,29 @@ pub(super) fn takes_no_notices(asked: &dyn std::fmt::Display) -> Reply {
     Reply::new(550, (5, 7, 1), text)
 }
 
-/// Why a list refuses a message; None if it takes it.
-fn refusal(list: &List, header: &Header) -> Option<Reply> {
+/// What a list says to a message.
+fn verdict(list: &List, header: &Header, inside: bool) -> Verdict {
     let address = &list.address;
-    if header.came_by_list(&id(list)) {
+    // Its own copies have its id; those of lists within it name it as passed through.
+    if header.came_by_list(&id(list)) || header.was_delivered_to(&address.to_string()) {
         let text = format!("the message has come through the list {address} before");
-        return Some(Reply::new(554, (5, 4, 6), text));
+        return Err(Reply::new(554, (5, 4, 6), text));
     }
     // RFC 3834 §2: whoever answers by machine answers a list to no purpose.
     if header.is_automatic_reply() {
         let text = format!("the list {address} takes no automatic replies");
-        return Some(Reply::new(550, (5, 7, 1), text));
+        return Err(Reply::new(550, (5, 7, 1), text));
     }
-    None
+    // The list's copies leave by its own sender and signature, which would make of a
+    // forged author of its domain a true one (RFC 7489 §3.1).
+    if !inside && header.is_from(address.domain()) {
+        let text = format!(
+            "the list {address} takes what authors of {} write from those who have logged in",
+            address.domain()
+        );
+        return Err(Reply::new(550, (5, 7, 1), text));
+    }
+    Ok(())
 }
 
 /// RFC 2919 §2: dot-atom-text within a domain of its owner.
@@ -156,6 +188,7 @@ mod tests {
             address: Address::parse("a/b&c@example.test").unwrap(),
             owner: None,
             unsubscribe,
+            within: None,
         }
     }
 
@@ -177,7 +210,7 @@ mod tests {
     fn addresses_become_uris() {
         let lists = [list(false)];
         let header = header("Subject: x\r\n\r\n");
-        let lists = Lists::new(&lists, &header, None);
+        let lists = Lists::new(&lists, &header, None, true);
         assert_eq!(
             lists.fields(&lists.lists[0], None),
             "List-Id: <a/b&c.example.test>\r\n\
@@ -198,7 +231,7 @@ mod tests {
             entry: entry.clone(),
         };
         let both = [list(true), list(false)];
-        let lists = Lists::new(&both, &header, Some(&links));
+        let lists = Lists::new(&both, &header, Some(&links), true);
         let ann = by(0, &entry);
         let leaves = lists.leaves(Some(&ann));
         assert_eq!(leaves, entry.as_ref());
@@ -212,7 +245,7 @@ mod tests {
         assert_eq!(lists.leaves(Some(&by(0, &None))), None);
         assert_eq!(lists.leaves(Some(&by(1, &entry))), None, "switched off");
         assert_eq!(lists.leaves(None), None);
-        let without = Lists::new(&both, &header, None);
+        let without = Lists::new(&both, &header, None, true);
         assert_eq!(without.leaves(Some(&ann)), None, "no links");
     }
 
@@ -225,14 +258,27 @@ mod tests {
                 ..list(false)
             },
         ];
-        let status = |text: &str, place: usize| {
-            let lists = Lists::new(&both, &header(text), None);
-            let refusal = lists.refusals[place].clone();
+        let said = |text: &str, place: usize, inside: bool| {
+            let lists = Lists::new(&both, &header(text), None, inside);
+            let refusal = lists.verdicts[place].clone().err();
             refusal.map(|reply| (reply.code(), reply.enhanced().unwrap().to_string()))
         };
+        let status = |text: &str, place| said(text, place, true);
         let looped = "List-Id: The list\r\n <A/B&C.Example.test>\r\n\r\n";
         assert_eq!(status(looped, 0), Some((554, "5.4.6".into())));
         assert_eq!(status(looped, 1), None);
+        let within = "Delivered-To: Other@example.test\r\n\r\n";
+        assert_eq!(status(within, 1), Some((554, "5.4.6".into())));
+        for from in [
+            "Boss <ceo@example.test>",
+            "ceo@sub.Example.test",
+            "a@x.example,\r\n ceo@ex(@x.example)ample.test",
+        ] {
+            let text = format!("From: {from}\r\n\r\n");
+            assert_eq!(said(&text, 0, false), Some((550, "5.7.1".into())), "{from}");
+            assert_eq!(said(&text, 0, true), None);
+        }
+        assert_eq!(said("From: ann@notexample.test\r\n\r\n", 0, false), None);
         let reply = "Auto-Submitted: Auto-Replied (vacation)\r\n\r\n";
         assert_eq!(status(reply, 1), Some((550, "5.7.1".into())));
         for good in ["no", "auto-generated", "auto-notified; x=y"] {

@@ -59,6 +59,10 @@ pub(super) fn queued(
     (!queued.destinations.is_empty()).then_some(queued)
 }
 
+/// The most copies with a link: each is an entry of its own, and all of a message are
+/// accepted at once. Beyond it the members outside go without.
+const MAX_LINKED: usize = 1000;
+
 /// What the recipients of an entry have in common.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Way<'a> {
@@ -79,6 +83,12 @@ fn destinations(
     common: &NewQueued,
 ) -> Vec<NewDestination> {
     let sender = &common.envelope.reverse_path;
+    let leaving = |queued: &Queued| lists.leaves(queued.outside.member.as_ref()).is_some();
+    let linked = envelope
+        .queued
+        .iter()
+        .filter_map(|it| lists.queued(it).ok());
+    let with_links = linked.filter(|it| leaving(it)).take(MAX_LINKED + 1).count() <= MAX_LINKED;
     let mut by_way: BTreeMap<Way<'_>, Vec<QueuedRecipient>> = BTreeMap::new();
     for queued in &envelope.queued {
         let Ok(queued) = lists.queued(queued) else {
@@ -92,7 +102,7 @@ fn destinations(
         let way = Way {
             destination: &outside.destination,
             via: outside.via.as_ref().filter(|_| forwards),
-            list: member.map(|it| (it.list, lists.leaves(Some(it)))),
+            list: member.map(|it| (it.list, lists.leaves(Some(it)).filter(|_| with_links))),
         };
         let recipients = by_way.entry(way).or_default();
         recipients.push(recipient(envelope, queued));

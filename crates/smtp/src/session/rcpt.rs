@@ -128,9 +128,13 @@ impl<'s> Session<'s> {
 
     /// Takes a recipient, if its sender may write to one more.
     async fn count_and_add(&mut self, asked: Asked, found: Found) -> Reply {
+        // What a list sends on is its own, however many it has.
+        let counted = match found.lists.is_empty() {
+            true => found.outside.len().max(1),
+            false => 1,
+        };
         if let Some(login) = self.login.clone()
-            && !(0..found.outside.len().max(1))
-                .all(|_| self.server.volume.admit_recipient(login.account))
+            && !(0..counted).all(|_| self.server.volume.admit_recipient(login.account))
         {
             let most = self.server.settings.max_sent_recipients_per_hour;
             let limit = format!("{most} recipients an hour");

@@ -15,6 +15,7 @@ use postrider_types::{BodyId, EnhancedStatus, Millis};
 
 use super::deliver::{self, Verdicts};
 use super::incoming;
+use super::lists::Lists;
 use crate::envelope::{Envelope, Kind, Recipient};
 use crate::header::Header;
 use crate::server::Shared;
@@ -26,7 +27,11 @@ pub(super) const MAX_HEADER: usize = 16 << 10;
 pub(super) struct Arrived<'a> {
     pub(super) envelope: &'a Envelope,
     pub(super) body: BodyId,
+    /// Its sender has logged in.
+    pub(super) own: bool,
     pub(super) header: &'a Header,
+    /// What its mailing lists make of it.
+    pub(super) lists: &'a Lists<'a>,
     /// Its Received field.
     pub(super) received: &'a str,
     pub(super) now: Millis,
@@ -48,7 +53,7 @@ fn action(recipient: &Recipient) -> Option<Action> {
     }
     match (recipient.kind, recipient.queued.is_empty()) {
         // RFC 3461 §5.2.7.1: a list answers for itself; what it sends is its own.
-        (Kind::List, _) | (Kind::Single, true) => Some(Action::Delivered),
+        (Kind::List(_), _) | (Kind::Single, true) => Some(Action::Delivered),
         (Kind::Several, _) => Some(Action::Expanded),
         // RFC 3461 §5.2.7.2: where a single address is behind it, NOTIFY goes on with
         // the message.
@@ -70,7 +75,7 @@ pub(super) async fn notice(
     };
     let told: Vec<(&Recipient, Action)> = (envelope.recipients.iter())
         .filter_map(|recipient| Some((recipient, action(recipient)?)))
-        .filter(|(recipient, _)| verdicts.of(recipient).any(Result::is_ok))
+        .filter(|(recipient, _)| verdicts.of(recipient, arrived.lists).any(Result::is_ok))
         .collect();
     if told.is_empty() {
         return Ok(None);
@@ -84,6 +89,9 @@ pub(super) async fn notice(
         envelope_id: parameters.envelope_id.as_deref(),
         smtp_utf8: parameters.smtp_utf8,
         require_tls: parameters.require_tls,
+        own: arrived.own,
+        // The message itself is there: a full mailbox goes without.
+        overdraft: false,
         arrival: arrived.now,
         header: &header,
     };
@@ -109,8 +117,16 @@ pub(super) async fn notice(
 }
 
 /// Tells the sender of what was delivered, where the notice that was made in advance
-/// spoke of a delivery that was then refused.
-pub(super) async fn tell_anew(
+/// spoke of a delivery that was then refused. If that fails the sender goes without:
+/// the message is there already, and a refusal would have it come again.
+pub(super) async fn tell_anew(server: &Shared, arrived: &Arrived<'_>, verdicts: &Verdicts) {
+    if let Err(reply) = try_anew(server, arrived, verdicts).await {
+        let reason = reply.text();
+        tracing::warn!(id = %arrived.body, reason, "a notice of success is left out");
+    }
+}
+
+async fn try_anew(
     server: &Shared,
     arrived: &Arrived<'_>,
     verdicts: &Verdicts,

@@ -29,7 +29,7 @@ fn links() -> UnsubscribeLinks {
 }
 
 /// A list of ann's.
-async fn list(world: &World, name: &str, members: &[&str], unsubscribe: bool) {
+pub(crate) async fn list(world: &World, name: &str, members: &[&str], unsubscribe: bool) {
     let set = SetGroup {
         address: addr(name),
         add: members.iter().map(|member| addr(member)).collect(),
@@ -99,9 +99,10 @@ async fn copies_carry_the_fields_of_their_list_and_come_from_it() {
     );
     assert!(inbox[0].prefix.starts_with(&start), "{}", inbox[0].prefix);
     // Without links there is no way out, and members share an entry.
-    let [entry] = &queue(&world).await[..] else {
-        panic!("one entry for both");
+    let [entry, notice] = &queue(&world).await[..] else {
+        panic!("one entry for both, and a notice of success");
     };
+    assert_eq!(notice.recipients[0].address, "sue@elsewhere.example");
     let addresses: Vec<_> = entry.recipients.iter().map(|r| &*r.address).collect();
     assert_eq!(addresses, &members[1..]);
     let failure = Notify {

@@ -3,6 +3,7 @@
 use postrider_meta::{QuotaLimit, ReadAt, query};
 use postrider_smtp::Role;
 
+use crate::lists::list;
 use crate::world::{Dialogue, World};
 
 const ANN: &str = "ann@example.test";
@@ -143,6 +144,74 @@ async fn a_sender_elsewhere_is_told_by_mail() {
     assert_eq!(queued.envelope.reverse_path, "");
     assert_eq!(queued.destination, "far.test");
     assert_eq!(queued.recipients[0].address, "dora@far.test");
+}
+
+#[tokio::test]
+async fn who_names_a_list_or_an_internal_group_as_sender_does_not_reach_it() {
+    let world = world().await;
+    world.group("staff@example.test", &[BOB], true).await;
+    list(&world, "news@example.test", &[BOB, "carl@far.test"], false).await;
+    let mut client = world.connect(Role::Mx).await;
+    client.say("EHLO x", "250").await;
+    for from in ["staff@example.test", "news@example.test"] {
+        send(&mut client, from, &[(ANN, "NOTIFY=SUCCESS")], &[250]).await;
+    }
+    client.quit().await;
+    assert_eq!(inbox(&world, ANN).await.len(), 2);
+    assert!(inbox(&world, BOB).await.is_empty());
+    let (stats, _) = world
+        .meta
+        .ask(query::QueueStats {}, ReadAt::Latest)
+        .await
+        .unwrap();
+    assert_eq!(stats.entries, 0);
+}
+
+#[tokio::test]
+async fn notices_of_success_do_not_exceed_a_quota() {
+    let world = world().await;
+    let quota = QuotaLimit {
+        bytes: Some(4000),
+        messages: None,
+    };
+    world.add_account("small@example.test", quota).await;
+    let mut client = world.connect(Role::Mx).await;
+    client.say("EHLO x", "250").await;
+    for _ in 0..6 {
+        let to = [(BOB, "NOTIFY=SUCCESS")];
+        send(&mut client, "small@example.test", &to, &[250]).await;
+    }
+    client.quit().await;
+    let mails = inbox(&world, "small@example.test").await;
+    let size: usize = mails.iter().map(String::len).sum();
+    assert!(!mails.is_empty() && size <= 4000, "{size}");
+    assert_eq!(inbox(&world, BOB).await.len(), 6);
+}
+
+#[tokio::test]
+async fn what_a_list_refuses_is_no_success_though_its_member_has_it() {
+    let world = world().await;
+    list(&world, "news@example.test", &[BOB], false).await;
+    let mut client = world.connect(Role::Lmtp).await;
+    client.say("LHLO x", "250").await;
+    client.say(&format!("MAIL FROM:<{ANN}>"), "250").await;
+    for to in ["news@example.test", BOB] {
+        client
+            .say(&format!("RCPT TO:<{to}> NOTIFY=SUCCESS"), "250")
+            .await;
+    }
+    client.say("DATA", "354").await;
+    client
+        .send("Auto-Submitted: auto-replied\r\n\r\nAway.\r\n.\r\n")
+        .await;
+    for code in [550, 250] {
+        client.expect(code).await;
+    }
+    client.quit().await;
+    let mails = inbox(&world, ANN).await;
+    assert_eq!(mails.len(), 1);
+    assert!(!mails[0].contains("news@"), "{}", mails[0]);
+    assert_eq!(inbox(&world, BOB).await.len(), 1);
 }
 
 #[tokio::test]

@@ -209,7 +209,7 @@ impl<'a, R: Read> Walk<'a, R> {
                     return Ok(self.nowhere(Resolution::Internal));
                 }
                 let members = query::groups::members(self.read, address).await?;
-                let list = self.list(address, &group)?;
+                let list = self.list(address, &group, way.list)?;
                 Ok((members, via(true, list)))
             }
             Holder::Unknown => Ok(self.nowhere(Resolution::Unknown)),
@@ -218,7 +218,12 @@ impl<'a, R: Read> Walk<'a, R> {
 
     /// The place of the list `address` in [`Walk::lists`]; None if it is a plain
     /// group.
-    fn list(&mut self, address: &Address, group: &row::Group) -> kv::Result<Option<u32>> {
+    fn list(
+        &mut self,
+        address: &Address,
+        group: &row::Group,
+        within: Option<u32>,
+    ) -> kv::Result<Option<u32>> {
         if !group.list {
             return Ok(None);
         }
@@ -230,6 +235,7 @@ impl<'a, R: Read> Walk<'a, R> {
                 address: address.clone(),
                 owner: owner.map(directory::stored_address).transpose()?,
                 unsubscribe: group.unsubscribe,
+                within,
             });
         }
         Ok(u32::try_from(place).ok())
