@@ -77,7 +77,7 @@ def services_select_pods(these):
         chosen = [ports for labels, ports in pods if selector <= labels.items()]
         if not chosen:
             these.fail(service, "selects no pod")
-        for port in service["spec"]["ports"]:
+        for port in service["spec"]["ports"] or []:
             if not all(port["targetPort"] in ports for ports in chosen):
                 these.fail(service, f"a pod has no port {port['targetPort']}")
     for doc in these.of("PodDisruptionBudget", "NetworkPolicy"):
@@ -89,6 +89,22 @@ def services_select_pods(these):
         labels = doc["spec"]["selector"]["matchLabels"].items()
         if sum(labels <= service.items() for service in services) != 1:
             these.fail(doc, "does not select one Service")
+
+
+def nothing_is_open_by_mistake(these):
+    """A rule without ports opens all of them, a Service without ports is refused."""
+    for doc in these.of("NetworkPolicy"):
+        for rule in doc["spec"]["ingress"]:
+            if not rule.get("ports"):
+                these.fail(doc, f"opens every port to {rule.get('from') or 'everybody'}")
+            if "from" in rule and not rule["from"]:
+                these.fail(doc, f"opens {rule['ports']} to everybody")
+        for rule in doc["spec"].get("egress", []):
+            if not rule.get("ports") and not rule.get("to"):
+                these.fail(doc, "lets out everything")
+    for doc in these.of("Service"):
+        if not doc["spec"]["ports"]:
+            these.fail(doc, "has no port")
 
 
 def volumes_exist(these):
@@ -188,8 +204,8 @@ def main():
     sets = [Set(file) for file in sorted(Path(sys.argv[1]).glob("*.yaml"))]
     problems = every_value_is_explained()
     for these in sets:
-        for check in (fits_the_schemas, names_are_unique, services_select_pods, volumes_exist,
-                      nobody_is_root, stops_in_time, settings_are_usable):
+        for check in (fits_the_schemas, names_are_unique, services_select_pods,
+                      nothing_is_open_by_mistake, volumes_exist, nobody_is_root, stops_in_time, settings_are_usable):
             check(these)
         problems += these.problems
         print(f"{these.name}: {len(these.manifests)} manifests")

@@ -85,6 +85,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- append $peers $all | join " " -}}
 {{- end -}}
 
+{{/* Protocols that are open to everybody, as a list in JSON. */}}
+{{- define "postrider.openProtocols" -}}
+{{- $protocols := list -}}
+{{- range $protocol, $of := omit .Values.ports "lmtp" -}}
+{{- if $of.enabled -}}
+{{- $protocols = append $protocols $protocol -}}
+{{- end -}}
+{{- end -}}
+{{- $protocols | toJson -}}
+{{- end -}}
+
 {{/* The port of a protocol in the container: users have none below 1024. */}}
 {{- define "postrider.containerPort" -}}
 {{- get (dict "smtp" 2525 "submission" 2587 "submissions" 2465 "lmtp" 2424 "imap" 2143 "imaps" 2993 "pop3" 2110 "pop3s" 2995) . -}}
