@@ -4,9 +4,11 @@
 //! What is counted here is lost with the node: a report may miss the last minute
 //! of it. Nobody waits for a result to be written.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::future::ready;
 use std::time::{Duration, Instant};
 
+use futures::stream::{self, StreamExt as _};
 use metrics::counter;
 use parking_lot::Mutex;
 use postrider_meta::command::RecordTls;
@@ -14,6 +16,7 @@ use postrider_meta::{Client, TlsFailure, TlsFault, TlsPolicy, TlsRecord, limit};
 use postrider_relay::{Connection, Failure, TlsCause};
 use postrider_route::Resolver;
 use postrider_types::{CommandId, DomainName, Millis};
+use tokio::time::{sleep, timeout};
 
 use crate::demand::Finding;
 use crate::plan::Step;
@@ -25,6 +28,14 @@ const MOST: usize = 10_000;
 const AGAIN: Duration = Duration::from_secs(4 * 60);
 /// The most commands that wait to be sent again.
 const PENDING: usize = 100;
+/// Domains that are asked at the same time whether they want reports.
+const AT_ONCE: usize = 20;
+/// How long it is waited for the answer of one.
+const ANSWER: Duration = Duration::from_secs(4);
+/// How long for those of all: the results of the others wait for it.
+const ANSWERS: Duration = Duration::from_secs(30);
+/// The same when the node stops.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// What is counted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,8 +52,10 @@ struct Seen {
 pub(crate) struct Collector {
     enabled: bool,
     counts: Mutex<HashMap<Seen, u64>>,
-    /// Sent without an answer.
-    pending: tokio::sync::Mutex<VecDeque<Pending>>,
+    /// Domains that gave no answer at the last flush.
+    silent: Mutex<HashSet<DomainName>>,
+    /// To be sent, or sent without an answer.
+    pending: Mutex<VecDeque<Pending>>,
 }
 
 struct Pending {
@@ -119,27 +132,72 @@ impl Collector {
         *counts.entry(result).or_default() += 1;
     }
 
-    /// Puts what was counted into the metadata, of domains that want reports.
+    /// Puts what was counted into the metadata, of domains that want reports. Of one
+    /// that gives no answer it waits for the next flush, and is then put there anyway:
+    /// it is asked again before a report is sent.
+    ///
+    /// May be given up at any moment, and run twice at the same time: nothing is lost.
     pub(crate) async fn flush(&self, meta: &Client, resolver: &Resolver) {
-        let mut pending = self.pending.lock().await;
-        let counts = std::mem::take(&mut *self.counts.lock());
-        let counts = wanted(counts, resolver).await;
+        let domains = self.domains();
+        let answers = ask(&domains, resolver, ANSWERS).await;
+        let silent = domains.into_iter().filter(|it| !answers.contains_key(it));
+        let before = std::mem::replace(&mut *self.silent.lock(), silent.collect());
+        self.stage(meta, |domain| match answers.get(domain) {
+            Some(wants) => Some(*wants),
+            None => before.contains(domain).then_some(true),
+        });
+        self.send(meta).await;
+    }
+
+    /// Does so for the last time: nothing waits any more.
+    pub(crate) async fn flush_last(&self, meta: &Client, resolver: &Resolver) {
+        let answers = ask(&self.domains(), resolver, LAST_ANSWERS).await;
+        self.stage(meta, |domain| Some(*answers.get(domain).unwrap_or(&true)));
+        self.send(meta).await;
+    }
+
+    /// The domains of which something was counted.
+    fn domains(&self) -> HashSet<DomainName> {
+        let counts = self.counts.lock();
+        counts.keys().map(|result| result.domain.clone()).collect()
+    }
+
+    /// Makes commands of what was counted of domains that want reports, and forgets
+    /// what others do not want. None: it is not known yet.
+    fn stage(&self, meta: &Client, wants: impl Fn(&DomainName) -> Option<bool>) {
+        let counts = self.take(wants);
+        let made = Instant::now();
+        let mut pending = self.pending.lock();
         for records in records(counts).chunks(limit::TLS_RECORDS) {
             pending.push_back(Pending {
                 id: meta.new_id(),
-                made: Instant::now(),
+                made,
                 record: RecordTls {
                     records: records.to_vec(),
                 },
             });
         }
-        while pending.len() > PENDING || pending.front().is_some_and(|it| it.made.elapsed() > AGAIN)
-        {
-            pending.pop_front();
-            tracing::warn!("results of outgoing TLS could not be kept; reports will lack them");
+    }
+
+    /// Takes what was counted of domains of which it is known whether they want
+    /// reports; what of those that do.
+    fn take(&self, wants: impl Fn(&DomainName) -> Option<bool>) -> HashMap<Seen, u64> {
+        let mut counts = self.counts.lock();
+        let mut taken = HashMap::new();
+        for (result, count) in std::mem::take(&mut *counts) {
+            match wants(&result.domain) {
+                Some(true) => drop(taken.insert(result, count)),
+                Some(false) => {}
+                None => drop(counts.insert(result, count)),
+            }
         }
-        while let Some(first) = pending.front() {
-            match meta.run_as(first.id, first.record.clone()).await {
+        taken
+    }
+
+    /// Sends all commands that wait, until one gets no answer.
+    async fn send(&self, meta: &Client) {
+        while let Some((id, record)) = self.first() {
+            match meta.run_as(id, record).await {
                 Ok((Ok(()), _)) => {}
                 Ok((Err(refusal), _)) => {
                     tracing::warn!(%refusal, "results of outgoing TLS are not kept");
@@ -149,8 +207,19 @@ impl Collector {
                     return;
                 }
             }
-            pending.pop_front();
+            self.pending.lock().retain(|it| it.id != id);
         }
+    }
+
+    /// The command that is sent next. Drops those that may not be sent any more.
+    fn first(&self) -> Option<(CommandId, RecordTls)> {
+        let mut pending = self.pending.lock();
+        while pending.len() > PENDING || pending.front().is_some_and(|it| it.made.elapsed() > AGAIN)
+        {
+            pending.pop_front();
+            tracing::warn!("results of outgoing TLS could not be kept; reports will lack them");
+        }
+        pending.front().map(|it| (it.id, it.record.clone()))
     }
 }
 
@@ -159,18 +228,24 @@ pub(crate) fn day(at: Millis) -> u32 {
     u32::try_from(at.0 / 86_400_000).unwrap_or(u32::MAX)
 }
 
-/// Those of domains that want reports. Where that cannot be found out they are
-/// kept: it is asked again before a report is sent.
-async fn wanted(counts: HashMap<Seen, u64>, resolver: &Resolver) -> HashMap<Seen, u64> {
-    let mut asked: HashMap<DomainName, bool> = HashMap::new();
-    for domain in counts.keys().map(|result| &result.domain) {
-        if !asked.contains_key(domain) {
-            let wants = !matches!(resolver.tls_reporting(domain).await, Ok(None));
-            asked.insert(domain.clone(), wants);
+/// Asks domains whether they want reports: the answers that come `within` the time.
+async fn ask(
+    domains: &HashSet<DomainName>,
+    resolver: &Resolver,
+    within: Duration,
+) -> HashMap<DomainName, bool> {
+    let asking = domains.iter().cloned().map(|domain| async move {
+        match timeout(ANSWER, resolver.tls_reporting(&domain)).await {
+            Ok(Ok(wanted)) => Some((domain, wanted.is_some())),
+            Ok(Err(_)) | Err(_) => None,
         }
-    }
-    let wants = |(result, _): &(Seen, u64)| asked.get(&result.domain) == Some(&true);
-    counts.into_iter().filter(wants).collect()
+    });
+    stream::iter(asking)
+        .buffer_unordered(AT_ONCE)
+        .take_until(sleep(within))
+        .filter_map(ready)
+        .collect()
+        .await
 }
 
 /// Puts together what is of the same day, domain and policy.
@@ -249,6 +324,23 @@ mod tests {
         };
         let counts: Vec<_> = records.iter().map(counts).collect();
         assert_eq!(counts, [(0, vec![2, 2]), (1, vec![1])]);
+    }
+
+    #[test]
+    fn what_is_not_known_to_be_wanted_waits() {
+        let collector = Collector::new(true);
+        let [wants, refuses, silent] =
+            ["a.test", "b.test", "c.test"].map(|name| DomainName::parse(name).unwrap());
+        for domain in [&wants, &refuses, &silent] {
+            collector.find(domain, vec![failed("mx.test")], Millis(0));
+        }
+        let answers = HashMap::from([(wants.clone(), true), (refuses, false)]);
+        let taken = collector.take(|domain| answers.get(domain).copied());
+        let taken: Vec<DomainName> = taken.into_keys().map(|result| result.domain).collect();
+        assert_eq!(taken, [wants]);
+        assert_eq!(collector.domains(), HashSet::from([silent]));
+        assert_eq!(collector.take(|_| Some(true)).len(), 1);
+        assert!(collector.domains().is_empty());
     }
 
     #[test]

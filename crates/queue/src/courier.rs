@@ -196,10 +196,9 @@ impl Courier {
             tracing::warn!("some messages are still being sent; other nodes take them up later");
         }
         renewing.abort();
-        if tokio::time::timeout(LAST_FLUSH, self.shared.flush_once())
-            .await
-            .is_err()
-        {
+        let (meta, resolver) = (&self.shared.handles.meta, &self.shared.planner.resolver);
+        let flush = self.shared.results.flush_last(meta, resolver);
+        if tokio::time::timeout(LAST_FLUSH, flush).await.is_err() {
             tracing::warn!("the last results of outgoing TLS are lost");
         }
     }
