@@ -72,7 +72,7 @@ impl ReportPlace {
         if scheme.eq_ignore_ascii_case("mailto") {
             // RFC 6068 §2: what follows a question mark are fields of the message.
             let address = rest.split('?').next().unwrap_or_default();
-            return Address::parse(&decode(address)?).ok().map(Self::Mail);
+            return mailbox(&decode(address)?).map(Self::Mail);
         }
         if !scheme.eq_ignore_ascii_case("https") {
             return None;
@@ -80,6 +80,18 @@ impl ReportPlace {
         let url = format!("https:{rest}");
         Target::parse(&url).is_some().then_some(Self::Https(url))
     }
+}
+
+/// An address that fits into a header field as it is: all in ASCII, and its local part
+/// a dot-atom (RFC 5322 §3.2.3). Others are rare, and a stranger wrote them.
+fn mailbox(text: &str) -> Option<Address> {
+    let (local, _) = text.rsplit_once('@')?;
+    let atext = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&b);
+    let is_atom = |atom: &str| !atom.is_empty() && atom.bytes().all(atext);
+    if !text.is_ascii() || !local.split('.').all(is_atom) {
+        return None;
+    }
+    Address::parse(text).ok()
 }
 
 /// What follows the version in a record that begins with it.
@@ -141,6 +153,22 @@ mod tests {
         let record = "v=TLSRPTv1;rua=http://example.org/,mailto:x,mailto:%zz@example.org,\
                       https:///path,mailto:%0a@example.org,mailto:ok@example.org";
         assert_eq!(places(&[record]), [mail("ok@example.org")]);
+        for bad in [
+            "mailto:a%3bb@example.org",
+            "mailto:%22a%22@example.org",
+            "mailto:a%2cb@example.org",
+            "mailto:a..b@example.org",
+            "mailto:.a@example.org",
+            "mailto:a%40b@example.org",
+            "mailto:a(b)@example.org",
+            "mailto:%c3%bc@example.org",
+            "mailto:a@%c3%bc.example.org",
+            "mailto:a@[192.0.2.1]",
+            "mailto:@example.org",
+        ] {
+            let record = format!("v=TLSRPTv1; rua={bad}");
+            assert!(places(&[&record]).is_empty(), "{bad}");
+        }
         for bad in [
             "v=TLSRPTv1",
             "v=TLSRPTv1;",
