@@ -206,6 +206,7 @@ async fn a_domain_is_told_by_https_again_until_it_takes_the_report() -> anyhow::
     let report = unpacked(&posted[1].body)?;
     let (summary, _) = results(&report);
     assert_eq!(summary["total-failure-session-count"], 1, "{report}");
+    // The results have not changed meanwhile.
     assert_eq!(report["report-id"], unpacked(&posted[0].body)?["report-id"]);
     assert_eq!(peer.taken().len(), 1);
     node.finish().await

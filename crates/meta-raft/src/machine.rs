@@ -60,17 +60,19 @@ impl Shared {
         let engine = Engine::open(&dir.join("state"), bounds)?;
         let applied = engine.progress()?.applied.map_or(0, |id| id.index);
         let floor = snapshots.newest().map_or(0, |stored| stored.state_bytes());
+        let growth = Growth {
+            bytes: AtomicU64::new(0),
+            least: snapshot_bytes,
+            due_at: AtomicU64::new(0),
+            due: Notify::new(),
+        };
+        growth.written(floor);
         Ok(Self {
             engine,
             snapshots,
             watchers: Watchers::new(),
             applied: watch::channel(applied).0,
-            growth: Growth {
-                bytes: AtomicU64::new(0),
-                least: snapshot_bytes,
-                due_at: AtomicU64::new(snapshot_bytes.max(floor)),
-                due: Notify::new(),
-            },
+            growth,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use postrider_meta::command::{Accept, Delivery};
-use postrider_meta::query::{Resolution, Resolve};
+use postrider_meta::query::{Recipient, Resolution, Resolve};
 use postrider_meta::{
     NewBody, NewDestination, NewQueued, Origin, QueueEnvelope, QueuedRecipient, ReadAt, limit,
 };
@@ -60,16 +60,9 @@ impl Notices {
             body.id,
             postrider_message::date::format(now, 0)
         );
-        let deliveries = accounts.into_iter().map(|recipient| Delivery {
-            account: recipient.account,
-            mailbox: "INBOX".into(),
-            prefix: format!(
-                "Return-Path: <>\r\nDelivered-To: {}\r\n{received}",
-                recipient.address
-            )
-            .into(),
-            flags: Flags::new(),
+        let deliveries = accounts.iter().map(|it| Delivery {
             overdraft: about.overdraft,
+            ..delivery(it, &received)
         });
         let destinations = destinations(outside);
         let queued = (!destinations.is_empty()).then(|| NewQueued {
@@ -137,6 +130,19 @@ fn original_sender(srs: &SrsKey, sender: &str, now: Millis) -> Option<String> {
     let (local, _) = sender.rsplit_once('@')?;
     let (original, _) = srs.backward(local, now)?;
     Some(original)
+}
+
+/// The delivery to an account of mail that this server writes itself, which has this
+/// Received field. Its quota is looked at when it is resolved.
+pub fn delivery(recipient: &Recipient, received: &str) -> Delivery {
+    let address = &recipient.address;
+    Delivery {
+        account: recipient.account,
+        mailbox: "INBOX".into(),
+        prefix: format!("Return-Path: <>\r\nDelivered-To: {address}\r\n{received}").into(),
+        flags: Flags::new(),
+        overdraft: true,
+    }
 }
 
 /// Addresses elsewhere by domain, as many together as an entry takes. Nobody is told

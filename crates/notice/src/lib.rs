@@ -9,7 +9,7 @@
 mod address;
 mod write;
 
-pub use address::destinations;
+pub use address::{delivery, destinations};
 
 use std::time::Duration;
 

@@ -10,13 +10,17 @@ use std::time::Duration;
 
 use postrider_blob::Store;
 use postrider_body::Bodies;
-use postrider_meta::command::RecordTls;
+use postrider_dkim::{Algorithm, Key};
+use postrider_meta::command::{AddAccount, AddDomain, RecordTls, SetDkimKeys};
 use postrider_meta::memory::Memory;
-use postrider_meta::{Client, ReadAt, TlsPolicy, TlsPolicyKind, TlsRecord, TlsResults, query};
+use postrider_meta::{
+    Client, DkimAlgorithm, DkimKey, DkimState, QuotaLimit, ReadAt, TlsPolicy, TlsPolicyKind,
+    TlsRecord, TlsResults, query,
+};
 use postrider_proto::smtp::SrsKey;
-use postrider_queue::{Courier, Handles, Reported, Settings, TlsReporter, Wake};
+use postrider_queue::{Courier, Handles, ReportError, Reported, Settings, TlsReporter, Wake};
 use postrider_route::testing::{Data, DnsServer};
-use postrider_types::{Clock, DomainName, Millis, NodeId, Random};
+use postrider_types::{AccountId, Address, Clock, DomainName, Millis, NodeId, Random};
 use tempfile::TempDir;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -55,6 +59,10 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        Self::with_sender("postmaster@example.test").await
+    }
+
+    async fn with_sender(from: &str) -> Self {
         let dns = DnsServer::start().await;
         dns.add_zone("outside.test", false);
         let host = Data::A(Ipv4Addr::LOCALHOST);
@@ -72,7 +80,7 @@ impl World {
             dns: dns.settings(),
             ..Settings::default()
         };
-        settings.tls_reports.from = Some("postmaster@example.test".into());
+        settings.tls_reports.from = Some(from.into());
         let handles = Handles {
             meta: meta.clone(),
             bodies: Bodies::new(meta.clone(), blobs, postrider_body::Settings::default()),
@@ -93,7 +101,51 @@ impl World {
         let url = format!("https://reports.outside.test:{}/", free_port());
         world.want(&format!("{url},mailto:tls@outside.test"));
         world.count().await;
+        world.host().await;
         world
+    }
+
+    /// Makes `example.test` a local domain that signs.
+    async fn host(&self) {
+        let name = DomainName::parse("example.test").unwrap();
+        let add = AddDomain {
+            name: name.clone(),
+            internal: false,
+            catch_all: None,
+            relay: None,
+        };
+        self.meta.run(add).await.unwrap().0.unwrap();
+        let key = Key::generate(Algorithm::Ed25519).unwrap();
+        let key = DkimKey {
+            selector: "one".into(),
+            algorithm: DkimAlgorithm::Ed25519Sha256,
+            private: key.to_pkcs8().unwrap().into(),
+            public: key.public_key().to_owned().into(),
+            state: DkimState::Active,
+            created: Millis(0),
+        };
+        let set = SetDkimKeys {
+            domain: name,
+            keys: vec![key],
+        };
+        self.meta.run(set).await.unwrap().0.unwrap();
+    }
+
+    async fn add_account(&self, address: &str) -> AccountId {
+        let add = AddAccount {
+            address: Address::parse(address).unwrap(),
+            verifier: "none".into(),
+            quota: QuotaLimit::default(),
+            expires: None,
+        };
+        self.meta.run(add).await.unwrap().0.unwrap()
+    }
+
+    /// How many messages an account has.
+    async fn messages(&self, account: AccountId) -> u64 {
+        let ask = query::Quota { account };
+        let (quota, _) = self.meta.ask(ask, ReadAt::Latest).await.unwrap();
+        quota.messages
     }
 
     fn want(&self, places: &str) {
@@ -180,6 +232,36 @@ async fn nothing_of_a_day_that_goes_on_is_told_in_part() {
 async fn results_that_nobody_wants_are_forgotten() {
     let world = World::new().await;
     world.dns.set("_smtp._tls.outside.test", []);
+    assert_eq!(world.round(25 * HOUR).await, (0, 0));
+    assert_eq!(world.queued().await, 0);
+    assert!(world.results().await.is_empty());
+}
+
+#[tokio::test]
+async fn nothing_is_told_in_the_name_of_a_domain_that_does_not_sign() {
+    let world = World::with_sender("postmaster@unsigned.test").await;
+    let days = 0..u32::MAX;
+    let error = world.reporter.send(days, None).await.unwrap_err();
+    assert!(matches!(error, ReportError::Unsigned(_)), "{error}");
+    assert!(error.to_string().contains("queue.tls_reports.from"));
+    assert_eq!(world.results().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_place_here_is_a_mailbox() {
+    let world = World::new().await;
+    let ann = world.add_account("ann@example.test").await;
+    world.want("mailto:ann@example.test,mailto:ann+tls@example.test,mailto:x@example.test");
+    assert_eq!(world.round(25 * HOUR).await, (1, 0));
+    assert_eq!(world.messages(ann).await, 1);
+    assert_eq!(world.queued().await, 0);
+    assert!(world.results().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_place_here_that_nobody_has_gets_nothing() {
+    let world = World::new().await;
+    world.want("mailto:nobody@example.test");
     assert_eq!(world.round(25 * HOUR).await, (0, 0));
     assert_eq!(world.queued().await, 0);
     assert!(world.results().await.is_empty());

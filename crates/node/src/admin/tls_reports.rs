@@ -84,7 +84,7 @@ impl From<ReportError> for Error {
     fn from(error: ReportError) -> Self {
         match error {
             ReportError::Meta(error) => error.into(),
-            ReportError::Off | ReportError::NoKeys => {
+            ReportError::Off | ReportError::NoKeys | ReportError::Unsigned(_) => {
                 Self::new(StatusCode::CONFLICT, "not_now", error.to_string())
             }
         }

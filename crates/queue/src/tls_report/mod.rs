@@ -8,6 +8,7 @@ mod json;
 mod mail;
 mod report;
 mod sender;
+mod takers;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use postrider_meta::{Cursor, ReadAt, query};
+use postrider_types::DomainName;
 use rand::Rng as _;
 
 use crate::collector::day;
@@ -63,6 +65,12 @@ pub enum ReportError {
          `postrider domain rotate-keys`"
     )]
     NoKeys,
+    /// The same, for the domain of the settings.
+    #[error(
+        "queue.tls_reports.from names an address in {0}, which has no keys to sign reports \
+         with; make some with `postrider domain rotate-keys`, or name another address"
+    )]
+    Unsigned(DomainName),
     /// The metadata cannot be asked.
     #[error(transparent)]
     Meta(#[from] postrider_meta::Error),
@@ -105,7 +113,7 @@ impl TlsReporter {
         if page.items.is_empty() {
             return Ok(reported);
         }
-        let sender = Sender::find(shared).await?.ok_or(ReportError::NoKeys)?;
+        let sender = Sender::find(shared).await?;
         let reports = page.items.iter();
         let reports = reports.map(|results| report::send(shared, &sender, results));
         for (results, outcome) in page.items.iter().zip(join_all(reports).await) {

@@ -15,8 +15,9 @@ use postrider_route::{PostError, ReportPlace};
 use postrider_types::{Address, Millis};
 
 use super::sender::Sender;
-use super::{json, mail};
-use crate::collector::day;
+use super::takers::Takers;
+use super::{LATE, json, mail};
+use crate::collector;
 use crate::courier::Shared;
 
 /// How long after the end of its day a report is tried (RFC 8460 §5.4 leaves it
@@ -38,7 +39,7 @@ pub(super) enum Outcome {
 pub(super) struct Report<'a> {
     pub(super) results: &'a TlsResults,
     pub(super) sender: &'a Sender,
-    /// Its name, the same however often it is made.
+    /// Its name, the same however often it is made of the same results.
     pub(super) id: String,
     pub(super) packed: Bytes,
 }
@@ -56,9 +57,10 @@ pub(super) async fn send(
     results: &TlsResults,
 ) -> Result<Outcome, String> {
     let Places { mail, urls } = Places::left(shared, results).await?;
-    let report = Report::write(shared, sender, results).map_err(text)?;
-    let (mut sent, failed) = post(shared, urls, &report.packed).await;
     let now = shared.handles.meta.clock().now();
+    let goes_on = goes_on(results.day, now);
+    let report = Report::write(shared, sender, results, goes_on).map_err(text)?;
+    let (mut sent, failed) = post(shared, urls, &report.packed).await;
     let again = !failed.is_empty() && now < deadline(results.day);
     for error in failed {
         let domain = &results.domain;
@@ -68,14 +70,17 @@ pub(super) async fn send(
         }
     }
     // Of a day that goes on, all are told all at its end.
-    if again && day(now) <= results.day {
+    if again && goes_on {
         return Ok(Outcome::Kept);
     }
-    let accept = match mail.is_empty() {
+    let size = report.packed.len();
+    let takers = Takers::find(shared, &results.domain, mail, size).await;
+    let takers = takers.map_err(text)?;
+    sent.extend(takers.places.iter().map(name));
+    let accept = match takers.places.is_empty() {
         true => None,
-        false => Some(mail::write(shared, &report, &mail).await?),
+        false => Some(mail::write(shared, &report, takers).await?),
     };
-    sent.extend(mail.iter().map(name));
     let any = !sent.is_empty();
     if again && !any {
         return Ok(Outcome::Kept);
@@ -158,8 +163,9 @@ impl<'a> Report<'a> {
         shared: &Shared,
         sender: &'a Sender,
         results: &'a TlsResults,
+        goes_on: bool,
     ) -> std::io::Result<Self> {
-        let id = format!("{}@{}", results.id, sender.domain);
+        let id = id(results, sender, goes_on);
         let contact = shared.settings.tls_reports.contact.as_deref();
         let contact = contact.unwrap_or(&sender.address);
         let packed = json::write(results, sender.domain.as_str(), contact, &id)?;
@@ -170,6 +176,23 @@ impl<'a> Report<'a> {
             packed: packed.into(),
         })
     }
+}
+
+/// The name of a report about `results`. While their day goes on they may grow after
+/// some place was told: what differs is called differently, so that no receiver takes
+/// the later one for a copy.
+fn id(results: &TlsResults, sender: &Sender, goes_on: bool) -> String {
+    let (id, revision, domain) = (&results.id, results.revision, &sender.domain);
+    match goes_on {
+        true => format!("{id}.{revision}@{domain}"),
+        // What places have is noted with the results then, which counts as a change.
+        false => format!("{id}@{domain}"),
+    }
+}
+
+/// Whether more results of `day` may come.
+fn goes_on(day: u32, now: Millis) -> bool {
+    collector::day(now.before(LATE)) <= day
 }
 
 /// How an address is called among the places that have a report.
@@ -190,6 +213,7 @@ pub(super) fn text(error: impl std::fmt::Display) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use postrider_types::DomainName;
 
     #[test]
     fn a_report_is_given_up_a_day_after_its_day() {
@@ -197,5 +221,29 @@ mod tests {
         // Day 1 ends after 48 hours.
         assert!(hours(71) < deadline(1));
         assert!(hours(72) >= deadline(1));
+    }
+
+    #[test]
+    fn while_a_day_goes_on_other_results_make_a_report_of_another_name() {
+        let sender = Sender {
+            domain: DomainName::parse("example.org").unwrap(),
+            address: "postmaster@example.org".into(),
+        };
+        let results = |revision| TlsResults {
+            day: 1,
+            domain: DomainName::parse("example.net").unwrap(),
+            id: "00".into(),
+            revision,
+            sent: Vec::new(),
+            policies: Vec::new(),
+        };
+        let id = |revision, goes_on| id(&results(revision), &sender, goes_on);
+        assert_eq!(id(1, true), "00.1@example.org");
+        assert_eq!(id(2, true), "00.2@example.org");
+        assert_eq!(id(2, false), id(3, false));
+        // Day 1 ends after 48 hours, and its last results may come a little later.
+        let minutes = |minutes: u64| Millis(minutes * 60_000);
+        assert!(goes_on(1, minutes(48 * 60 + 9)));
+        assert!(!goes_on(1, minutes(48 * 60 + 10)));
     }
 }

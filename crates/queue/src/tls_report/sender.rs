@@ -3,6 +3,7 @@
 use postrider_meta::{Error, ReadAt, query};
 use postrider_types::{Address, DomainName};
 
+use super::ReportError;
 use crate::courier::Shared;
 
 /// Local domains in one page.
@@ -18,20 +19,25 @@ pub(super) struct Sender {
 
 impl Sender {
     /// The sender of the settings, else `postmaster` at a local domain that has
-    /// keys: the one that the hostname lies in, else the first by name.
-    pub(super) async fn find(shared: &Shared) -> Result<Option<Self>, Error> {
+    /// keys: the one that the hostname lies in, else the first by name. Nobody whose
+    /// domain cannot sign.
+    pub(super) async fn find(shared: &Shared) -> Result<Self, ReportError> {
         let from = shared.settings.tls_reports.from.as_deref();
         if let Some(address) = from.and_then(|from| Address::parse(from).ok()) {
-            return Ok(Some(Self {
-                domain: address.domain().clone(),
+            let domain = address.domain().clone();
+            if shared.signing.signer(&domain).await?.is_none() {
+                return Err(ReportError::Unsigned(domain));
+            }
+            return Ok(Self {
+                domain,
                 address: address.to_string(),
-            }));
+            });
         }
-        let domain = by_keys(shared).await?;
-        Ok(domain.map(|domain| Self {
+        let domain = by_keys(shared).await?.ok_or(ReportError::NoKeys)?;
+        Ok(Self {
             address: format!("postmaster@{domain}"),
             domain,
-        }))
+        })
     }
 }
 
