@@ -2,7 +2,8 @@
 
 use postrider_route::Tlsa;
 use postrider_route::testing::{Data, DnsServer};
-use postrider_tests::{Act, Authority, Peer, Smtp};
+use postrider_tests::{Act, Authority, Node, Peer, Smtp};
+use tempfile::TempDir;
 
 use crate::outbound::{first_mail, last_error, queue_is_empty, submission, world, world_of};
 use crate::{ALICE, PASSWORD};
@@ -53,21 +54,31 @@ async fn mail_that_insists_on_tls_comes_back_from_a_server_without() -> anyhow::
     node.finish().await
 }
 
+/// A name server with the signed zone `outside.test`, and a folder with its root key.
+async fn signed() -> anyhow::Result<(DnsServer, TempDir)> {
+    let dns = DnsServer::start().await;
+    dns.add_zone("outside.test", true);
+    let folder = tempfile::tempdir()?;
+    std::fs::write(folder.path().join("root.keys"), dns.trust_anchor())?;
+    Ok((dns, folder))
+}
+
+/// A node that believes what is signed under that key.
+async fn believing(peer: &Peer, dns: &DnsServer, folder: &TempDir) -> anyhow::Result<Node> {
+    let anchor = folder.path().join("root.keys").display().to_string();
+    let more = [
+        ("POSTRIDER__QUEUE__DNS__DNSSEC", "true"),
+        ("POSTRIDER__QUEUE__DNS__TRUST_ANCHOR", anchor.as_str()),
+    ];
+    world_of(peer, dns, &more).await
+}
+
 #[tokio::test]
 async fn a_certificate_must_be_the_one_that_the_zone_vouches_for() -> anyhow::Result<()> {
     // Nobody trusts who made it; DANE asks nobody.
     let (tls, certificate) = Authority::new()?.certified(&["another.name.test"])?;
     let peer = Peer::secured(tls, |_, _, _| Act::Accept).await?;
-    let dns = DnsServer::start().await;
-    dns.add_zone("outside.test", true);
-    let folder = tempfile::tempdir()?;
-    let anchor = folder.path().join("root.keys");
-    std::fs::write(&anchor, dns.trust_anchor())?;
-    let anchor = anchor.display().to_string();
-    let more = [
-        ("POSTRIDER__QUEUE__DNS__DNSSEC", "true"),
-        ("POSTRIDER__QUEUE__DNS__TRUST_ANCHOR", anchor.as_str()),
-    ];
+    let (dns, folder) = signed().await?;
     let vouch = |data: Vec<u8>| {
         Data::Tlsa(Tlsa {
             usage: 3,
@@ -78,7 +89,7 @@ async fn a_certificate_must_be_the_one_that_the_zone_vouches_for() -> anyhow::Re
     };
     let record = "_25._tcp.mx.outside.test";
     dns.add(record, vouch(vec![7; certificate.len()]));
-    let node = world_of(&peer, &dns, &more).await?;
+    let node = believing(&peer, &dns, &folder).await?;
     let mut smtp = submission(&node).await?;
     let reply = smtp
         .deliver(ALICE, "carl@outside.test", "Subject: sealed\r\n\r\nHello.")
@@ -98,16 +109,7 @@ async fn a_certificate_must_be_the_one_that_the_zone_vouches_for() -> anyhow::Re
 #[tokio::test]
 async fn mail_that_waives_tls_passes_over_what_the_domain_demands() -> anyhow::Result<()> {
     let peer = Peer::start().await?;
-    let dns = DnsServer::start().await;
-    dns.add_zone("outside.test", true);
-    let folder = tempfile::tempdir()?;
-    let anchor = folder.path().join("root.keys");
-    std::fs::write(&anchor, dns.trust_anchor())?;
-    let anchor = anchor.display().to_string();
-    let more = [
-        ("POSTRIDER__QUEUE__DNS__DNSSEC", "true"),
-        ("POSTRIDER__QUEUE__DNS__TRUST_ANCHOR", anchor.as_str()),
-    ];
+    let (dns, folder) = signed().await?;
     // The domain vouches for a certificate; its server has not even TLS.
     dns.add(
         "_25._tcp.mx.outside.test",
@@ -118,7 +120,7 @@ async fn mail_that_waives_tls_passes_over_what_the_domain_demands() -> anyhow::R
             data: vec![7; 32],
         }),
     );
-    let node = world_of(&peer, &dns, &more).await?;
+    let node = believing(&peer, &dns, &folder).await?;
     let mut smtp = submission(&node).await?;
     for (field, subject) in [("", "kept"), ("TLS-Required: No\r\n", "waived")] {
         smtp.expect(250, &format!("MAIL FROM:<{ALICE}>")).await?;
