@@ -15,7 +15,7 @@ const MAX_VALUE: usize = 400;
 const MAX_DELIVERED_TO: usize = 100;
 /// Bytes of a From field that are kept.
 const MAX_FROM: usize = 16 << 10;
-/// No more From fields are looked at once so many authors are known.
+/// The most authors that are remembered.
 const MAX_AUTHORS: usize = 1000;
 /// The most List-Id fields that are remembered.
 const MAX_LIST_IDS: usize = 100;
@@ -68,6 +68,8 @@ pub(crate) struct Header {
     list_ids: Vec<Box<str>>,
     automatic_reply: bool,
     authors: Vec<DomainName>,
+    /// There are more of them, or longer fields, than are looked at.
+    more_authors: bool,
     /// The start of the message as it goes on, up to `keep` bytes.
     start: Vec<u8>,
     keep: usize,
@@ -90,6 +92,7 @@ impl Header {
             list_ids: Vec::new(),
             automatic_reply: false,
             authors: Vec::new(),
+            more_authors: false,
             start: Vec::new(),
             keep: 0,
         }
@@ -135,15 +138,15 @@ impl Header {
         self.automatic_reply
     }
 
-    /// Whether an author is of `domain`, of one above or of one below it: what others
-    /// take as the same (RFC 7489 §3.1.1).
+    /// Whether an author is, or may be, of `domain`, of one above or of one below it:
+    /// what others take as the same (RFC 7489 §3.1.1).
     pub(crate) fn is_from(&self, domain: &DomainName) -> bool {
         let below = |one: &DomainName, other: &DomainName| {
             let rest = one.as_str().strip_suffix(other.as_str());
             rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         };
         let mut authors = self.authors.iter();
-        authors.any(|author| below(author, domain) || below(domain, author))
+        self.more_authors || authors.any(|author| below(author, domain) || below(domain, author))
     }
 
     /// Takes the next bytes of the message, and appends to `out` what goes on
@@ -252,7 +255,7 @@ impl Header {
             self.value = Some((Noted::TlsRequired, Vec::new()));
         } else if name.eq_ignore_ascii_case(b"List-Id") && self.list_ids.len() < MAX_LIST_IDS {
             self.value = Some((Noted::ListId, Vec::new()));
-        } else if name.eq_ignore_ascii_case(b"From") && self.authors.len() < MAX_AUTHORS {
+        } else if name.eq_ignore_ascii_case(b"From") {
             self.value = Some((Noted::From, Vec::new()));
         } else if name.eq_ignore_ascii_case(b"Auto-Submitted") {
             self.value = Some((Noted::AutoSubmitted, Vec::new()));
@@ -264,12 +267,12 @@ impl Header {
         let Some((field, value)) = self.value.take() else {
             return;
         };
-        let value = std::str::from_utf8(value.strip_prefix(b":").unwrap_or(&value));
-        let Ok(value) = value.map(str::trim) else {
-            return;
-        };
+        let is_whole = value.len() < MAX_FROM;
+        // A byte that is no text hides nothing of the rest.
+        let value = String::from_utf8_lossy(value.strip_prefix(b":").unwrap_or(&value));
+        let value = value.trim();
         match field {
-            Noted::From => self.authors.extend(domains(value)),
+            Noted::From => self.note_authors(value, is_whole),
             Noted::DeliveredTo => self.delivered_to.push(value.to_lowercase().into()),
             // "No" is the only value that there is.
             Noted::TlsRequired => self.tls_optional |= value.eq_ignore_ascii_case("no"),
@@ -286,6 +289,16 @@ impl Header {
                 self.automatic_reply |= word.eq_ignore_ascii_case("auto-replied");
             }
         }
+    }
+
+    /// Notes the authors of a From field, whatever else is in it.
+    fn note_authors(&mut self, value: &str, is_whole: bool) {
+        // What one program takes as a comment is an address to another.
+        let mut found = domains(value);
+        found.extend(domains(&without_comments(value)));
+        let room = MAX_AUTHORS - self.authors.len();
+        self.more_authors |= !is_whole || found.len() > room;
+        self.authors.extend(found.into_iter().take(room));
     }
 
     /// The header ends here: adds what is missing, an empty line if `separate`
@@ -314,26 +327,35 @@ impl Header {
     }
 }
 
-/// The domains of all that may be addresses in a value, comments and blanks left out.
+/// The domains of all that may be addresses in a value.
 fn domains(value: &str) -> Vec<DomainName> {
-    let mut depth = 0u32;
-    let plain: String = value
-        .chars()
-        .filter(|c| {
-            match c {
-                '(' => depth += 1,
-                ')' => depth = depth.saturating_sub(1),
-                _ => return depth == 0 && !c.is_whitespace(),
-            }
-            false
-        })
-        .collect();
-    let after = plain.split('@').skip(1);
+    let plain: String = value.chars().filter(|c| !c.is_whitespace()).collect();
     let end = |c: char| !(c.is_alphanumeric() || c == '.' || c == '-');
-    let names = after.filter_map(|rest| rest.split(end).next());
+    let names = plain.split('@').skip(1);
+    let names = names.filter_map(|rest| rest.split(end).next());
     names
         .filter_map(|name| DomainName::parse(name).ok())
         .collect()
+}
+
+/// A value without its comments (RFC 5322 §3.2.2), which quoted strings have none of.
+fn without_comments(value: &str) -> String {
+    let (mut depth, mut quoted) = (0u32, false);
+    let mut plain = String::with_capacity(value.len());
+    let mut rest = value.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '\\' => {
+                rest.next();
+            }
+            '"' if depth == 0 => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if depth > 0 => depth -= 1,
+            c if depth == 0 => plain.push(c),
+            _ => {}
+        }
+    }
+    plain
 }
 
 #[cfg(test)]

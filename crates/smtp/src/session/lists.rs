@@ -273,11 +273,25 @@ mod tests {
             "Boss <ceo@example.test>",
             "ceo@sub.Example.test",
             "a@x.example,\r\n ceo@ex(@x.example)ample.test",
+            "\"(\" <ceo@example.test>",
+            "\"a\\\"(\" <ceo@ex(x)ample.test>",
         ] {
             let text = format!("From: {from}\r\n\r\n");
             assert_eq!(said(&text, 0, false), Some((550, "5.7.1".into())), "{from}");
             assert_eq!(said(&text, 0, true), None);
         }
+        let padded = format!("From: {} <ceo@example.test>\r\n\r\n", "x".repeat(20_000));
+        let many = format!(
+            "From: {}\r\nFrom: ceo@example.test\r\n\r\n",
+            "a@b.c,".repeat(1500)
+        );
+        for text in [padded, many] {
+            assert_eq!(said(&text, 0, false), Some((550, "5.7.1".into())));
+        }
+        let mut odd = Header::new(None);
+        let raw = b"From: \xff\xfe <ceo@example.test>\r\n\r\n";
+        odd.push(raw, &mut Vec::new());
+        assert!(odd.is_from(both[0].address.domain()));
         assert_eq!(said("From: ann@notexample.test\r\n\r\n", 0, false), None);
         let reply = "Auto-Submitted: Auto-Replied (vacation)\r\n\r\n";
         assert_eq!(status(reply, 1), Some((550, "5.7.1".into())));
