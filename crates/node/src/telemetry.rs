@@ -51,10 +51,6 @@ fn describe() {
         "Bytes of bodies that wait to be packed"
     );
     describe_gauge!(
-        "postrider_metadata_leader",
-        "1 while a metadata leader is known, else 0"
-    );
-    describe_gauge!(
         "postrider_queue_entries",
         "Entries of the queue of outbound mail, held ones included; the same on each node"
     );
