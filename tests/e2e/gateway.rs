@@ -118,6 +118,30 @@ async fn what_the_server_behind_knows_goes_on_to_it_as_it_came() -> anyhow::Resu
 }
 
 #[tokio::test]
+async fn the_postmaster_of_all_domains_may_be_behind() -> anyhow::Result<()> {
+    let peer = Peer::scripted(|stage, _, command| match stage {
+        Stage::Recipient if command.contains("postmaster@") => {
+            Act::Reply("550 5.1.1 no such person".into())
+        }
+        _ => Act::Accept,
+    })
+    .await?;
+    let settings = [("POSTRIDER__SMTP__POSTMASTER", "admin@inner.test")];
+    let node = Node::start_with(env!("CARGO_BIN_EXE_postrider-under-test"), &settings).await?;
+    relay(&node, "inner.test", peer.address()).await?;
+    let mut smtp = stranger(&node).await?;
+    for to in ["postmaster@example.test", "postmaster@inner.test"] {
+        let (code, text) = ask(&mut smtp, to).await?;
+        assert_eq!(code, 250, "{to}: {text}");
+    }
+    smtp.expect(250, "RCPT TO:<postmaster>").await?;
+    finish(&mut smtp).await?;
+    let taken = peer.has_taken(1).await?.remove(0);
+    assert_eq!(taken.recipients, ["RCPT TO:<admin@inner.test>"]);
+    node.finish().await
+}
+
+#[tokio::test]
 async fn who_is_here_gets_the_mail_here() -> anyhow::Result<()> {
     let peer = inner().await?;
     let node = in_front_of(&peer).await?;

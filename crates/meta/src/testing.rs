@@ -121,6 +121,7 @@ pub async fn suite<B: Backend>(start: impl AsyncFn(Arc<dyn Clock>) -> Arc<B>) {
         resolve::lists_lead_outside,
         resolve::the_innermost_list_names_its_member,
         resolve::a_catch_all_never_leads_outside,
+        resolve::an_owner_inside_gets_the_bounces_and_no_word_of_strangers,
         resolve::the_way_has_a_limit,
         resolve::closed_and_full_accounts_receive_nothing_by_themselves,
         resolve::internal_lists_need_a_local_sender,

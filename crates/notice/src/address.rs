@@ -104,6 +104,7 @@ impl Notices {
             address,
             size: 0,
             local_sender: about.own,
+            notice: true,
             overdraft: about.overdraft,
             now,
         };

@@ -99,6 +99,8 @@ pub(crate) struct Envelope {
     list_places: HashMap<Address, u32>,
     /// Targets of all recipients, with those that several share.
     resolved: usize,
+    /// One more led to too many: the rest of them is not even looked up.
+    full: bool,
     /// Some recipient was refused.
     pub(crate) refused: bool,
 }
@@ -115,8 +117,14 @@ impl Envelope {
             addresses: HashMap::new(),
             list_places: HashMap::new(),
             resolved: 0,
+            full: false,
             refused: false,
         }
+    }
+
+    /// Whether it takes no recipient more, of at most `max`.
+    pub(crate) fn is_full(&self, max: usize) -> bool {
+        self.full || self.recipients.len() >= max
     }
 
     /// Adds a recipient that leads to `found`; false if there are too many.
@@ -125,6 +133,7 @@ impl Envelope {
     pub(crate) fn add(&mut self, path: String, parameters: RcptParameters, found: Found) -> bool {
         let count = found.accounts.len() + found.outside.len();
         if self.resolved + count > MAX_TARGETS {
+            self.full = true;
             return false;
         }
         self.resolved += count;
@@ -335,7 +344,9 @@ mod tests {
         let mut envelope = envelope();
         let many = |n: u64| local((0..n).map(|i| found(i, None)).collect());
         assert!(envelope.add("g".into(), RcptParameters::default(), many(10_000)));
+        assert!(!envelope.is_full(2));
         assert!(!envelope.add("h".into(), RcptParameters::default(), many(1)));
+        assert!(envelope.is_full(2), "a third would be looked up in vain");
         assert_eq!(envelope.recipients.len(), 1);
     }
 }

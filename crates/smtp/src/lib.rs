@@ -12,6 +12,7 @@
 mod envelope;
 mod gateway;
 mod header;
+mod lookups;
 mod outbound;
 mod server;
 mod session;

@@ -10,6 +10,7 @@ use postrider_meta::Client;
 use postrider_net::{Busy, Connection, Counts, Drain, Key, RateLimiter, Service, Tls};
 use postrider_types::NodeId;
 
+use crate::lookups::Lookups;
 use crate::session::Session;
 use crate::volume::Volume;
 use crate::{Outbound, Settings, UnsubscribeLinks};
@@ -77,6 +78,7 @@ pub(crate) struct Shared {
     pub(crate) role: Role,
     rate: RateLimiter,
     pub(crate) volume: Volume,
+    pub(crate) lookups: Lookups,
 }
 
 impl Shared {
@@ -111,6 +113,7 @@ impl Server {
             role,
             rate: counts.rate(&name, per_minute, minute, RATE_CAPACITY),
             volume: Volume::new(&settings, counts),
+            lookups: Lookups::default(),
             settings,
         }))
     }

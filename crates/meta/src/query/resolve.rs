@@ -30,6 +30,10 @@ pub struct Resolve {
     /// The sender is local (authenticated or trusted): internal domains and
     /// groups take the mail.
     pub local_sender: bool,
+    /// Its sender is null: a notice. The bounces of a list reach an owner who takes
+    /// mail from inside only.
+    #[serde(default)]
+    pub notice: bool,
     /// Accounts without room receive it too: what cannot be told in another way.
     #[serde(default)]
     pub overdraft: bool,
@@ -186,6 +190,8 @@ struct Way {
     step: Step,
     /// The innermost list on the way, as a place in [`Walk::lists`].
     list: Option<u32>,
+    /// A list of ours leads on by it: groups that take mail from inside only are open.
+    inside: bool,
 }
 
 impl Way {
@@ -193,6 +199,7 @@ impl Way {
         Self {
             step: Step::Asked,
             list: None,
+            inside: false,
         }
     }
 

@@ -40,6 +40,7 @@ async fn resolve(f: &Fixture, who: &str) -> Resolution {
         address: address(who),
         size: 0,
         local_sender: false,
+        notice: false,
         overdraft: false,
         now: f.clock.now(),
     })

@@ -18,6 +18,7 @@ async fn resolve_of(f: &Fixture, text: &str, size: u64, local_sender: bool) -> R
         address: address(text),
         size,
         local_sender,
+        notice: false,
         overdraft: false,
         now: f.clock.now(),
     };
@@ -300,6 +301,44 @@ pub(super) async fn the_innermost_list_names_its_member(f: &Fixture) {
     // A plain group has no such address.
     let plain = resolve(f, &bounces("plain")).await;
     assert_eq!(plain, Resolution::Internal);
+}
+
+pub(super) async fn an_owner_inside_gets_the_bounces_and_no_word_of_strangers(f: &Fixture) {
+    let inside = |name: &str, members: &[&str]| c::SetGroup {
+        internal: Change::Set(true),
+        ..set_group(name, members)
+    };
+    f.run(inside("staff@example.test", &["ann@example.test"]))
+        .await;
+    f.run(inside("owners@example.test", &["staff@example.test"]))
+        .await;
+    let list = c::SetGroup {
+        list: c::ListChange {
+            on: Change::Set(true),
+            owner: Change::Set(Some(address("owners@example.test"))),
+            unsubscribe: Change::Keep,
+        },
+        ..set_group("news@example.test", &["bob@other.test"])
+    };
+    f.run(list).await;
+    let resolve_notice = |text: &str, notice| q::Resolve {
+        address: address(text),
+        size: 0,
+        local_sender: false,
+        notice,
+        overdraft: false,
+        now: f.clock.now(),
+    };
+    let bounces = "news+bounces@example.test";
+    match f.ask(resolve_notice(bounces, true)).await {
+        Resolution::Local { accounts, .. } => assert_eq!(accounts[0].account, f.ann),
+        other => panic!("the owner gets no bounces: {other:?}"),
+    }
+    let refused = [(bounces, false), ("owners@example.test", true)];
+    for (text, notice) in refused {
+        let found = f.ask(resolve_notice(text, notice)).await;
+        assert_eq!(found, Resolution::Internal, "{text}");
+    }
 }
 
 pub(super) async fn a_catch_all_never_leads_outside(f: &Fixture) {

@@ -100,6 +100,7 @@ impl Handles {
             address: reports.clone(),
             size: 0,
             local_sender: false,
+            notice: false,
             overdraft: false,
             now: self.meta.clock().now(),
         };

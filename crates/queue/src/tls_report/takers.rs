@@ -38,6 +38,7 @@ impl Takers {
                 address: place.clone(),
                 size: size as u64,
                 local_sender: false,
+                notice: true,
                 overdraft: false,
                 now: meta.clock().now(),
             };

@@ -4,7 +4,6 @@ use postrider_meta::{ReadAt, query};
 use postrider_proto::smtp::{Body, Mail, Reply};
 
 use super::{End, Session, Transaction, deliver};
-use crate::Role;
 use crate::envelope::Envelope;
 
 impl Session<'_> {
@@ -75,8 +74,7 @@ impl Session<'_> {
         if let Some(refusal) = self.check_ownership(mail).await {
             return Some(refusal);
         }
-        let limited = !self.trusted && self.role() != Role::Lmtp && !self.connection.is_loopback();
-        if limited && !self.server.admit_message(self.peer) {
+        if self.is_limited() && !self.server.admit_message(self.peer) {
             return refuse(
                 450,
                 (4, 7, 0),

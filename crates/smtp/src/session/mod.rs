@@ -251,6 +251,11 @@ impl<'s> Session<'s> {
         self.login.is_some() || self.trusted
     }
 
+    /// Whether what this client asks for is counted by its address.
+    fn is_limited(&self) -> bool {
+        !self.trusted && self.role() != Role::Lmtp && !self.connection.is_loopback()
+    }
+
     /// Gathers a reply.
     fn reply(&mut self, reply: &Reply) {
         reply.write_to(&mut self.output);

@@ -2,8 +2,10 @@
 //!
 //! Recipients that are pipelined are looked up at the same time.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::stream::{self, StreamExt as _};
 use postrider_meta::query::{Recipient, Resolution, Resolve};
@@ -16,6 +18,7 @@ use postrider_types::{Address, DomainName};
 
 use super::{End, Session, deliver, lists};
 use crate::envelope::{Found, Outside};
+use crate::lookups::Lookups;
 use crate::{Outbound, Settings};
 
 /// The most pipelined recipients that are taken together.
@@ -51,10 +54,13 @@ impl<'s> Session<'s> {
             });
         }
         let lookup = self.lookup();
-        let lookup = &lookup;
+        let (lookup, full) = (&lookup, &AtomicBool::new(self.is_full()));
         let asked = stream::iter(batch).map(async |asked: Result<Asked, Reply>| {
             let asked = asked.map_err(|reply| (String::new(), reply))?;
-            match lookup.find(&asked.forward_path).await {
+            if full.load(Ordering::Relaxed) {
+                return Err((asked.path, too_many()));
+            }
+            match lookup.find_in_turn(&asked.forward_path).await {
                 Ok(found) => Ok((asked, found)),
                 Err(reply) => Err((asked.path, reply)),
             }
@@ -65,6 +71,7 @@ impl<'s> Session<'s> {
                 Ok((asked, found)) => (asked.path.clone(), self.count_and_add(asked, found).await),
                 Err(refused) => refused,
             };
+            full.store(self.is_full(), Ordering::Relaxed);
             if !reply.is_positive() {
                 if let Some(transaction) = &mut self.transaction {
                     transaction.envelope.refused = true;
@@ -87,9 +94,6 @@ impl<'s> Session<'s> {
         if transaction.incoming.is_some() {
             return Err(Reply::new(503, (5, 5, 1), "not within the message"));
         }
-        if transaction.envelope.recipients.len() >= self.server.settings.max_recipients {
-            return Err(too_many());
-        }
         let utf8 = transaction.envelope.mail.parameters.smtp_utf8;
         if let ForwardPath::Mailbox(mailbox) = &rcpt.forward_path
             && !utf8
@@ -104,6 +108,13 @@ impl<'s> Session<'s> {
             parameters: rcpt.parameters,
             forward_path: rcpt.forward_path,
         })
+    }
+
+    /// Whether the transaction takes no recipient more.
+    fn is_full(&self) -> bool {
+        let max = self.server.settings.max_recipients;
+        let transaction = self.transaction.as_ref();
+        transaction.is_some_and(|transaction| transaction.envelope.is_full(max))
     }
 
     fn lookup(&self) -> Lookup<'s> {
@@ -123,6 +134,7 @@ impl<'s> Session<'s> {
                 .is_some_and(|transaction| transaction.envelope.mail.reverse_path.is_none()),
             outbound: server.handles.outbound.as_ref(),
             here: self.connection.local().ip(),
+            turns: self.is_limited().then_some((&server.lookups, self.peer)),
         }
     }
 
@@ -151,7 +163,7 @@ impl<'s> Session<'s> {
             return Reply::new(503, (5, 5, 1), "MAIL comes first");
         };
         let envelope = &mut transaction.envelope;
-        if envelope.recipients.len() >= max || !envelope.add(asked.path, asked.parameters, found) {
+        if envelope.is_full(max) || !envelope.add(asked.path, asked.parameters, found) {
             return too_many();
         }
         Reply::new(250, (2, 1, 5), "recipient accepted")
@@ -179,9 +191,23 @@ pub(super) struct Lookup<'a> {
     pub(super) outbound: Option<&'a Outbound>,
     /// Our address on this connection.
     here: IpAddr,
+    /// Where the client waits for its turn; None where it need not.
+    turns: Option<(&'a Lookups, IpAddr)>,
 }
 
 impl Lookup<'_> {
+    /// Who receives mail to `path`, once it is the client's turn.
+    async fn find_in_turn(&self, path: &ForwardPath) -> Result<Found, Reply> {
+        let Some((lookups, client)) = self.turns else {
+            return self.find(path).await;
+        };
+        let Some(_turn) = lookups.turn(client).await else {
+            let text = "too many recipients are looked up for your address, try again later";
+            return Err(Reply::new(450, (4, 7, 0), text));
+        };
+        self.find(path).await
+    }
+
     /// Who receives mail to `path`.
     async fn find(&self, path: &ForwardPath) -> Result<Found, Reply> {
         match path {
@@ -208,9 +234,7 @@ impl Lookup<'_> {
         match (own, &self.settings.postmaster) {
             (Resolution::Foreign, _) => self.foreign(asked),
             (Resolution::Relayed(relay), _) => self.pass_on_postmaster(&relay, domain, asked).await,
-            (Resolution::Unknown, Some(configured)) => {
-                self.refer(self.resolve(configured.clone()).await?, asked)
-            }
+            (Resolution::Unknown, Some(configured)) => self.configured(configured, asked).await,
             (Resolution::Unknown, None) => {
                 tracing::warn!(
                     domain = domain.as_str(),
@@ -222,11 +246,26 @@ impl Lookup<'_> {
         }
     }
 
+    /// The postmaster that the settings name, here or on a server behind this one.
+    pub(super) async fn configured(
+        &self,
+        postmaster: &Address,
+        asked: &(dyn Display + Sync),
+    ) -> Result<Found, Reply> {
+        match self.resolve(postmaster.clone()).await? {
+            Resolution::Relayed(relay) => {
+                let domain = postmaster.domain();
+                self.pass_on(&relay, domain, postmaster.to_string()).await
+            }
+            found => self.refer(found, asked),
+        }
+    }
+
     /// `<postmaster>` without a domain: the account that the settings name,
     /// else the first local domain that has one.
     async fn postmaster(&self) -> Result<Found, Reply> {
         if let Some(configured) = &self.settings.postmaster {
-            return self.refer(self.resolve(configured.clone()).await?, &"postmaster");
+            return self.configured(configured, &"postmaster").await;
         }
         let question = query::Domains {
             after: None,
@@ -250,6 +289,7 @@ impl Lookup<'_> {
             address,
             size: self.size,
             local_sender: self.local_sender,
+            notice: self.notice,
             overdraft: false,
             now: self.meta.clock().now(),
         };
@@ -263,7 +303,7 @@ impl Lookup<'_> {
     pub(super) fn refer(
         &self,
         found: Resolution,
-        asked: &dyn std::fmt::Display,
+        asked: &(dyn Display + Sync),
     ) -> Result<Found, Reply> {
         Err(match found {
             Resolution::Local { lists, .. } if self.notice && !lists.is_empty() => {
@@ -401,6 +441,6 @@ fn is_postmaster(mailbox: &Mailbox) -> bool {
     mailbox.local().eq_ignore_ascii_case("postmaster")
 }
 
-pub(super) fn unknown(asked: &dyn std::fmt::Display) -> Reply {
+pub(super) fn unknown(asked: &dyn Display) -> Reply {
     Reply::new(550, (5, 1, 1), format!("<{asked}> is not known here"))
 }

@@ -58,7 +58,7 @@ impl Lookup<'_> {
             found => return found,
         };
         match &self.settings.postmaster {
-            Some(configured) => self.refer(self.resolve(configured.clone()).await?, asked),
+            Some(configured) => self.configured(configured, asked).await,
             None => Err(refused),
         }
     }

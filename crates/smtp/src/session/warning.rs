@@ -7,8 +7,8 @@ use postrider_auth::Login;
 use postrider_message::date;
 use postrider_meta::command::{Accept, Delivery};
 use postrider_meta::query::{Resolution, Resolve};
-use postrider_meta::{Origin, ReadAt};
-use postrider_types::{Address, Flags};
+use postrider_meta::{NewQueued, Origin, QueueEnvelope, ReadAt};
+use postrider_types::{Address, Flags, Millis};
 
 use crate::server::Shared;
 
@@ -37,13 +37,18 @@ impl Shared {
             address: address.clone(),
             size: 0,
             local_sender: true,
+            notice: true,
             overdraft: true,
             now,
         };
         let found = handles.meta.ask(resolve, ReadAt::Latest).await;
         let (found, _) = found.map_err(|error| error.to_string())?;
-        let Resolution::Local { accounts, .. } = found else {
-            return Err(format!("{address} is no mailbox here: set smtp.postmaster"));
+        let (accounts, elsewhere) = match found {
+            Resolution::Local {
+                accounts, outside, ..
+            } => (accounts, outside.into_iter().map(|it| it.address).collect()),
+            Resolution::Relayed(_) => (Vec::new(), vec![address.clone()]),
+            _ => return Err(format!("{address} is no mailbox here: set smtp.postmaster")),
         };
         let hostname = &settings.hostname;
         let mut intake = handles.bodies.intake();
@@ -81,7 +86,7 @@ impl Shared {
             body,
             deliveries: accounts.into_iter().map(delivery).collect(),
             received: now,
-            queued: None,
+            queued: self.queued_warning(&elsewhere, now),
             origin: Some(Origin {
                 node: handles.node,
                 peer: hostname.clone(),
@@ -92,6 +97,36 @@ impl Shared {
             notices: Vec::new(),
         };
         let (verdict, _) = handles.meta.run(accept).await.map_err(|e| e.to_string())?;
-        verdict.map(drop).map_err(|refusal| refusal.to_string())
+        verdict.map_err(|refusal| refusal.to_string())?;
+        if let Some(outbound) = handles.outbound.as_ref().filter(|_| !elsewhere.is_empty()) {
+            (outbound.wake)();
+        }
+        Ok(())
+    }
+
+    /// The warning to a postmaster who is not here.
+    fn queued_warning(&self, elsewhere: &[Address], now: Millis) -> Option<NewQueued> {
+        let outbound = self.handles.outbound.as_ref()?;
+        let addresses = elsewhere.iter().map(ToString::to_string).collect();
+        let destinations = postrider_notice::destinations(addresses);
+        (!destinations.is_empty()).then(|| NewQueued {
+            envelope: QueueEnvelope {
+                reverse_path: String::new(),
+                ret: None,
+                envelope_id: None,
+                smtp_utf8: !elsewhere
+                    .iter()
+                    .all(|address| address.to_string().is_ascii()),
+                require_tls: false,
+                tls_optional: false,
+                sign: None,
+                submitter: None,
+            },
+            prefix: Bytes::new(),
+            destinations,
+            due: now,
+            warn: None,
+            expires: now.after(outbound.lifetime),
+        })
     }
 }

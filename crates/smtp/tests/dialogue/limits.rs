@@ -139,6 +139,67 @@ async fn a_hundred_thousand_recipients() {
 }
 
 #[tokio::test]
+async fn a_large_group_is_not_looked_up_again_and_again() {
+    let mut world = World::new().await;
+    world.sends = true;
+    let members: Vec<String> = (0..6_000).map(|n| format!("m{n}@far.example")).collect();
+    let members: Vec<&str> = members.iter().map(String::as_str).collect();
+    world.group("many@example.test", &members[..1], false).await;
+    for members in members[1..].chunks(1_000) {
+        world.join("many@example.test", members).await;
+    }
+    let mut client = world.connect(Role::Mx).await;
+    client.open("a@b.example", &["many@example.test"]).await;
+    assert_eq!(world.lookups(), 1);
+    // The second is too much for one message; that is known of the others then.
+    let line: String = (0..200)
+        .map(|n| format!("RCPT TO:<many+{n}@example.test>\r\n"))
+        .collect();
+    client.send(&line).await;
+    for _ in 0..200 {
+        let reply = client.expect(452).await;
+        assert!(reply.starts_with("452 4.5.3"), "{reply}");
+    }
+    let lookups = world.lookups();
+    assert!(lookups <= 8, "{lookups} of 200 were looked up");
+    client.say("RCPT TO:<ann@example.test>", "452 4.5.3").await;
+    assert_eq!(world.lookups(), 0);
+    client.quit().await;
+}
+
+#[tokio::test]
+async fn an_address_has_few_lookups_at_once_over_all_its_connections() {
+    let world = World::new().await;
+    let server = world.server(Role::Mx);
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = world.attach(server.clone());
+        client.expect(220).await;
+        client.open("a@b.example", &[]).await;
+        clients.push(client);
+    }
+    world.bar();
+    for client in &mut clients {
+        let line = "RCPT TO:<ann@example.test>\r\n".repeat(8);
+        client.send(&line).await;
+    }
+    while world.looking_up() < 4 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.looking_up(), 4);
+    world.unbar();
+    for mut client in clients {
+        for _ in 0..8 {
+            client.expect(250).await;
+        }
+        client.quit().await;
+    }
+}
+
+#[tokio::test]
 async fn endless_commands_and_errors_end_the_session() {
     let mut world = World::new().await;
     world.settings.max_commands = 10;

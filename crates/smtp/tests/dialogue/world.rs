@@ -1,7 +1,7 @@
 //! A server with domain, accounts and bodies, and a client that talks to it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use postrider_proto::smtp::{SrsKey, client::Reply};
 use postrider_smtp::{Handles, Outbound, RecipientCheck, Role, Server, Settings, UnsubscribeLinks};
 use postrider_types::{AccountId, Address, CommandId, DomainName, Random, SystemClock};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 pub(crate) const PASSWORD: &str = "correct horse";
@@ -49,6 +50,12 @@ impl Random for Dice {
 pub(crate) struct Switch {
     inner: Arc<Memory>,
     away: AtomicBool,
+    /// Recipients that were asked for, and those that are just now.
+    lookups: AtomicUsize,
+    looking_up: AtomicUsize,
+    /// They wait until it is closed.
+    barrier: Semaphore,
+    barred: AtomicBool,
 }
 
 impl Switch {
@@ -72,7 +79,17 @@ impl Meta for Switch {
         at: ReadAt,
     ) -> Result<(postrider_meta::Answer, Token), Error> {
         self.check()?;
-        self.inner.query(query, at).await
+        if !matches!(query, Query::Resolve(_)) {
+            return self.inner.query(query, at).await;
+        }
+        self.lookups.fetch_add(1, Ordering::SeqCst);
+        self.looking_up.fetch_add(1, Ordering::SeqCst);
+        if self.barred.load(Ordering::SeqCst) {
+            let _ = self.barrier.acquire().await;
+        }
+        let answer = self.inner.query(query, at).await;
+        self.looking_up.fetch_sub(1, Ordering::SeqCst);
+        answer
     }
     fn watch(&self, account: AccountId) -> Changes {
         self.inner.watch(account)
@@ -111,6 +128,10 @@ impl World {
         let switch = Arc::new(Switch {
             inner: memory,
             away: AtomicBool::new(false),
+            lookups: AtomicUsize::new(0),
+            looking_up: AtomicUsize::new(0),
+            barrier: Semaphore::new(0),
+            barred: AtomicBool::new(false),
         });
         let meta = Client::new(switch.clone(), Arc::new(SystemClock), Arc::new(Dice));
         let folder = tempfile::tempdir().unwrap();
@@ -203,9 +224,43 @@ impl World {
         .await;
     }
 
+    /// Adds members to a group.
+    pub(crate) async fn join(&self, group: &str, members: &[&str]) {
+        self.run(SetGroup {
+            address: addr(group),
+            add: members.iter().map(|m| addr(m)).collect(),
+            remove: Vec::new(),
+            internal: postrider_meta::command::Change::Keep,
+            list: postrider_meta::command::ListChange::default(),
+            only_new: false,
+        })
+        .await;
+    }
+
     /// The metadata store goes away or comes back.
     pub(crate) fn set_away(&self, away: bool) {
         self.switch.away.store(away, Ordering::SeqCst);
+    }
+
+    /// How many recipients were looked up since the last call.
+    pub(crate) fn lookups(&self) -> usize {
+        self.switch.lookups.swap(0, Ordering::SeqCst)
+    }
+
+    /// How many recipients are being looked up.
+    pub(crate) fn looking_up(&self) -> usize {
+        self.switch.looking_up.load(Ordering::SeqCst)
+    }
+
+    /// From now on recipients are looked up, but not found.
+    pub(crate) fn bar(&self) {
+        self.switch.barred.store(true, Ordering::SeqCst);
+    }
+
+    /// All are found that were looked up.
+    pub(crate) fn unbar(&self) {
+        self.switch.barred.store(false, Ordering::SeqCst);
+        self.switch.barrier.close();
     }
 
     /// Connects a client; the greeting is read.

@@ -75,9 +75,11 @@ impl<'a, R: Read> Walk<'a, R> {
         match (domain.catch_all, domain.relay) {
             (Some(catch_all), _) => {
                 let catch_all = directory::stored_address(&catch_all)?;
-                let step = Step::CatchAll;
-                let list = way.list;
-                Ok((vec![catch_all], Way { step, list }))
+                let way = Way {
+                    step: Step::CatchAll,
+                    ..way.clone()
+                };
+                Ok((vec![catch_all], way))
             }
             (None, Some(relay)) => Ok(self.pass_on(address, way, relay.view()?)),
             (None, None) => Ok(self.nowhere(Resolution::Unknown)),
@@ -104,7 +106,8 @@ impl<'a, R: Read> Walk<'a, R> {
     }
 
     /// Where the bounces of a list lead, if `address` takes them: to its owner, who
-    /// gets them as such and not as a member.
+    /// gets them as such and not as a member. Who posted is no matter: what strangers
+    /// write themselves does not come to an owner inside by this way.
     async fn bounces(&mut self, address: &Address) -> kv::Result<Option<Targets>> {
         let Some((base, directory::BOUNCES)) = address.without_detail() else {
             return Ok(None);
@@ -125,7 +128,12 @@ impl<'a, R: Read> Walk<'a, R> {
             group: false,
             list: false,
         };
-        Ok(Some((vec![owner], Way { step, list: None })))
+        let way = Way {
+            step,
+            list: None,
+            inside: self.query.notice,
+        };
+        Ok(Some((vec![owner], way)))
     }
 
     /// Notes an address outside. A catch-all was set when its target was local:
@@ -186,6 +194,7 @@ impl<'a, R: Read> Walk<'a, R> {
                 list: list.is_some(),
             },
             list: list.or(way.list),
+            inside: way.inside,
         };
         match name.holder() {
             Holder::Account => {
@@ -205,7 +214,7 @@ impl<'a, R: Read> Walk<'a, R> {
                 let group: row::Group = row::get(self.read, &key::group(address))
                     .await?
                     .unwrap_or_default();
-                if group.internal && !self.query.local_sender {
+                if group.internal && !self.query.local_sender && !way.inside {
                     return Ok(self.nowhere(Resolution::Internal));
                 }
                 let members = query::groups::members(self.read, address).await?;
