@@ -7,6 +7,7 @@
 mod cache;
 mod error;
 mod health;
+mod register;
 mod remnants;
 mod request;
 mod settings;
@@ -14,6 +15,7 @@ mod store;
 mod upload;
 
 pub use error::Error;
+pub use register::Version;
 pub use settings::{S3, Secret, Settings};
 pub use store::{Backend, Listed, Store};
 pub use upload::Upload;

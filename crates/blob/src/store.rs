@@ -340,7 +340,7 @@ impl Store {
 
 impl Backend {
     /// The path of the object `key`.
-    fn path(&self, key: &str) -> Result<Path, Error> {
+    pub(crate) fn path(&self, key: &str) -> Result<Path, Error> {
         let fine = |b: u8| b.is_ascii_alphanumeric() || b"-./_".contains(&b);
         if key.is_empty() || !key.bytes().all(fine) {
             return Err(Error::Invalid(format!("{key:?} cannot name an object")));

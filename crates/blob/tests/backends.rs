@@ -244,3 +244,14 @@ async fn a_range_that_the_server_refuses_is_no_outage() {
     assert!(matches!(get, Err(Error::Short(_))), "{get:?}");
     assert!(store.available());
 }
+
+/// This server looks whether a key is there before it writes: two that come at once
+/// both get through. In sequence it does all right.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_only_looks_before_it_writes_is_not_believed() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let endpoint = serve(dir.path()).await;
+    let store = Store::open(&bucket(endpoint, "secret")).unwrap();
+    let checked = store.check_registers(Duration::from_secs(10)).await;
+    assert!(matches!(checked, Err(Error::Invalid(_))), "{checked:?}");
+}

@@ -58,6 +58,13 @@ impl Archive {
         }
     }
 
+    /// Where else something of this cluster lies: the store, and a prefix below
+    /// `name` that names the cluster as this one does.
+    pub(crate) fn beside(&self, name: &str) -> (Arc<Store>, String) {
+        let cluster = self.prefix.rsplit('/').next().unwrap_or_default();
+        (Arc::clone(&self.store), format!("{name}/{cluster}"))
+    }
+
     /// The newest snapshot.
     pub(crate) async fn newest(&self) -> Result<Option<Archived>> {
         let all = timeout(LOOK, self.all()).await;

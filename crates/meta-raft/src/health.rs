@@ -6,6 +6,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use serde::Serialize;
 use tokio::task::JoinHandle;
 
+use crate::bucket::{Bucket, BucketHealth};
 use crate::membership::Member;
 use crate::node::Node;
 
@@ -27,6 +28,9 @@ pub struct Health {
     /// Milliseconds since a majority answered this node; only where it leads
     /// others.
     pub quorum_silent_ms: Option<u64>,
+    /// How the vote in the bucket is doing, as far as this node knows; nothing where
+    /// there is no object store for all nodes.
+    pub bucket: Option<BucketHealth>,
     /// The index of the last entry in the log.
     pub last_log: u64,
     /// The index up to which entries are known to be committed.
@@ -70,6 +74,7 @@ impl Node {
                 let silent = openraft::Instant::elapsed(&at.into_inner());
                 u64::try_from(silent.as_millis()).unwrap_or(u64::MAX)
             }),
+            bucket: core.bucket.as_ref().map(Bucket::health),
             last_log: metrics.last_log_index.unwrap_or(0),
             committed: metrics.cluster_committed.map_or(0, |id| id.index),
             applied: *core.shared.applied.borrow(),

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::archive::Archive;
+use crate::bucket::{BUCKET, Bucket};
 use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::machine::{Machine, Shared};
@@ -65,6 +66,7 @@ pub(crate) struct Core {
     pub(crate) channels: Channels,
     pub(crate) addresses: Addresses,
     pub(crate) archive: Option<Archive>,
+    pub(crate) bucket: Option<Bucket>,
     pub(crate) leader: watch::Sender<Leader>,
     /// True once the node is ending: nothing is tried again then, and streams
     /// to others end.
@@ -148,6 +150,8 @@ impl Core {
                 // Its own leadership counts once the vote for it is durable.
                 let leader = match metrics.current_leader {
                     Some(id) if id == self.node_id => mine.then_some(Leader::Me { term }),
+                    // It leads only for as long as it hands over what it has.
+                    Some(BUCKET) => None,
                     Some(node) => members.get_node(&node).map(|found| Leader::Other {
                         node,
                         address: found.addr.clone(),
@@ -158,6 +162,9 @@ impl Core {
                 (leader.unwrap_or_default(), members)
             };
             self.addresses.learn(&members);
+            if let Some(bucket) = &self.bucket {
+                bucket.voters().learn(&members);
+            }
             if *self.leader.borrow() != leader {
                 let leads = matches!(leader, Leader::Me { .. });
                 if leads {
@@ -254,7 +261,7 @@ impl Core {
         let progress = metrics.replication.as_ref()?;
         let answered = metrics.heartbeat.as_ref()?;
         let voters = metrics.membership_config.voter_ids();
-        let others = voters.filter(|id| *id != self.node_id);
+        let others = voters.filter(|id| ![BUCKET, self.node_id].contains(id));
         others.max_by_key(|id| {
             let heard = answered.get(id).copied().flatten();
             let heard = heard.map(|at| at.into_inner().elapsed() < self.patience);

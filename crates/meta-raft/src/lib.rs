@@ -7,12 +7,14 @@
 mod archive;
 mod batch;
 mod blocking;
+mod bucket;
 mod convert;
 mod engine;
 mod error;
 mod forward;
 mod health;
 mod leader;
+mod link;
 mod log;
 mod machine;
 mod membership;
@@ -33,6 +35,7 @@ mod snapshot;
 
 pub use archive::Archive;
 pub use batch::Batch;
+pub use bucket::{BUCKET, BucketHealth};
 pub use error::{Error, Result};
 pub use health::Health;
 pub use leader::Leader;

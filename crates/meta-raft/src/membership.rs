@@ -17,6 +17,7 @@ use postrider_rpc::{FORWARDED, Failure, proto};
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::bucket::BUCKET;
 use crate::forward::{at_leader, within};
 use crate::leader::Core;
 use crate::node::Node;
@@ -194,6 +195,9 @@ impl Core {
         if id == self.node_id {
             return Some(Duration::ZERO);
         }
+        if id == BUCKET {
+            return self.bucket.as_ref()?.silence();
+        }
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         let heard = metrics.heartbeat.as_ref().and_then(|all| *all.get(&id)?);
@@ -204,12 +208,22 @@ impl Core {
     /// for it yet.
     fn may_answer(&self, id: u64) -> bool {
         self.silence(id)
-            .is_some_and(|silence| silence < self.patience)
+            .is_some_and(|silence| silence < self.patience_with(id))
     }
 
     /// Whether a member has answered lately.
     fn answers(&self, id: u64) -> bool {
-        self.heard(id).is_some_and(|ago| ago < self.patience)
+        self.heard(id)
+            .is_some_and(|ago| ago < self.patience_with(id))
+    }
+
+    /// How long a member may be silent.
+    fn patience_with(&self, id: u64) -> Duration {
+        match id {
+            // It is asked only now and then while it is not needed.
+            BUCKET => 3 * crate::bucket::IDLE,
+            _ => self.patience,
+        }
     }
 }
 

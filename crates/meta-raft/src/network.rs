@@ -30,13 +30,15 @@ use postrider_rpc::{Channels, Failure, MAX_MESSAGE, proto};
 use tokio::time::{sleep, timeout};
 
 use crate::archive::Archive;
+use crate::bucket::{BUCKET, Bucket, BucketPeer};
 use crate::convert;
+use crate::link::Link;
 use crate::raft::{StoredMembership, TypeConfig, Vote};
 use crate::snapshot::Stored;
 
-type SnapshotOf =
+pub(crate) type SnapshotOf =
     Snapshot<openraft::type_config::alias::CommittedLeaderIdOf<TypeConfig>, u64, BasicNode, Stored>;
-type Rpc<T> = Result<T, RPCError<TypeConfig>>;
+pub(crate) type Rpc<T> = Result<T, RPCError<TypeConfig>>;
 
 /// Bytes of a part of a snapshot.
 const PART: usize = 1 << 20;
@@ -86,12 +88,19 @@ pub(crate) struct Network {
     urgent: Channels,
     addresses: Addresses,
     archive: Option<Archive>,
+    bucket: Option<Bucket>,
 }
 
 impl Network {
-    pub(crate) fn new(channels: &Channels, addresses: Addresses, archive: Option<Archive>) -> Self {
+    pub(crate) fn new(
+        channels: &Channels,
+        addresses: Addresses,
+        archive: Option<Archive>,
+        bucket: Option<Bucket>,
+    ) -> Self {
         Self {
             archive,
+            bucket,
             bulk: channels.clone(),
             urgent: channels.apart(),
             addresses,
@@ -100,11 +109,14 @@ impl Network {
 }
 
 impl RaftNetworkFactory<TypeConfig> for Network {
-    type Network = Peer;
+    type Network = Link;
 
-    async fn new_client(&mut self, id: u64, node: &BasicNode) -> Peer {
+    async fn new_client(&mut self, id: u64, node: &BasicNode) -> Link {
+        if let Some(bucket) = self.bucket.as_ref().filter(|_| id == BUCKET) {
+            return Link::Bucket(BucketPeer(bucket.clone()));
+        }
         self.addresses.0.write().insert(id, node.addr.clone());
-        Peer {
+        Link::Node(Box::new(Peer {
             id,
             failures: 0,
             acknowledged: Arc::default(),
@@ -112,7 +124,8 @@ impl RaftNetworkFactory<TypeConfig> for Network {
             urgent: self.urgent.clone(),
             addresses: self.addresses.clone(),
             archive: self.archive.clone(),
-        }
+            bucket: self.bucket.clone(),
+        }))
     }
 }
 
@@ -127,6 +140,8 @@ pub(crate) struct Peer {
     urgent: Channels,
     addresses: Addresses,
     archive: Option<Archive>,
+    /// Is told when it answers.
+    bucket: Option<Bucket>,
 }
 
 impl Peer {
@@ -271,10 +286,14 @@ impl RaftNetworkV2<TypeConfig> for Peer {
                 self.pace(&begun).await;
             }
             let (id, had) = (self.id, Arc::clone(&self.acknowledged));
+            let bucket = self.bucket.clone();
             let replies = begun?.into_inner().then(move |reply| {
-                let had = Arc::clone(&had);
+                let (had, bucket) = (Arc::clone(&had), bucket.clone());
                 async move {
                     let reply = reply.map_err(lost)?;
+                    if let Some(bucket) = bucket {
+                        bucket.voters().heard(id);
+                    }
                     let appended = convert::appended_in(reply).map_err(refused)?;
                     still_has(id, &appended, &had).await?;
                     Ok(appended)

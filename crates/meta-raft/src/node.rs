@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::archive::Archive;
 use crate::blocking;
+use crate::bucket::Bucket;
 use crate::engine::{Engine, View};
 use crate::error::{Error, Result};
 use crate::forward;
@@ -92,7 +93,15 @@ impl Node {
         recover::wait_out_lease(&log, &shared, settings.node_id, lease).await?;
         let fatal = |error: &dyn std::fmt::Display| Error::Raft(error.to_string());
         let addresses = Addresses::default();
-        let network = Network::new(&channels, addresses.clone(), archive.clone());
+        let (wanted, me) = (settings.bucket_vote, settings.node_id);
+        let bucket = archive.as_ref();
+        let bucket = bucket.map(|archive| Bucket::new(archive, wanted, lease, me));
+        let network = Network::new(
+            &channels,
+            addresses.clone(),
+            archive.clone(),
+            bucket.clone(),
+        );
         let raft = Raft::new(settings.node_id, config, network, log.clone(), machine)
             .await
             .map_err(|error| fatal(&error))?;
@@ -107,6 +116,7 @@ impl Node {
             channels,
             addresses,
             archive,
+            bucket,
             leader: watch::channel(Leader::Unknown).0,
             closing: watch::channel(false).0,
             patience: 2 * settings.election_timeout,
@@ -122,12 +132,18 @@ impl Node {
         };
         let sequencer = sequencer::run(Arc::clone(&core), receiver, clock, limits);
         let (reads, serving) = Reads::new(Arc::clone(&core));
-        let tasks = vec![
+        let mut tasks = vec![
             tokio::spawn(Arc::clone(&core).follow()),
             tokio::spawn(serving),
             tokio::spawn(take_snapshots(Arc::clone(&core))),
             tokio::spawn(Arc::clone(&core).tend(settings.address.clone())),
         ];
+        if let Some(bucket) = core.bucket.clone() {
+            tasks.extend([
+                tokio::spawn(Arc::clone(&core).rescue(bucket.clone())),
+                tokio::spawn(Arc::clone(&core).tend_bucket(bucket)),
+            ]);
+        }
         Ok(Arc::new(Self {
             queue,
             reads,

@@ -34,6 +34,10 @@ pub struct Settings {
     /// member stands for election; at least 150 ms.
     #[serde(with = "human::duration")]
     pub election_timeout: Duration,
+    /// Give the bucket the third vote where two nodes have one each, so that either
+    /// may fail. Needs an object store with conditional PUT; that it has it is
+    /// tried before.
+    pub bucket_vote: bool,
     /// Answer reads on the leader without asking a majority each time. Relies
     /// on clocks that run at the same speed.
     pub lease_reads: bool,
@@ -79,6 +83,7 @@ impl Default for Settings {
             bootstrap: true,
             timeout: Duration::from_secs(10),
             election_timeout: Duration::from_millis(900),
+            bucket_vote: true,
             lease_reads: false,
             queue_commands: 4096,
             queue_bytes: 64 << 20,

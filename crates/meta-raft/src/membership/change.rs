@@ -261,7 +261,7 @@ impl Core {
     }
 
     /// Waits for its turn, and finishes a change that was left half done.
-    async fn begin_change(&self) -> Result<MutexGuard<'_, ()>, Failure> {
+    pub(crate) async fn begin_change(&self) -> Result<MutexGuard<'_, ()>, Failure> {
         let turn = tokio::time::timeout(CHANGE, self.changing.lock()).await;
         let busy = |_| Failure::Unavailable("another change of the members is under way".into());
         let turn = turn.map_err(busy)?;
@@ -273,7 +273,10 @@ impl Core {
     }
 
     /// Proposes a change and waits until it is in effect.
-    async fn change(&self, changes: ChangeMembers<u64, BasicNode>) -> Result<(), Failure> {
+    pub(crate) async fn change(
+        &self,
+        changes: ChangeMembers<u64, BasicNode>,
+    ) -> Result<(), Failure> {
         let changed = tokio::select! {
             changed = self.raft.change_membership(changes, false) => changed,
             () = self.cut_off() => {

@@ -123,6 +123,7 @@ mod tests {
             asked: 1,
             leader: Some(1),
             term: 1,
+            third: None,
             nodes: nodes.iter().map(node).collect(),
             safe: false,
             verdict: String::new(),

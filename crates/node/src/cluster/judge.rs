@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use postrider_types::Role;
 
-use super::report::Node;
+use super::report::{Node, Vote};
 
 /// A voter that is further behind than this many entries could not take over at once.
 const MAX_LAG: u64 = 1000;
+
+/// A bucket that takes longer for a write, in milliseconds, is worth a word.
+const SLOW: u64 = 100;
 
 /// Clocks that are further apart are worth a word. Reports take up to two seconds.
 const MAX_APART: Duration = Duration::from_secs(10);
@@ -43,16 +46,18 @@ impl Trouble {
     }
 }
 
-/// Judges the nodes (removed ones left out), of which `leader` leads.
-pub(crate) fn judge(nodes: &[Node], leader: Option<u64>) -> Judgement {
+/// Judges the nodes (removed ones left out), of which `leader` leads, and the vote
+/// in the bucket beside them.
+pub(crate) fn judge(nodes: &[Node], leader: Option<u64>, third: Option<&Vote>) -> Judgement {
     let troubles: Vec<Trouble> = nodes.iter().filter_map(trouble).collect();
     let troubled = |node: &Node, fits: fn(&Trouble) -> bool| {
         troubles.iter().any(|t| t.node == node.node && fits(t))
     };
     let voters: Vec<&Node> = nodes.iter().filter(|node| node.voter).collect();
     let fit = voters.iter().filter(|node| !troubled(node, |t| t.no_vote));
-    let fit = fit.count();
-    let majority = voters.len() / 2 + 1;
+    let fit = fit.count() + usize::from(third.is_some_and(Vote::fit));
+    let votes = voters.len() + usize::from(third.is_some_and(|third| third.votes));
+    let majority = votes / 2 + 1;
     let frontends: Vec<&Node> = nodes.iter().filter(|n| n.has(Role::Frontend)).collect();
     let serving = frontends.iter().filter(|n| !troubled(n, |t| t.no_mail));
     let serving = serving.count();
@@ -73,19 +78,18 @@ pub(crate) fn judge(nodes: &[Node], leader: Option<u64>) -> Judgement {
             "they have not agreed on one yet: look again in a few seconds".to_owned()
         });
         format!(
-            "NOT safe: no node leads, so nothing can be stored now ({fit} of {} nodes with \
-             metadata are fit, {majority} are needed), because {reason}",
-            voters.len()
+            "NOT safe: no node leads, so nothing can be stored now ({fit} of {votes} votes are \
+             fit, {majority} are needed), because {reason}"
         )
     } else if spare > 0 {
-        safe(spare)
+        safe(spare, third)
     } else if fit < majority {
         told = &of_voters;
-        let reason = because(told).unwrap_or_else(|| too_few(nodes, &voters));
+        let reason = because(told).unwrap_or_else(|| too_few(nodes, &voters, third));
         format!("NOT safe: nothing can be stored now, because {reason}")
     } else if fit == majority {
         told = &of_voters;
-        let reason = because(told).unwrap_or_else(|| too_few(nodes, &voters));
+        let reason = because(told).unwrap_or_else(|| too_few(nodes, &voters, third));
         format!("NOT safe: if one more node fails, nothing can be stored, because {reason}")
     } else {
         told = &of_mail;
@@ -99,6 +103,7 @@ pub(crate) fn judge(nodes: &[Node], leader: Option<u64>) -> Judgement {
     let notes = troubles.iter().filter(|t| !told(t));
     let mut notes: Vec<String> = notes.map(Trouble::sentence).collect();
     notes.extend(pending(nodes).map(catching_up));
+    notes.extend(third.and_then(slow));
     notes.extend(versions(nodes));
     notes.extend(clocks(nodes));
     notes.retain(|note| !verdict.contains(note.as_str()));
@@ -109,12 +114,25 @@ pub(crate) fn judge(nodes: &[Node], leader: Option<u64>) -> Judgement {
     }
 }
 
-fn safe(spare: usize) -> String {
+fn safe(spare: usize, third: Option<&Vote>) -> String {
     match spare {
+        1 if third.is_some_and(Vote::fit) => {
+            "Safe: any one may fail, of the nodes and the bucket with the third vote.".into()
+        }
         1 => "Safe: any one node may fail.".into(),
         2 => "Safe: any two nodes may fail.".into(),
         _ => format!("Safe: any {spare} nodes may fail."),
     }
+}
+
+/// Each write waits for the bucket while one of two nodes is away.
+fn slow(third: &Vote) -> Option<String> {
+    let took = third.told.write_ms.filter(|took| *took > SLOW)?;
+    Some(format!(
+        "the bucket took {took} ms for a small write when it was tried: while one of the nodes is \
+         away, each write takes at least that long, and above 250 ms meta.election_timeout has to \
+         be raised for the other to take over"
+    ))
 }
 
 /// The worst that is wrong with a node.
@@ -192,7 +210,7 @@ fn catching_up(node: &Node) -> String {
 }
 
 /// Why voters that are all well cannot spare one.
-fn too_few(nodes: &[Node], voters: &[&Node]) -> String {
+fn too_few(nodes: &[Node], voters: &[&Node], third: Option<&Vote>) -> String {
     let have = match voters {
         [] => "no node with metadata is known".to_owned(),
         [one] => format!("node {} alone holds the metadata", one.node),
@@ -204,6 +222,13 @@ fn too_few(nodes: &[Node], voters: &[&Node]) -> String {
     };
     if let Some(node) = pending(nodes).next() {
         return format!("{have}, and {}", catching_up(node));
+    }
+    if let Some(third) = third {
+        let advice = "mend that, or join a third node, which may be a small one";
+        return match &third.told.problem {
+            Some(problem) => format!("{have}, and the bucket cannot vote ({problem}): {advice}"),
+            None => format!("{have}, and the bucket has no vote yet: look again in some seconds"),
+        };
     }
     let more = 3_usize.saturating_sub(voters.len()).max(1);
     let more = match more {

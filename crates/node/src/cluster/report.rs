@@ -31,6 +31,9 @@ pub(crate) struct Report {
     pub(crate) term: u64,
     /// Who votes, as far as it knows.
     pub(crate) voters: Vec<u64>,
+    /// How the vote in the bucket is doing, as it knows; nothing where it holds no
+    /// metadata or shares no object store.
+    pub(crate) third: Option<Third>,
     /// The last entry that it has applied; nothing where it holds no metadata.
     pub(crate) applied: Option<u64>,
     /// The last entry in its log.
@@ -50,6 +53,22 @@ pub(crate) struct Report {
     pub(crate) uptime_seconds: u64,
     /// Its clock: Unix milliseconds.
     pub(crate) clock: u64,
+}
+
+/// The vote in the bucket, as a node knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Third {
+    /// It is wanted where two nodes vote.
+    pub(crate) wanted: bool,
+    /// Entries that the leader has and the bucket lacks; only the leader knows.
+    pub(crate) lag: Option<u64>,
+    /// Milliseconds since the bucket last answered the node.
+    pub(crate) silent_ms: Option<u64>,
+    /// How long a small write took when the bucket was tried, in milliseconds.
+    pub(crate) write_ms: Option<u64>,
+    /// Why it has no vote, or cannot give it.
+    pub(crate) problem: Option<String>,
 }
 
 /// One node as the cluster sees it.
@@ -87,6 +106,23 @@ impl Node {
     }
 }
 
+/// The vote in the bucket, as the cluster sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Vote {
+    /// It votes now.
+    pub(crate) votes: bool,
+    /// What the leader knows of it.
+    #[serde(flatten)]
+    pub(crate) told: Third,
+}
+
+impl Vote {
+    /// Whether it helps to a majority.
+    pub(crate) fn fit(&self) -> bool {
+        self.votes && self.told.problem.is_none()
+    }
+}
+
 /// The cluster as one of its nodes sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Status {
@@ -98,6 +134,9 @@ pub(crate) struct Status {
     pub(crate) leader: Option<u64>,
     /// In which term.
     pub(crate) term: u64,
+    /// The vote in the bucket, as the leader knows it; absent where it has none and
+    /// needs none.
+    pub(crate) third: Option<Vote>,
     /// All nodes but removed ones.
     pub(crate) nodes: Vec<Node>,
     /// Whether any one node may fail now.

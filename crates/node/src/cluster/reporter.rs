@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use postrider_meta_raft::Leader;
+use postrider_meta_raft::{BUCKET, Health as Replica, Leader};
 use postrider_types::{Clock as _, NodeId, Role, SystemClock};
 
-use super::report::Report;
+use super::report::{Report, Third};
 use crate::backend::Backend;
 use crate::health::Health;
 use crate::leases::Leases;
@@ -50,6 +50,7 @@ impl Reporter {
             voters: replica
                 .as_ref()
                 .map_or_else(Vec::new, |replica| replica.voters.clone()),
+            third: replica.as_ref().and_then(third),
             applied: replica.as_ref().map(|replica| replica.applied),
             last_log: replica.as_ref().map(|replica| replica.last_log),
             snapshot: replica.as_ref().and_then(|replica| replica.snapshot),
@@ -61,4 +62,18 @@ impl Reporter {
             clock: SystemClock.now().0,
         }
     }
+}
+
+/// The vote in the bucket, as this node's replica knows it.
+fn third(replica: &Replica) -> Option<Third> {
+    let bucket = replica.bucket.as_ref()?;
+    let member = replica.members.iter().find(|it| it.node == BUCKET);
+    let matched = member.and_then(|member| member.matched);
+    Some(Third {
+        wanted: bucket.wanted,
+        lag: matched.map(|matched| replica.last_log.saturating_sub(matched)),
+        silent_ms: bucket.silent_ms,
+        write_ms: bucket.write_ms,
+        problem: bucket.problem.clone(),
+    })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use postrider_meta::NodeView;
+use postrider_meta_raft::BUCKET;
 use postrider_rpc::proto::ReportRequest;
 use postrider_rpc::proto::nodes_client::NodesClient;
 use postrider_rpc::tonic::{Request, Status as Reply};
@@ -14,7 +15,7 @@ use tokio::time::timeout;
 
 use super::Cluster;
 use super::judge::judge;
-use super::report::{Node, Report, Status};
+use super::report::{Node, Report, Status, Vote};
 
 /// How long a node may take to tell.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -37,12 +38,14 @@ impl Cluster {
         let (leader, term) = leader(&nodes);
         fill(&mut nodes, leader, term);
         nodes.extend(ghosts(&nodes, leader));
-        let judgement = judge(&nodes, leader);
+        let third = third(&nodes, leader);
+        let judgement = judge(&nodes, leader, third.as_ref());
         Status {
             cluster: self.identity.facts.cluster.clone(),
             asked: self.identity.facts.node.0,
             leader,
             term,
+            third,
             nodes,
             safe: judgement.safe,
             verdict: judgement.verdict,
@@ -144,6 +147,19 @@ fn fill(nodes: &mut [Node], leader: Option<u64>, term: u64) {
     }
 }
 
+/// The vote in the bucket, as the leader knows it, where it votes or should.
+fn third(nodes: &[Node], leader: Option<u64>) -> Option<Vote> {
+    let mut reports = nodes.iter().filter_map(|node| node.report.as_ref());
+    let report = match leader {
+        Some(leader) => reports.find(|report| report.node == leader)?,
+        None => reports.find(|report| !report.voters.is_empty())?,
+    };
+    let votes = report.voters.contains(&BUCKET);
+    let two = report.voters.iter().filter(|id| **id != BUCKET).count() == 2;
+    let told = report.third.clone().unwrap_or_default();
+    (votes || two && told.wanted).then_some(Vote { votes, told })
+}
+
 /// Voters that were removed from the metadata, but count for every majority
 /// still: a removal that broke off.
 fn ghosts(nodes: &[Node], leader: Option<u64>) -> Vec<Node> {
@@ -151,7 +167,7 @@ fn ghosts(nodes: &[Node], leader: Option<u64>) -> Vec<Node> {
     let Some(of_leader) = reports.find(|report| Some(report.node) == leader) else {
         return Vec::new();
     };
-    let known = |id: &u64| nodes.iter().any(|node| node.node == *id);
+    let known = |id: &u64| *id == BUCKET || nodes.iter().any(|node| node.node == *id);
     let ghosts = of_leader.voters.iter().filter(|id| !known(id));
     ghosts
         .map(|id| Node {

@@ -51,6 +51,9 @@ fn text(status: &report::Status) -> String {
         heads,
         status.nodes.iter().map(|node| row(node, status.leader)),
     );
+    if let Some(third) = &status.third {
+        text += &format!("\nThe bucket: {}.\n", words_of(third));
+    }
     text += &format!("\n{}\n", status.verdict);
     // All nodes that know it say the same.
     let mut reports = status.nodes.iter().filter_map(|node| node.report.as_ref());
@@ -69,6 +72,21 @@ fn text(status: &report::Status) -> String {
         }
     }
     text
+}
+
+/// The vote in the bucket, in words.
+fn words_of(third: &report::Vote) -> String {
+    let votes = match third.votes {
+        true => "has the third vote",
+        false => "has no vote yet",
+    };
+    let lag = match third.told.lag.filter(|_| third.votes) {
+        Some(lag) => format!(", {lag} entries behind"),
+        None => String::new(),
+    };
+    let problem = third.told.problem.as_ref();
+    let problem = problem.map_or_else(String::new, |problem| format!("; {problem}"));
+    format!("{votes}{lag}{problem}")
 }
 
 fn row(node: &report::Node, leader: Option<u64>) -> [String; 10] {
@@ -144,6 +162,13 @@ mod tests {
             asked: 1,
             leader: Some(1),
             term: 4,
+            third: Some(report::Vote {
+                votes: true,
+                told: report::Third {
+                    lag: Some(3),
+                    ..report::Third::default()
+                },
+            }),
             nodes: vec![node(1, Some(ready)), away],
             safe: false,
             verdict: "NOT safe: ...".into(),
@@ -155,6 +180,7 @@ mod tests {
             "NODE  NAME   ADDRESS     ROLES          STATE      VOTE    LAG  BUCKET  WORK        VERSION",
             "1     mail1  mail1:7425  meta,frontend  ready      leader  -    ok      background  0.1.0",
             "2     mail2  mail2:7425  meta,frontend  no answer  yes     -    -       -           0.1.0",
+            "\nThe bucket: has the third vote, 3 entries behind.\n",
             "\nNOT safe: ...\nMail to other servers: the queue is empty.\nNote: look\nNode 2 was asked in vain: connection refused\n",
         ] {
             assert!(text.contains(part), "{part:?} in\n{text}");

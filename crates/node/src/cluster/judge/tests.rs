@@ -43,7 +43,7 @@ fn three_that_are_well_can_lose_one_and_five_two() {
         (5, "Safe: any two nodes may fail."),
         (7, "Safe: any 3 nodes may fail."),
     ] {
-        let judgement = judge(&nodes(count), Some(1));
+        let judgement = judge(&nodes(count), Some(1), None);
         assert_eq!(judgement.verdict, verdict);
         assert!(judgement.safe && judgement.notes.is_empty());
     }
@@ -51,14 +51,14 @@ fn three_that_are_well_can_lose_one_and_five_two() {
 
 #[test]
 fn one_or_two_cannot_lose_any() {
-    let one = judge(&nodes(1), Some(1));
+    let one = judge(&nodes(1), Some(1), None);
     assert!(!one.safe);
     assert_eq!(
         one.verdict,
         "NOT safe: if one more node fails, nothing can be stored, because node 1 alone holds the \
          metadata: join 2 more nodes (`postrider cluster token` gives the token for it)"
     );
-    let two = judge(&nodes(2), Some(1));
+    let two = judge(&nodes(2), Some(1), None);
     assert!(!two.safe);
     assert_eq!(
         two.verdict,
@@ -72,7 +72,7 @@ fn one_or_two_cannot_lose_any() {
 fn of_three_with_one_away_none_may_fail() {
     let mut nodes = nodes(3);
     silence(&mut nodes[2]);
-    let judgement = judge(&nodes, Some(1));
+    let judgement = judge(&nodes, Some(1), None);
     assert!(!judgement.safe && judgement.notes.is_empty());
     assert_eq!(
         judgement.verdict,
@@ -85,13 +85,13 @@ fn of_three_with_one_away_none_may_fail() {
 fn of_five_with_one_away_one_may_still_fail() {
     let mut nodes = nodes(5);
     silence(&mut nodes[4]);
-    let judgement = judge(&nodes, Some(1));
+    let judgement = judge(&nodes, Some(1), None);
     assert!(judgement.safe);
     assert_eq!(judgement.verdict, "Safe: any one node may fail.");
     assert_eq!(judgement.notes.len(), 1);
     assert!(judgement.notes[0].starts_with("node 5 (mail5:7425) does not answer: start it"));
     silence(&mut nodes[3]);
-    let judgement = judge(&nodes, Some(1));
+    let judgement = judge(&nodes, Some(1), None);
     assert!(!judgement.safe);
     assert!(
         judgement.verdict.contains("node 4 (mail4:7425)")
@@ -104,16 +104,16 @@ fn of_five_with_one_away_one_may_still_fail() {
 #[test]
 fn without_a_leader_nothing_is_safe() {
     let mut nodes = nodes(3);
-    let electing = judge(&nodes, None);
+    let electing = judge(&nodes, None, None);
     assert!(!electing.safe && electing.verdict.contains("look again"));
     silence(&mut nodes[0]);
     silence(&mut nodes[1]);
-    let judgement = judge(&nodes, None);
+    let judgement = judge(&nodes, None, None);
     assert!(!judgement.safe);
     assert!(
         judgement
             .verdict
-            .contains("1 of 3 nodes with metadata are fit, 2 are needed"),
+            .contains("1 of 3 votes are fit, 2 are needed"),
         "{}",
         judgement.verdict
     );
@@ -123,9 +123,9 @@ fn without_a_leader_nothing_is_safe() {
 fn a_voter_far_behind_does_not_count() {
     let mut nodes = nodes(3);
     nodes[1].lag = Some(900);
-    assert!(judge(&nodes, Some(1)).safe);
+    assert!(judge(&nodes, Some(1), None).safe);
     nodes[1].lag = Some(12_000);
-    let judgement = judge(&nodes, Some(1));
+    let judgement = judge(&nodes, Some(1), None);
     assert!(!judgement.safe);
     assert!(
         judgement.verdict.ends_with(
@@ -141,7 +141,7 @@ fn a_node_that_catches_up_is_waited_for() {
     let mut nodes = nodes(3);
     nodes[2].voter = false;
     nodes[2].lag = Some(40);
-    let judgement = judge(&nodes, Some(1));
+    let judgement = judge(&nodes, Some(1), None);
     assert!(!judgement.safe && judgement.notes.is_empty());
     assert!(
         judgement.verdict.ends_with(
@@ -154,7 +154,7 @@ fn a_node_that_catches_up_is_waited_for() {
     // A fourth that catches up takes nothing from the other three.
     let mut nodes = self::nodes(4);
     nodes[3].voter = false;
-    let judgement = judge(&nodes, Some(1));
+    let judgement = judge(&nodes, Some(1), None);
     assert!(judgement.safe);
     assert!(judgement.notes[0].contains("node 4 (mail4:7425) is still catching up"));
 }
@@ -163,7 +163,7 @@ fn a_node_that_catches_up_is_waited_for() {
 fn a_bucket_that_is_away_everywhere_is_not_safe_and_at_one_node_a_note() {
     let mut nodes = nodes(3);
     report(&mut nodes[0]).bucket_writable = false;
-    let judgement = judge(&nodes, Some(1));
+    let judgement = judge(&nodes, Some(1), None);
     assert!(judgement.safe);
     assert_eq!(
         judgement.notes,
@@ -175,7 +175,7 @@ fn a_bucket_that_is_away_everywhere_is_not_safe_and_at_one_node_a_note() {
     for node in &mut nodes {
         report(node).bucket_readable = false;
     }
-    let judgement = judge(&nodes, Some(1));
+    let judgement = judge(&nodes, Some(1), None);
     assert!(!judgement.safe);
     assert!(
         judgement.verdict.contains("nobody can reach all mail now")
@@ -196,7 +196,7 @@ fn one_frontend_alone_may_not_fail() {
     nodes[3].roles = vec![Role::Frontend];
     nodes[3].voter = false;
     nodes[3].lag = None;
-    let judgement = judge(&nodes, Some(1));
+    let judgement = judge(&nodes, Some(1), None);
     assert!(!judgement.safe);
     assert!(
         judgement.verdict.ends_with(
@@ -210,9 +210,9 @@ fn one_frontend_alone_may_not_fail() {
     second.node = 5;
     second.address = "mail5:7425".into();
     nodes.push(second);
-    assert!(judge(&nodes, Some(1)).safe);
+    assert!(judge(&nodes, Some(1), None).safe);
     silence(&mut nodes[4]);
-    let judgement = judge(&nodes, Some(1));
+    let judgement = judge(&nodes, Some(1), None);
     assert!(!judgement.safe);
     assert!(
         judgement
@@ -228,7 +228,7 @@ fn a_node_that_is_not_ready_says_why() {
     report.ready = false;
     report.stopping = true;
     report.reasons = vec!["the node is stopping".into()];
-    let judgement = judge(&nodes, Some(1));
+    let judgement = judge(&nodes, Some(1), None);
     assert!(
         judgement.verdict.ends_with(
             "node 3 (mail3:7425) is not ready (the node is stopping): wait until it is back"
@@ -255,7 +255,7 @@ fn a_majority_that_is_lost_is_told_as_lost() {
             "NOT safe: no node leads, so nothing can be stored now (1 of 3 ",
         ),
     ] {
-        let verdict = judge(&nodes, leader).verdict;
+        let verdict = judge(&nodes, leader, None).verdict;
         assert!(verdict.starts_with(begins), "{verdict}");
         // Node 3 is well: it lacks the others.
         assert!(!verdict.contains("node 3 (mail3:7425)"), "{verdict}");
@@ -266,7 +266,7 @@ fn a_majority_that_is_lost_is_told_as_lost() {
 fn different_versions_are_noted() {
     let mut nodes = nodes(3);
     nodes[1].version = "0.2.0".into();
-    let judgement = judge(&nodes, Some(1));
+    let judgement = judge(&nodes, Some(1), None);
     assert!(judgement.safe);
     assert_eq!(
         judgement.notes,
@@ -280,11 +280,57 @@ fn clocks_that_differ_are_told() {
     for (node, clock) in nodes.iter_mut().zip([1_000_000, 1_002_000, 1_061_000]) {
         report(node).clock = clock;
     }
-    let judgement = judge(&nodes, Some(1));
+    let judgement = judge(&nodes, Some(1), None);
     assert!(judgement.safe);
     assert!(
         judgement.notes[0].contains("differ by 61 s"),
         "{:?}",
         judgement.notes
+    );
+}
+
+fn third(problem: Option<&str>) -> Vote {
+    let told = crate::cluster::report::Third {
+        wanted: true,
+        problem: problem.map(ToOwned::to_owned),
+        ..Default::default()
+    };
+    Vote { votes: true, told }
+}
+
+#[test]
+fn two_and_a_vote_in_the_bucket_can_lose_one() {
+    let two = judge(&nodes(2), Some(1), Some(&third(None)));
+    assert!(two.safe, "{}", two.verdict);
+    assert_eq!(
+        two.verdict,
+        "Safe: any one may fail, of the nodes and the bucket with the third vote."
+    );
+    let mut one = nodes(2);
+    silence(&mut one[1]);
+    let one = judge(&one, Some(1), Some(&third(None)));
+    assert!(!one.safe);
+    assert!(
+        one.verdict.contains("node 2 (mail2:7425) does not answer"),
+        "{}",
+        one.verdict
+    );
+    let away = judge(&nodes(2), Some(1), Some(&third(Some("it is away"))));
+    assert!(!away.safe);
+    assert!(
+        away.verdict.contains("the bucket cannot vote (it is away)"),
+        "{}",
+        away.verdict
+    );
+    let not_yet = Vote {
+        votes: false,
+        ..third(None)
+    };
+    let not_yet = judge(&nodes(2), Some(1), Some(&not_yet));
+    assert!(!not_yet.safe);
+    assert!(
+        not_yet.verdict.contains("no vote yet"),
+        "{}",
+        not_yet.verdict
     );
 }

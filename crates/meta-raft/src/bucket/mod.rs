@@ -1,0 +1,442 @@
+//! The third vote of two nodes: a voter whose memory is one object in the bucket.
+//! Nobody hosts it. Whichever node has something to say to it reads its record,
+//! answers by the rules of Raft in its place, and writes the record back by
+//! compare and set: of two that do so at once one is refused by the store, reads
+//! again and answers anew. See docs/adr/0041.
+//!
+//! It never stands for election by itself, evaluates nothing and serves nobody;
+//! where it alone has what a survivor lacks, that one brings it over (`rescue`).
+
+mod peer;
+mod record;
+mod rescue;
+mod segment;
+mod tend;
+mod voters;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use openraft::raft::{VoteRequest, VoteResponse};
+use parking_lot::Mutex as Lock;
+use postrider_blob::{Error as StoreError, Store, Version};
+use tokio::sync::{Mutex, Notify};
+use tokio::time::{Instant, sleep};
+
+pub(crate) use self::peer::BucketPeer;
+use self::record::{Record, Refused, Segment, size};
+pub(crate) use self::voters::Voters;
+use crate::archive::Archive;
+use crate::raft::{Entry, LogId, TypeConfig, Vote};
+
+/// The bucket's id among the voters. Nodes are numbered from 1.
+pub const BUCKET: u64 = 0;
+
+/// How long one request to the store may take.
+const LIMIT: Duration = Duration::from_secs(5);
+/// A record is written again at once so often where others write it, too.
+const TRIES: u32 = 8;
+/// Entries of more bytes go into an object of their own.
+const TAIL: usize = 128 << 10;
+/// Between writes while the nodes are a majority without the bucket.
+const LAG: Duration = Duration::from_secs(1);
+
+/// Between looks whether a bucket that is not needed still answers.
+pub(crate) const IDLE: Duration = Duration::from_secs(5);
+/// Between looks whether the bucket is needed.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Why the bucket does not answer, in words.
+pub(crate) type Unanswered = String;
+
+/// How the vote in the bucket is doing, as one node knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct BucketHealth {
+    /// It is to vote where two nodes do.
+    pub wanted: bool,
+    /// Milliseconds since the bucket last answered this node; nothing: not yet.
+    pub silent_ms: Option<u64>,
+    /// Why it has no vote, or cannot give it; nothing: it can.
+    pub problem: Option<String>,
+    /// How long a small write took when the bucket was tried, in milliseconds.
+    pub write_ms: Option<u64>,
+}
+
+/// The vote in the bucket, as one node sees it. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Bucket(Arc<Inner>);
+
+struct Inner {
+    store: Arc<Store>,
+    archive: Archive,
+    /// Where its objects lie.
+    prefix: String,
+    /// It is to vote where two nodes do.
+    wanted: bool,
+    /// For so long a record stays before it is taken for nobody's.
+    patience: Duration,
+    voters: Voters,
+    /// The record as it was last seen. Held over each write.
+    known: Mutex<Option<Known>>,
+    /// The writing that was last seen, and since when.
+    watched: Lock<Option<(u64, Instant)>>,
+    /// When this node last wrote the record.
+    written: Lock<Option<Instant>>,
+    /// When it may write next while the bucket is not needed.
+    turn: Lock<Option<Instant>>,
+    answered: Lock<Option<Instant>>,
+    problem: Lock<Option<String>>,
+    write_ms: AtomicU64,
+    /// A vote was refused: the bucket has more than this node.
+    behind: Notify,
+}
+
+#[derive(Clone)]
+struct Known {
+    record: Record,
+    version: Version,
+}
+
+/// What is to be done with a record, and what is answered.
+enum Change<T> {
+    Keep(T),
+    Write(Record, T),
+}
+
+impl Bucket {
+    /// The vote of the cluster whose snapshots are in `archive`. `lease`: how long
+    /// a leader may count on a voter that has answered it.
+    pub(crate) fn new(archive: &Archive, wanted: bool, lease: Duration, me: u64) -> Self {
+        let (store, prefix) = archive.beside("vote");
+        Self(Arc::new(Inner {
+            store,
+            archive: archive.clone(),
+            prefix,
+            wanted,
+            patience: 2 * lease,
+            voters: Voters::new(me, lease / 2),
+            known: Mutex::default(),
+            watched: Lock::default(),
+            written: Lock::default(),
+            turn: Lock::default(),
+            answered: Lock::default(),
+            problem: Lock::default(),
+            write_ms: AtomicU64::default(),
+            behind: Notify::new(),
+        }))
+    }
+
+    /// Who else votes, and who was heard of.
+    pub(crate) fn voters(&self) -> &Voters {
+        &self.0.voters
+    }
+
+    /// How it is doing.
+    pub(crate) fn health(&self) -> BucketHealth {
+        let answered = *self.0.answered.lock();
+        let write_ms = self.0.write_ms.load(Ordering::Relaxed);
+        BucketHealth {
+            wanted: self.0.wanted,
+            silent_ms: answered
+                .map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX)),
+            problem: self.0.problem.lock().clone(),
+            write_ms: (write_ms > 0).then_some(write_ms),
+        }
+    }
+
+    /// How long ago it answered this node.
+    pub(crate) fn silence(&self) -> Option<Duration> {
+        self.0.answered.lock().map(|at| at.elapsed())
+    }
+
+    fn key(&self) -> String {
+        format!("{}/record", self.0.prefix)
+    }
+
+    fn segment_key(&self, segment: &Segment) -> String {
+        let Segment { first, name, .. } = segment;
+        format!("{}/log/{first:020}-{name:016x}", self.0.prefix)
+    }
+
+    /// Reads the record from the store. None: there is none.
+    async fn look(&self, known: &mut Option<Known>) -> Result<Option<Record>, Unanswered> {
+        *known = None;
+        let found = self.0.store.read_register(&self.key(), LIMIT).await;
+        let Some((bytes, version)) = found.map_err(|error| self.failed(&error))? else {
+            return Ok(None);
+        };
+        let record: Record = segment::unpack(&bytes)
+            .map_err(|error| self.failed(&format!("the record of its vote is damaged: {error}")))?;
+        self.saw(&record);
+        *known = Some(Known {
+            record: record.clone(),
+            version,
+        });
+        Ok(Some(record))
+    }
+
+    /// Reads the record, which has to be there.
+    async fn look_again(&self, known: &mut Option<Known>) -> Result<Known, Unanswered> {
+        self.look(known).await?;
+        known
+            .clone()
+            .ok_or_else(|| self.failed(&"its vote is lost"))
+    }
+
+    /// Changes the record, or only looks at it. `fresh`: not from memory.
+    async fn change<T>(
+        &self,
+        fresh: bool,
+        mut decide: impl FnMut(&Record) -> Change<T>,
+    ) -> Result<T, Unanswered> {
+        let mut known = self.0.known.lock().await;
+        if fresh {
+            *known = None;
+        }
+        for _ in 0..TRIES {
+            let at = match &*known {
+                Some(at) => at.clone(),
+                None => self.look_again(&mut known).await?,
+            };
+            let (record, answer) = match decide(&at.record) {
+                Change::Keep(answer) => return Ok(answer),
+                Change::Write(record, answer) => (record, answer),
+            };
+            if self.write(&mut known, record, Some(&at.version)).await? {
+                return Ok(answer);
+            }
+        }
+        Err(self.failed(&"others write it all the time"))
+    }
+
+    /// Writes `record` over `version`. False: another was faster.
+    async fn write(
+        &self,
+        known: &mut Option<Known>,
+        mut record: Record,
+        version: Option<&Version>,
+    ) -> Result<bool, Unanswered> {
+        record.writing = crate::simulation::random();
+        let writing = record.writing;
+        let bytes = segment::pack(&record).map_err(|error| self.failed(&error))?;
+        *known = None;
+        let key = self.key();
+        let written = self.0.store.write_register(&key, bytes, version, LIMIT);
+        match written.await {
+            Ok(version) => {
+                self.saw(&record);
+                let now = Instant::now();
+                *self.0.written.lock() = Some(now);
+                let mut turn = self.0.turn.lock();
+                // One request a second: an object before it counts, too.
+                *turn = Some(turn.filter(|turn| *turn > now).unwrap_or(now) + LAG);
+                drop(turn);
+                *known = Some(Known { record, version });
+                Ok(true)
+            }
+            Err(StoreError::Exists(_)) => Ok(false),
+            // It may have been written: what is there now tells.
+            Err(StoreError::Unavailable(_)) => {
+                let there = self.look(known).await?;
+                Ok(there.is_some_and(|there| there.writing == writing))
+            }
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    /// Notes that the store has answered with this record.
+    fn saw(&self, record: &Record) {
+        let now = Instant::now();
+        *self.0.answered.lock() = Some(now);
+        *self.0.problem.lock() = None;
+        let mut watched = self.0.watched.lock();
+        if watched.is_none_or(|(writing, _)| writing != record.writing) {
+            *watched = Some((record.writing, now));
+        }
+    }
+
+    /// Notes a failure, once for as long as it lasts.
+    fn failed(&self, error: &dyn std::fmt::Display) -> Unanswered {
+        let text = error.to_string();
+        let mut problem = self.0.problem.lock();
+        if problem.is_none() {
+            tracing::warn!(error = text, "the vote in the bucket cannot be used");
+        }
+        *problem = Some(text.clone());
+        text
+    }
+
+    /// For how long the record has been as it is, as far as this node has seen.
+    fn unchanged(&self, record: &Record) -> Duration {
+        match *self.0.watched.lock() {
+            Some((writing, since)) if writing == record.writing => since.elapsed(),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Whether nobody leads with the bucket's help. A leader that needs it writes
+    /// the record at least twice within that time.
+    fn abandoned(&self, record: &Record) -> bool {
+        self.unchanged(record) >= self.0.patience
+    }
+
+    /// Takes entries from a leader.
+    pub(crate) async fn append(
+        &self,
+        vote: Vote,
+        previous: Option<LogId>,
+        entries: &[Entry],
+        committed: Option<LogId>,
+    ) -> Result<Result<(), Refused>, Unanswered> {
+        let mut known = self.0.known.lock().await;
+        for _ in 0..TRIES {
+            let at = match &*known {
+                Some(at) => at.clone(),
+                None => self.look_again(&mut known).await?,
+            };
+            let mut next = at.record.clone();
+            if let Err(refused) = next.append(vote, previous, entries.to_vec(), committed) {
+                // What is known may be old: the next time it is read again.
+                *known = None;
+                return Ok(Err(refused));
+            }
+            if next == at.record {
+                return Ok(Ok(()));
+            }
+            if next.tail_bytes() > TAIL {
+                let segment = self.put(&next.tail).await?;
+                next.spill(segment);
+            }
+            if self.write(&mut known, next, Some(&at.version)).await? {
+                return Ok(Ok(()));
+            }
+        }
+        Err(self.failed(&"others write it all the time"))
+    }
+
+    /// Puts entries into an object of their own.
+    async fn put(&self, entries: &[Entry]) -> Result<Segment, Unanswered> {
+        let index = |entry: Option<&Entry>| entry.map_or(0, |entry| entry.log_id.index);
+        let packed = segment::pack(&entries).map_err(|error| self.failed(&error))?;
+        let segment = Segment {
+            first: index(entries.first()),
+            last: index(entries.last()),
+            name: crate::simulation::random(),
+            bytes: packed.len() as u64,
+        };
+        let key = self.segment_key(&segment);
+        let put = self.0.store.put(&key, vec![packed]).await;
+        put.map_err(|error| self.failed(&error))?;
+        *self.0.turn.lock() = Some(Instant::now() + LAG);
+        Ok(segment)
+    }
+
+    /// The entries of a segment that count.
+    async fn get(&self, segment: &Segment) -> Result<Vec<Entry>, Unanswered> {
+        let key = self.segment_key(segment);
+        let bytes = self.0.store.get_once(&key, 0..segment.bytes).await;
+        let bytes = bytes.map_err(|error| self.failed(&error))?;
+        let mut entries: Vec<Entry> = segment::unpack(&bytes)
+            .map_err(|error| self.failed(&format!("{key} is damaged: {error}")))?;
+        entries.retain(|entry| (segment.first..=segment.last).contains(&entry.log_id.index));
+        Ok(entries)
+    }
+
+    /// Waits until it is time to write: at once where the bucket is needed for a
+    /// majority, else not more than once a second.
+    async fn wait_for_turn(&self) {
+        loop {
+            let turn = *self.0.turn.lock();
+            let left = turn.map(|turn| turn.saturating_duration_since(Instant::now()));
+            match left.filter(|left| !left.is_zero()) {
+                Some(left) if !self.0.voters.need_bucket() => sleep(left.min(LOOK)).await,
+                _ => return,
+            }
+        }
+    }
+
+    /// Confirms a leader: nobody else was voted for until now. `beat`: also shows
+    /// others that it lives, where it has not written for that long.
+    pub(crate) async fn confirm(
+        &self,
+        vote: Vote,
+        previous: Option<LogId>,
+        beat: Option<Duration>,
+    ) -> Result<Result<(), Refused>, Unanswered> {
+        let quiet = self.0.written.lock().map(|at| at.elapsed());
+        let due = beat.is_some_and(|beat| quiet.is_none_or(|quiet| quiet >= beat));
+        self.change(true, |record| {
+            let mut next = record.clone();
+            match next.append(vote, previous, Vec::new(), None) {
+                Err(refused) => Change::Keep(Err(refused)),
+                Ok(()) if due || next != *record => Change::Write(next, Ok(())),
+                Ok(()) => Change::Keep(Ok(())),
+            }
+        })
+        .await
+    }
+
+    /// Votes, or says whether it would.
+    pub(crate) async fn vote(
+        &self,
+        request: &VoteRequest<TypeConfig>,
+        only_asked: bool,
+    ) -> Result<VoteResponse<TypeConfig>, Unanswered> {
+        let last = request.last_log_id;
+        self.change(true, |record| {
+            if last < record.last {
+                self.0.behind.notify_one();
+            }
+            // Of a leader that hands over no more is heard.
+            let free = request.leadership_transfer || self.abandoned(record);
+            let granted = free && record.would_vote(&request.vote, last);
+            let answer = |vote| VoteResponse::new(vote, record.last, granted);
+            if only_asked || !granted {
+                return Change::Keep(answer(record.vote));
+            }
+            let mut next = record.clone();
+            next.vote = request.vote;
+            Change::Write(next, answer(request.vote))
+        })
+        .await
+    }
+
+    /// Says that the archive holds everything up to `id`.
+    pub(crate) async fn rebase(
+        &self,
+        leader: Vote,
+        id: LogId,
+    ) -> Result<Result<(), Refused>, Unanswered> {
+        self.change(false, |record| {
+            let mut next = record.clone();
+            match next.follow(leader) {
+                Err(refused) => Change::Keep(Err(refused)),
+                Ok(()) => {
+                    next.rebase(id);
+                    match next == *record {
+                        true => Change::Keep(Ok(())),
+                        false => Change::Write(next, Ok(())),
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    /// Makes the record of a voter that follows `leader` and knows nothing, unless
+    /// there is one.
+    async fn create(&self, leader: Vote) -> Result<(), Unanswered> {
+        let mut known = self.0.known.lock().await;
+        if self.look(&mut known).await?.is_some() {
+            return Ok(());
+        }
+        if self.write(&mut known, Record::new(leader), None).await? {
+            return Ok(());
+        }
+        self.look_again(&mut known).await.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests;

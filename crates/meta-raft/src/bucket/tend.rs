@@ -1,0 +1,225 @@
+//! When the bucket votes: exactly where two nodes do. The leader lets it in once
+//! the store has shown that it can be relied on, and takes it out when a third
+//! node votes or the second has gone. It also keeps its log short: what a snapshot
+//! in the archive holds goes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{BasicNode, ChangeMembers};
+use postrider_rpc::Failure;
+use tokio::time::{Instant, sleep};
+
+use super::{BUCKET, Bucket, Change, LIMIT, Unanswered};
+use crate::leader::{Core, Leader};
+
+/// Between looks whether something is to be done.
+const TEND: Duration = Duration::from_secs(1);
+/// After a store was found not to be reliable, or did not answer.
+const AGAIN: Duration = Duration::from_secs(30);
+/// How long it may take to bring the bucket up to date.
+const CATCH_UP: Duration = Duration::from_secs(60);
+/// The log in the bucket is looked through once it has more objects or bytes.
+const OBJECTS: usize = 32;
+const BYTES: u64 = 16 << 20;
+/// Between sweeps for objects that no record names; and they stay that long.
+const SWEEP: Duration = Duration::from_secs(600);
+
+/// What a leader has in mind about the bucket.
+#[derive(Default)]
+struct Mind {
+    /// Not tried before then.
+    try_after: Option<Instant>,
+    swept: Option<Instant>,
+    /// Objects that no record named at the last sweep.
+    strays: BTreeSet<String>,
+}
+
+impl Core {
+    /// Keeps the vote in the bucket as it should be. Ends with the node.
+    pub(crate) async fn tend_bucket(self: Arc<Self>, bucket: Bucket) {
+        let mut mind = Mind::default();
+        loop {
+            sleep(TEND).await;
+            if self.check_open().is_err() {
+                return;
+            }
+            if !matches!(*self.leader.borrow(), Leader::Me { .. }) {
+                mind = Mind::default();
+                continue;
+            }
+            if mind.try_after.is_some_and(|after| Instant::now() < after) {
+                continue;
+            }
+            if let Err(reason) = self.settle_bucket(&bucket, &mut mind).await {
+                tracing::warn!(reason, "the vote in the bucket is not as it should be");
+                *bucket.0.problem.lock() = Some(reason);
+                mind.try_after = Some(Instant::now() + AGAIN);
+            }
+        }
+    }
+
+    async fn settle_bucket(&self, bucket: &Bucket, mind: &mut Mind) -> Result<(), Unanswered> {
+        let members = self.membership();
+        if members.membership().get_joint_config().len() > 1 {
+            return Ok(());
+        }
+        let votes = members.voter_ids().any(|id| id == BUCKET);
+        let present = members.get_node(&BUCKET).is_some();
+        let due = bucket.0.wanted && self.nodes_that_vote() == 2;
+        let failed = |failure: Failure| failure.to_string();
+        match (due, votes, present) {
+            (true, false, _) => self.admit_bucket(bucket).await,
+            (false, _, true) => self.expel_bucket().await.map_err(failed),
+            (true, true, _) => match bucket.record().await? {
+                // Somebody has emptied the bucket. Its vote has no memory any more,
+                // so it must not vote on: without it the two are a majority.
+                None => self.expel_bucket().await.map_err(failed),
+                Some(_) => bucket.tidy(mind).await,
+            },
+            (false, _, false) => {
+                *bucket.0.problem.lock() = None;
+                Ok(())
+            }
+        }
+    }
+
+    fn nodes_that_vote(&self) -> usize {
+        let members = self.membership();
+        members.voter_ids().filter(|id| *id != BUCKET).count()
+    }
+
+    /// Makes the bucket a voter.
+    async fn admit_bucket(&self, bucket: &Bucket) -> Result<(), Unanswered> {
+        let failed = |failure: Failure| failure.to_string();
+        let took = bucket.0.store.check_registers(LIMIT).await;
+        let took = took.map_err(|error| error.to_string())?;
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        bucket.0.write_ms.store(millis.max(1), Ordering::Relaxed);
+        let _changing = self.begin_change().await.map_err(failed)?;
+        let vote = self.raft.metrics().borrow_watched().vote;
+        bucket.create(vote).await?;
+        if self.membership().get_node(&BUCKET).is_none() {
+            let node = BTreeMap::from([(BUCKET, BasicNode::new(""))]);
+            let added = self.change(ChangeMembers::AddNodes(node)).await;
+            added.map_err(failed)?;
+        }
+        self.wait_for_bucket().await?;
+        if self.nodes_that_vote() != 2 {
+            return Ok(());
+        }
+        let voting = ChangeMembers::AddVoterIds([BUCKET].into());
+        self.change(voting).await.map_err(failed)?;
+        tracing::info!("the bucket has the third vote");
+        Ok(())
+    }
+
+    /// Waits until the bucket has what is in the log now.
+    async fn wait_for_bucket(&self) -> Result<(), Unanswered> {
+        let deadline = Instant::now() + CATCH_UP;
+        let wanted = self.log.last();
+        loop {
+            let matched = {
+                let metrics = self.raft.metrics();
+                let metrics = metrics.borrow_watched();
+                let all = metrics.replication.as_ref();
+                all.and_then(|all| *all.get(&BUCKET)?)
+            };
+            if matched >= wanted {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err("the bucket does not catch up with the log in time".into());
+            }
+            if !matches!(*self.leader.borrow(), Leader::Me { .. }) {
+                return Err("another node leads now".into());
+            }
+            sleep(super::LOOK).await;
+        }
+    }
+
+    /// Takes its vote from the bucket. Its record stays: a vote is not forgotten.
+    async fn expel_bucket(&self) -> Result<(), Failure> {
+        let _changing = self.begin_change().await?;
+        tracing::info!("the bucket has no vote any more");
+        let votes = self.membership().voter_ids().any(|id| id == BUCKET);
+        let gone = BTreeSet::from([BUCKET]);
+        self.change(match votes {
+            true => ChangeMembers::RemoveVoters(gone),
+            false => ChangeMembers::RemoveNodes(gone),
+        })
+        .await
+    }
+}
+
+impl Bucket {
+    /// Drops what a snapshot in the archive holds, and what no record names.
+    async fn tidy(&self, mind: &mut Mind) -> Result<(), Unanswered> {
+        let long = {
+            let known = self.0.known.lock().await;
+            known.as_ref().is_some_and(|known| {
+                let record = &known.record;
+                record.segments.len() > OBJECTS || record.segment_bytes() > BYTES
+            })
+        };
+        if long {
+            self.trim().await?;
+        }
+        if mind.swept.is_none_or(|at| at.elapsed() >= SWEEP) {
+            mind.swept = Some(Instant::now());
+            self.sweep(&mut mind.strays).await?;
+        }
+        Ok(())
+    }
+
+    async fn trim(&self) -> Result<(), Unanswered> {
+        let newest = self.0.archive.newest().await;
+        let newest = newest.map_err(|error| self.failed(&error))?;
+        let Some(newest) = newest else { return Ok(()) };
+        let dropped = self.change(false, |record| {
+            let mut next = record.clone();
+            if !next.rebase(newest.id) {
+                return Change::Keep(Vec::new());
+            }
+            let dropped = record.segments.iter();
+            let dropped = dropped.filter(|segment| !next.segments.contains(segment));
+            Change::Write(next.clone(), dropped.cloned().collect())
+        });
+        for segment in dropped.await? {
+            let deleted = self.0.store.delete(&self.segment_key(&segment)).await;
+            deleted.map_err(|error| self.failed(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Removes objects that no record names: of writes that came too late. Only
+    /// those that were not named at the last sweep either.
+    async fn sweep(&self, strays: &mut BTreeSet<String>) -> Result<(), Unanswered> {
+        let listed = self.0.store.list(&format!("{}/log", self.0.prefix));
+        let listed: Vec<_> = listed
+            .map_ok(|found| found.key)
+            .try_collect()
+            .await
+            .map_err(|error| self.failed(&error))?;
+        // Read after the listing: what was put and named since is not in that.
+        let Some(record) = self.record().await? else {
+            return Ok(());
+        };
+        let named = record.segments.iter().map(|it| self.segment_key(it));
+        let named: BTreeSet<String> = named.collect();
+        let unnamed: BTreeSet<String> = listed
+            .into_iter()
+            .filter(|key| !named.contains(key))
+            .collect();
+        for key in unnamed.intersection(strays) {
+            let deleted = self.0.store.delete(key).await;
+            deleted.map_err(|error| self.failed(&error))?;
+        }
+        *strays = unnamed;
+        Ok(())
+    }
+}
