@@ -22,12 +22,7 @@ async fn nothing_acknowledged_is_lost_whatever_node_dies() -> anyhow::Result<()>
     })
     .await?;
     let cluster = &mut turn.cluster;
-    cluster.node(0).account(CAROL).await?;
-    for user in [ALICE, BOB, CAROL] {
-        let limits = ["--quota", "100GiB", "--quota-messages", "1000000"];
-        let arguments = [&["account", "set", user], &limits[..]].concat();
-        cluster.node(0).cli(&arguments).await?;
-    }
+    accounts(cluster).await?;
     let began = Instant::now();
     let tell = |what: &str| println!("{:5.1?}: {what}", began.elapsed());
     let (fleet, clients) = Fleet::launch(cluster);
@@ -77,6 +72,17 @@ async fn nothing_acknowledged_is_lost_whatever_node_dies() -> anyhow::Result<()>
     turn.cluster.finish().await
 }
 
+/// The accounts of the clients, with room for all they send.
+pub(crate) async fn accounts(cluster: &Cluster) -> anyhow::Result<()> {
+    cluster.node(0).account(CAROL).await?;
+    for user in [ALICE, BOB, CAROL] {
+        let limits = ["--quota", "100GiB", "--quota-messages", "1000000"];
+        let arguments = [&["account", "set", user], &limits[..]].concat();
+        cluster.node(0).cli(&arguments).await?;
+    }
+    Ok(())
+}
+
 /// SIGKILL; the clients go on without the node, and with it again.
 async fn kill_and_start(cluster: &mut Cluster, fleet: &Fleet, place: usize) -> anyhow::Result<()> {
     fleet.fault(place);
@@ -90,9 +96,12 @@ async fn kill_and_start(cluster: &mut Cluster, fleet: &Fleet, place: usize) -> a
 
 /// Compares what every node shows with what the clients were told, and what one
 /// shows with what another does.
-async fn compare(cluster: &Cluster, fleet: &Fleet) -> anyhow::Result<()> {
+pub(crate) async fn compare(cluster: &Cluster, fleet: &Fleet) -> anyhow::Result<()> {
     let mut shown: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
-    for (place, member) in cluster.nodes() {
+    let serve = cluster
+        .nodes()
+        .filter(|(_, member)| member.roles().is_mail());
+    for (place, member) in serve {
         let at = member.addresses();
         for (user, mailbox) in [
             (ALICE, "INBOX"),

@@ -44,10 +44,13 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// Clients of all nodes of `cluster`, working.
+    /// Clients of all nodes of `cluster` that serve mail, which come first; working.
     pub(crate) fn launch(cluster: &Cluster) -> (Arc<Self>, JoinSet<anyhow::Result<()>>) {
         let pace = Arc::new(Pace::new(PAUSE));
-        let places = cluster.nodes().map(|(_, member)| Place {
+        let serve = cluster
+            .nodes()
+            .filter(|(_, member)| member.roles().is_mail());
+        let places = serve.map(|(_, member)| Place {
             addresses: member.configured().clone(),
             up: true,
             faults: 0,

@@ -14,8 +14,10 @@
 
 mod background;
 mod departure;
+mod entering;
 mod faults;
 mod fleet;
+mod growth;
 mod handover;
 mod idle;
 mod limits;
@@ -23,6 +25,7 @@ mod maildrop;
 mod queue;
 mod roles;
 mod snapshots;
+mod witness;
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -49,12 +52,18 @@ struct Turn {
 /// Waits for this test's turn, over all processes that run tests, and starts its
 /// cluster.
 async fn start(plan: Plan<'_>) -> anyhow::Result<Turn> {
-    let turn = File::create(concat!(env!("CARGO_TARGET_TMPDIR"), "/cluster.turn"))?;
-    turn.lock()?;
+    let turn = turn()?;
     Ok(Turn {
         cluster: Cluster::start(BINARY, plan).await?,
         _turn: turn,
     })
+}
+
+/// Waits for this test's turn.
+fn turn() -> anyhow::Result<File> {
+    let turn = File::create(concat!(env!("CARGO_TARGET_TMPDIR"), "/cluster.turn"))?;
+    turn.lock()?;
+    Ok(turn)
 }
 
 /// A message with this subject and body.

@@ -1,5 +1,5 @@
 """Checks alerts and dashboard of the chart: what they ask Prometheus for is what the
-program has, every alert is explained in docs/operations.md, and Prometheus itself
+program has and describes, every alert is explained in docs/operations.md, and Prometheus itself
 takes each expression.
 
     watching.py PROMTOOL
@@ -81,6 +81,11 @@ def main():
         for name in ASKED.findall(expression):
             if name not in names:
                 problems.add(f"{title}: no code makes {name}")
+    described = (ROOT / "crates" / "node" / "src" / "telemetry.rs").read_text()
+    for file in (ROOT / "crates").glob("**/*.rs"):
+        for _, name in MADE.findall(file.read_text()):
+            if f'"{name}",' not in described:
+                problems.add(f"crates/node/src/telemetry.rs does not describe {name}")
     explained = (ROOT / "docs" / "operations.md").read_text()
     for rule in alerts():
         if f"`{rule['alert']}`" not in explained:

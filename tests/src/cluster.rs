@@ -36,6 +36,8 @@ pub enum Roles {
     Meta,
     /// Mail alone.
     Frontend,
+    /// A vote alone.
+    Witness,
 }
 
 impl Roles {
@@ -44,7 +46,13 @@ impl Roles {
             Self::Both => r#"["meta", "frontend"]"#,
             Self::Meta => r#"["meta"]"#,
             Self::Frontend => r#"["frontend"]"#,
+            Self::Witness => r#"["witness"]"#,
         }
+    }
+
+    /// Whether such a node serves mail.
+    pub fn is_mail(self) -> bool {
+        matches!(self, Self::Both | Self::Frontend)
     }
 
     /// Whether such a node has a copy of the metadata.
@@ -60,7 +68,7 @@ pub struct Member {
     roles: Roles,
     removed: bool,
     configured: Addresses,
-    _ports: Ports,
+    ports: Ports,
 }
 
 impl Deref for Member {
@@ -86,6 +94,24 @@ impl Member {
     /// Where it listens if its roles let it, running or not.
     pub fn configured(&self) -> &Addresses {
         &self.configured
+    }
+
+    /// Its number, read again: it may have joined anew.
+    pub fn number(&mut self) -> anyhow::Result<u64> {
+        self.id = own_id(self)?;
+        Ok(self.id)
+    }
+
+    /// Gives it another join secret from its next start on.
+    pub fn set_join_secret(&mut self, file: &Path) {
+        let file = file.to_string_lossy();
+        self.process
+            .set("POSTRIDER__CLUSTER__JOIN_SECRET_FILE", &file);
+    }
+
+    /// What it is for.
+    pub fn roles(&self) -> Roles {
+        self.roles
     }
 
     /// What it says of itself within the cluster.
@@ -138,15 +164,7 @@ impl Cluster {
     /// Starts a cluster with the domain `example.test` and the accounts `alice` and
     /// `bob`, password `postrider`. `binary` as for [`crate::Node::start`].
     pub async fn start(binary: &str, plan: Plan<'_>) -> anyhow::Result<Self> {
-        let dir = tempfile::tempdir()?;
-        let settings = format!("{}\n{}", plan.settings, blob(dir.path())?);
-        let mut cluster = Self {
-            binary: binary.to_owned(),
-            settings,
-            connections_per_address: plan.connections_per_address,
-            members: Vec::new(),
-            dir,
-        };
+        let mut cluster = Self::empty(binary, &plan)?;
         let (first, others) = plan.roles.split_first().context("no nodes")?;
         cluster.found(*first).await?;
         for roles in others {
@@ -157,6 +175,60 @@ impl Cluster {
         founder.cli(&["domain", "add", "example.test"]).await?;
         founder.account("alice@example.test").await?;
         founder.account("bob@example.test").await?;
+        Ok(cluster)
+    }
+
+    fn empty(binary: &str, plan: &Plan<'_>) -> anyhow::Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let settings = format!("{}\n{}", plan.settings, blob(dir.path())?);
+        Ok(Self {
+            binary: binary.to_owned(),
+            settings,
+            connections_per_address: plan.connections_per_address,
+            members: Vec::new(),
+            dir,
+        })
+    }
+
+    /// Starts the nodes of `plan` all at once. They join each other by a secret that
+    /// they share, without a person; the first one may found. Those that serve mail
+    /// alone leave when they are stopped.
+    pub async fn enter(binary: &str, plan: Plan<'_>) -> anyhow::Result<Self> {
+        let mut cluster = Self::empty(binary, &plan)?;
+        for roles in plan.roles {
+            let member = cluster.member(*roles)?;
+            cluster.members.push(member);
+        }
+        let holders = cluster.members.iter().filter(|m| m.roles.is_meta());
+        let seeds: Vec<String> = holders
+            .map(|member| Ok(member.ports.get(MAIL.len() + 1)?.to_string()))
+            .collect::<anyhow::Result<_>>()?;
+        let seeds = serde_json::to_string(&seeds)?;
+        let secret = cluster.dir.path().join("join.secret");
+        std::fs::write(&secret, "0123456789abcdef0123456789abcdef\n")?;
+        for (place, member) in cluster.members.iter_mut().enumerate() {
+            let leaves = !member.roles.is_meta();
+            let process = &mut member.process;
+            process.set("POSTRIDER__CLUSTER__NAME", &format!("node-{place}"));
+            process.set("POSTRIDER__CLUSTER__FOUNDER", "node-0");
+            process.set("POSTRIDER__CLUSTER__SEEDS", &seeds);
+            process.set("POSTRIDER__CLUSTER__LEAVE_ON_STOP", &leaves.to_string());
+            process.set(
+                "POSTRIDER__CLUSTER__JOIN_SECRET_FILE",
+                &secret.to_string_lossy(),
+            );
+            process.spawn()?;
+        }
+        for member in &mut cluster.members {
+            member.process.await_ready().await?;
+            member.id = own_id(member)?;
+        }
+        cluster.until_settled().await?;
+        cluster
+            .node(0)
+            .cli(&["domain", "add", "example.test"])
+            .await?;
+        cluster.node(0).account("alice@example.test").await?;
         Ok(cluster)
     }
 
@@ -211,7 +283,13 @@ impl Cluster {
             place.map_or(Ok(nowhere), |place| ports.get(place))
         })?;
         let file = dir.join("postrider.toml");
-        let text = config(&dir, roles, &ports)? + &self.settings;
+        // A witness needs none of them, least of all an object store.
+        let shared = if roles == Roles::Witness {
+            ""
+        } else {
+            &self.settings
+        };
+        let text = config(&dir, roles, &ports)? + shared;
         let limit = self.connections_per_address;
         std::fs::write(file, text + &listeners(roles, &ports, limit)?)?;
         Ok(Member {
@@ -220,7 +298,7 @@ impl Cluster {
             roles,
             removed: false,
             configured: addresses,
-            _ports: ports,
+            ports,
         })
     }
 
@@ -414,7 +492,7 @@ fn listeners(roles: Roles, ports: &Ports, per_address: u32) -> anyhow::Result<St
     let mut text = String::new();
     let all = MAIL.iter().copied().chain(["http"]).enumerate();
     for (place, protocol) in all {
-        if roles == Roles::Meta && place < MAIL.len() {
+        if matches!(roles, Roles::Meta | Roles::Witness) && place < MAIL.len() {
             continue;
         }
         let listen = ports.get(place)?;

@@ -86,6 +86,12 @@ impl Process {
         }
     }
 
+    /// Sets a variable of its environment from its next start on.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Where it listens. Changes with each start where the settings say port 0.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses

@@ -165,20 +165,25 @@ impl S3 {
             max_retries: 0,
             retry_timeout: settings.deadline,
         };
+        let mut builder = AmazonS3Builder::from_env();
+        if let Some(endpoint) = &self.endpoint {
+            builder = builder.with_endpoint(endpoint);
+        }
+        let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
+        let plain = endpoint.is_some_and(|url| url.starts_with("http://"));
         let client = ClientOptions::new()
+            // Without TLS a system that has no authorities serves as well.
+            .with_no_system_certificates(plain)
             .with_timeout(settings.attempt_timeout)
             .with_connect_timeout(settings.attempt_timeout.min(Duration::from_secs(5)))
             .with_pool_idle_timeout(Duration::from_secs(60));
-        let mut builder = AmazonS3Builder::from_env()
+        builder = builder
             .with_bucket_name(&self.bucket)
             .with_client_options(client)
             .with_allow_http(true) // checked above, by host
             .with_virtual_hosted_style_request(self.virtual_host)
             .with_conditional_put(S3ConditionalPut::ETagMatch)
             .with_retry(no_retry);
-        if let Some(endpoint) = &self.endpoint {
-            builder = builder.with_endpoint(endpoint);
-        }
         if let Some(region) = &self.region {
             builder = builder.with_region(region);
         } else if builder

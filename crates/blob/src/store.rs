@@ -114,6 +114,18 @@ impl Store {
         Ok(Self::over(backend, settings))
     }
 
+    /// A store that keeps nothing beyond this process: for a node that has no part in
+    /// objects. Needs a Tokio runtime.
+    pub fn nowhere(settings: &Settings) -> Arc<Self> {
+        let backend = Backend {
+            objects: Arc::new(object_store::memory::InMemory::new()),
+            parts: None,
+            prefix: String::new(),
+            folder: None,
+        };
+        Self::over(backend, settings)
+    }
+
     /// A store over any backend. Needs a Tokio runtime.
     pub fn over(backend: Backend, settings: &Settings) -> Arc<Self> {
         let health = Arc::new(Health::default());

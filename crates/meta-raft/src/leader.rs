@@ -1,7 +1,7 @@
 //! What the parts of a node share: the Raft handle, log and state, and who
 //! leads. Knows nothing of commands and queries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use openraft::{BasicNode, Instant as _, Raft};
 use parking_lot::Mutex;
 use postrider_meta::Error as MetaError;
 use postrider_rpc::Channels;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::archive::Archive;
@@ -63,6 +63,8 @@ pub(crate) struct Core {
     pub(crate) handing_over: AtomicBool,
     pub(crate) timeout: Duration,
     pub(crate) node_id: u64,
+    /// It shall not lead.
+    pub(crate) witness: bool,
     pub(crate) channels: Channels,
     pub(crate) addresses: Addresses,
     pub(crate) archive: Option<Archive>,
@@ -80,6 +82,10 @@ pub(crate) struct Core {
     /// The term in which this node, leading alone, has applied all that was
     /// committed in earlier ones.
     pub(crate) settled: Mutex<Option<u64>>,
+    /// Members that are witnesses, as the metadata here have it.
+    pub(crate) witnesses: Mutex<BTreeSet<u64>>,
+    /// Told when this node, a witness, holds more than the one that asks for its vote.
+    pub(crate) outdone: Notify,
 }
 
 impl Core {
@@ -251,8 +257,9 @@ impl Core {
         true
     }
 
-    /// The voter that is to lead after this node: it answers, and has the most.
-    fn successor(&self) -> Option<u64> {
+    /// The voter that is to lead after this node: it answers, and has the most. No
+    /// witness.
+    pub(crate) fn successor(&self) -> Option<u64> {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         if metrics.current_leader != Some(self.node_id) {
@@ -260,8 +267,10 @@ impl Core {
         }
         let progress = metrics.replication.as_ref()?;
         let answered = metrics.heartbeat.as_ref()?;
+        let witnesses = self.witnesses.lock();
         let voters = metrics.membership_config.voter_ids();
-        let others = voters.filter(|id| ![BUCKET, self.node_id].contains(id));
+        let others =
+            voters.filter(|id| ![BUCKET, self.node_id].contains(id) && !witnesses.contains(id));
         others.max_by_key(|id| {
             let heard = answered.get(id).copied().flatten();
             let heard = heard.map(|at| at.into_inner().elapsed() < self.patience);

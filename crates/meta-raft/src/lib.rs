@@ -32,6 +32,7 @@ mod service;
 mod settings;
 pub mod simulation;
 mod snapshot;
+mod witness;
 
 pub use archive::Archive;
 pub use batch::Batch;

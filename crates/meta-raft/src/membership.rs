@@ -50,6 +50,8 @@ pub struct Member {
     pub address: String,
     /// It votes. Otherwise it is still catching up.
     pub voter: bool,
+    /// It serves nobody and does not stay leader.
+    pub witness: bool,
     /// The last entry that it is known to have. The leader knows it of all,
     /// others of themselves.
     pub matched: Option<u64>,
@@ -157,6 +159,7 @@ impl Core {
         let metrics = self.raft.metrics().borrow_watched().clone();
         let membership = &metrics.membership_config;
         let voters: BTreeSet<u64> = membership.voter_ids().collect();
+        let witnesses = self.witnesses.lock().clone();
         let member = |(id, node): (&u64, &BasicNode)| {
             let mine = *id == self.node_id;
             let matched = metrics.replication.as_ref().and_then(|all| *all.get(id)?);
@@ -169,6 +172,7 @@ impl Core {
                 node: *id,
                 address: node.addr.clone(),
                 voter: voters.contains(id),
+                witness: witnesses.contains(id),
                 matched: match mine {
                     true => metrics.last_log_index,
                     false => matched.map(|id| id.index),
@@ -212,7 +216,7 @@ impl Core {
     }
 
     /// Whether a member has answered lately.
-    fn answers(&self, id: u64) -> bool {
+    pub(crate) fn answers(&self, id: u64) -> bool {
         self.heard(id)
             .is_some_and(|ago| ago < self.patience_with(id))
     }

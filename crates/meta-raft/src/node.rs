@@ -16,7 +16,7 @@ use postrider_meta::{
 };
 use postrider_rpc::Channels;
 use postrider_types::{AccountId, Clock, CommandId};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -113,6 +113,7 @@ impl Node {
             handing_over: AtomicBool::new(false),
             timeout: settings.timeout,
             node_id: settings.node_id,
+            witness: settings.witness,
             channels,
             addresses,
             archive,
@@ -123,6 +124,8 @@ impl Node {
             changing: tokio::sync::Mutex::new(()),
             led_since: Mutex::new(None),
             settled: Mutex::new(None),
+            witnesses: Mutex::default(),
+            outdone: Notify::new(),
         });
         core.begin(&settings).await?;
         let (queue, receiver) = Queue::new(settings.queue_commands, settings.queue_bytes);
@@ -143,6 +146,9 @@ impl Node {
                 tokio::spawn(Arc::clone(&core).rescue(bucket.clone())),
                 tokio::spawn(Arc::clone(&core).tend_bucket(bucket)),
             ]);
+        }
+        if settings.witness {
+            tasks.push(tokio::spawn(Arc::clone(&core).stand_back()));
         }
         Ok(Arc::new(Self {
             queue,

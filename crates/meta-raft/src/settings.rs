@@ -24,6 +24,9 @@ pub struct Settings {
     pub node_id: u64,
     /// HOST:PORT at which the other members reach this one. Empty while it is alone.
     pub address: String,
+    /// It votes, but leads only as long as no other can. Given by the node's roles.
+    #[serde(skip)]
+    pub witness: bool,
     /// Begin a new cluster of this node alone where the folder is new.
     pub bootstrap: bool,
     /// How long a command or query may take before it is refused as
@@ -80,6 +83,7 @@ impl Default for Settings {
             dir: PathBuf::from("meta"),
             node_id: 1,
             address: String::new(),
+            witness: false,
             bootstrap: true,
             timeout: Duration::from_secs(10),
             election_timeout: Duration::from_millis(900),
@@ -212,6 +216,8 @@ impl Settings {
             enable_pre_vote: Some(true),
             // Whoever was away for a while asks the others first.
             enable_leader_restore: Some(false),
+            // A witness stands for election when it is told to.
+            enable_elect: !self.witness,
             ..openraft::Config::default()
         };
         config

@@ -86,10 +86,14 @@ pub(crate) fn check_address(address: &str) -> Result<(), Refusal> {
     }
 }
 
-/// Refuses a node that does nothing.
+/// Refuses a node that does nothing, and a witness that does more.
 pub(crate) fn check_roles(roles: &[Role]) -> Result<(), Refusal> {
     if roles.is_empty() {
         return Err(Refusal::Invalid("a node needs at least one role".into()));
+    }
+    if roles.contains(&Role::Witness) && roles.iter().any(|role| *role != Role::Witness) {
+        let text = "a witness does nothing else: give it no other role";
+        return Err(Refusal::Invalid(text.into()));
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ pub use network::{Network, address_key};
 pub use rate::{Marks, RateLimiter};
 pub use read_buffer::{ReadBuffer, ReadError};
 pub use service::{Busy, Drain, Service};
-pub use tls::{Tls, TlsSettings};
+pub use tls::{Tls, TlsSettings, Validity};
 
 /// What goes wrong while listeners and certificates are set up.
 #[derive(Debug, thiserror::Error)]

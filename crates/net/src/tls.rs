@@ -51,6 +51,33 @@ struct Inner {
     // Kept over reloads, so that sessions resume.
     ticketer: Arc<dyn ProducesTickets>,
     seen: Mutex<Option<Fingerprint>>,
+    valid: Mutex<Option<Validity>>,
+}
+
+/// When a certificate is good, in Unix seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// From then on.
+    pub from: i64,
+    /// Until then.
+    pub until: i64,
+}
+
+impl Validity {
+    /// Of the first certificate in a PEM text.
+    pub fn of_pem(pem: &str) -> Option<Self> {
+        let first = CertificateDer::pem_slice_iter(pem.as_bytes()).next()?;
+        Self::of(&first.ok()?)
+    }
+
+    fn of(der: &[u8]) -> Option<Self> {
+        let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
+        let validity = certificate.validity();
+        Some(Self {
+            from: validity.not_before.timestamp(),
+            until: validity.not_after.timestamp(),
+        })
+    }
 }
 
 /// Tells one version of the two files from another.
@@ -61,8 +88,9 @@ impl Tls {
     pub fn load(settings: TlsSettings) -> Result<Self, Error> {
         let ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
         let seen = fingerprint(&settings);
-        let config = read(&settings, &ticketer)?;
+        let (config, valid) = read(&settings, &ticketer)?;
         Ok(Self(Arc::new(Inner {
+            valid: Mutex::new(valid),
             config: ArcSwap::from(config),
             ticketer,
             seen: Mutex::new(seen),
@@ -74,7 +102,9 @@ impl Tls {
     pub fn reload(&self) -> Result<(), Error> {
         let inner = &*self.0;
         *inner.seen.lock() = fingerprint(&inner.settings);
-        inner.config.store(read(&inner.settings, &inner.ticketer)?);
+        let (config, valid) = read(&inner.settings, &inner.ticketer)?;
+        inner.config.store(config);
+        *inner.valid.lock() = valid;
         Ok(())
     }
 
@@ -104,6 +134,12 @@ impl Tls {
                 }
             }
         }
+    }
+
+    /// When the certificate in use is good; None where it does not say so in a way that
+    /// is understood.
+    pub fn validity(&self) -> Option<Validity> {
+        *self.0.valid.lock()
     }
 
     /// The settings it was made from.
@@ -140,7 +176,7 @@ fn fingerprint(settings: &TlsSettings) -> Option<Fingerprint> {
 fn read(
     settings: &TlsSettings,
     ticketer: &Arc<dyn ProducesTickets>,
-) -> Result<Arc<ServerConfig>, Error> {
+) -> Result<(Arc<ServerConfig>, Option<Validity>), Error> {
     let refuse = |file: &Path, reason: String| Error::Certificate {
         file: file.to_owned(),
         reason,
@@ -155,6 +191,7 @@ fn read(
         let reason = "it holds no certificate; expected are -----BEGIN CERTIFICATE----- blocks";
         return Err(refuse(file, reason.into()));
     }
+    let valid = chain.first().and_then(|first| Validity::of(first));
     let file = &settings.key;
     let key = PrivateKeyDer::from_pem_slice(&pem(file)?)
         .map_err(|e| refuse(file, format!("it holds no usable private key: {e}")))?;
@@ -169,5 +206,5 @@ fn read(
     config.ticketer = ticketer.clone();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 1;
-    Ok(Arc::new(config))
+    Ok((Arc::new(config), valid))
 }

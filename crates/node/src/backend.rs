@@ -9,7 +9,7 @@ use postrider_blob::Store;
 use postrider_meta::{Error, Meta};
 use postrider_meta_raft::{Archive, Health, Leader, Members, Node, Remote};
 use postrider_rpc::{Channels, Failure};
-use postrider_types::{NodeId, Role, SystemClock};
+use postrider_types::{NodeId, SystemClock};
 use tokio::time::timeout;
 
 use crate::cluster::Identity;
@@ -42,7 +42,7 @@ impl Backend {
         let mut archive = None;
         if let (Some(identity), Some(cluster)) = (identity, &settings.cluster) {
             let facts = &identity.facts;
-            if !settings.has(Role::Meta) {
+            if !settings.votes() {
                 let seeds = facts.members.clone();
                 let timeout = metadata.timeout;
                 return Ok(Self::Remote(Remote::new(channels, seeds, timeout)));
@@ -63,10 +63,11 @@ impl Backend {
                     facts.node
                 );
             }
-            archive = Some(Archive::new(
-                blobs.clone(),
-                format!("snapshots/{}", facts.cluster),
-            ));
+            let archived = || {
+                let folder = format!("snapshots/{}", facts.cluster);
+                Archive::new(blobs.clone(), folder)
+            };
+            archive = (!settings.is_witness()).then(archived);
         }
         crate::dir::make_private(&metadata.dir)?;
         let node = Node::start(metadata, Arc::new(SystemClock), channels, archive).await;

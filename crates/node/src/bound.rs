@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -22,6 +23,9 @@ pub struct Bound {
     /// The bound addresses by protocol, with their real ports; under `cluster`
     /// those for other nodes.
     pub listeners: BTreeMap<&'static str, Vec<SocketAddr>>,
+    /// The certificate's file where the administration speaks TLS.
+    #[serde(skip)]
+    certificate: Option<PathBuf>,
 }
 
 impl Bound {
@@ -39,6 +43,7 @@ impl Bound {
             data_dir: settings.data_dir.clone(),
             token_file: settings.token_file(),
             listeners: all,
+            certificate: certificate(settings),
         }
     }
 
@@ -49,9 +54,15 @@ impl Bound {
 
     /// Leaves the administration API's address where the command line looks for it.
     pub(crate) fn leave_url(&self) -> anyhow::Result<()> {
-        let Some(mut address) = self.address(Protocol::Http) else {
+        let plain = self.address(Protocol::Http).map(|it| (it, "http"));
+        let tls = || self.address(Protocol::Https).map(|it| (it, "https"));
+        let Some((mut address, scheme)) = plain.or_else(tls) else {
             return Ok(());
         };
+        if let Some(certificate) = &self.certificate {
+            let path = certificate.as_os_str().as_bytes();
+            dir::replace(&self.data_dir.join(dir::CERTIFICATE), path)?;
+        }
         if address.ip().is_unspecified() {
             let loopback: IpAddr = match address.ip() {
                 IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
@@ -60,8 +71,16 @@ impl Bound {
             address.set_ip(loopback);
         }
         let file = self.data_dir.join(dir::URL);
-        dir::replace(&file, format!("http://{address}\n").as_bytes())
+        dir::replace(&file, format!("{scheme}://{address}\n").as_bytes())
     }
+}
+
+/// The file with the certificate of the administration, if it speaks TLS.
+fn certificate(settings: &Settings) -> Option<PathBuf> {
+    let mut listeners = settings.listener.iter();
+    let https = listeners.find(|listener| listener.protocol == Protocol::Https)?;
+    let tls = https.tls.as_ref().or(settings.tls.as_ref())?;
+    std::path::absolute(&tls.certificate).ok()
 }
 
 /// The certificates in use.
@@ -105,7 +124,7 @@ pub(crate) fn bind(
         let listener = Listener::bind(config.sockets(), implicit)?;
         anyhow::Ok(match protocol {
             // Mail servers in front and monitoring: nobody to be held off.
-            Protocol::Lmtp | Protocol::Http => listener,
+            Protocol::Lmtp | Protocol::Http | Protocol::Https => listener,
             _ => listener.shared(counts, protocol.as_str()),
         })
     };

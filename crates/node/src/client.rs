@@ -1,17 +1,22 @@
 //! The command line's HTTP client of the administration API.
 
-use std::path::Path;
+mod connect;
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, header};
-use hyper_util::client::legacy::Client as Pool;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::{Method, Request, Response, Uri, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use connect::Connect;
 
 use crate::admin::api::{List, Problem};
 use crate::dir;
@@ -23,8 +28,8 @@ const MAX_ANSWER: usize = 64 << 20;
 
 /// A client of one node.
 pub(crate) struct Client {
-    pool: Pool<HttpConnector, Full<Bytes>>,
-    url: String,
+    connect: Connect,
+    url: Uri,
     token: String,
 }
 
@@ -33,6 +38,7 @@ pub(crate) struct Client {
 pub(crate) struct Target<'a> {
     pub(crate) url: Option<&'a str>,
     pub(crate) token_file: Option<&'a Path>,
+    pub(crate) ca: Option<&'a Path>,
     pub(crate) dir: &'a Path,
 }
 
@@ -51,9 +57,14 @@ impl Client {
             }
         };
         let url = url.trim().trim_end_matches('/').to_owned();
-        if !url.starts_with("http://") {
-            bail!("the address `{url}` does not begin with http://, such as http://127.0.0.1:2080");
-        }
+        let wrong = || {
+            format!(
+                "`{url}` is no address of a node, such as http://127.0.0.1:2080 or \
+                 https://mail1.example.org:8443"
+            )
+        };
+        let url: Uri = url.parse().with_context(wrong)?;
+        let connect = Connect::new(&url, trusted(target).as_deref()).with_context(wrong)?;
         let default = target.dir.join(dir::TOKEN);
         let file = target.token_file.unwrap_or(&default);
         let token = std::fs::read_to_string(file).with_context(|| {
@@ -72,7 +83,7 @@ impl Client {
             );
         }
         Ok(Self {
-            pool: Pool::builder(TokioExecutor::new()).build_http(),
+            connect,
             url,
             token: token.to_owned(),
         })
@@ -140,21 +151,41 @@ impl Client {
         }
     }
 
+    /// The node's address as people write it.
+    fn shown(&self) -> String {
+        self.url.to_string().trim_end_matches('/').to_owned()
+    }
+
+    async fn answer(&self, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Incoming>> {
+        let stream = self.connect.connect().await?;
+        let (mut sender, connection) = http1::handshake(stream).await?;
+        // It ends with the answer, whose reader is told what went wrong.
+        tokio::spawn(connection);
+        Ok(sender.send_request(request).await?)
+    }
+
     async fn request(&self, method: Method, path: &str, body: Vec<u8>) -> anyhow::Result<Bytes> {
         let request = Request::builder()
             .method(method)
-            .uri(format!("{}/v1/{path}", self.url))
+            .uri(format!(
+                "{}/v1/{path}",
+                self.url.path().trim_end_matches('/')
+            ))
+            .header(
+                header::HOST,
+                self.url.authority().map_or("", |it| it.as_str()),
+            )
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body)))
-            .with_context(|| format!("`{}` is no usable address", self.url))?;
+            .with_context(|| format!("`{}` is no usable address", self.shown()))?;
         let exchange = async {
-            let answer = self.pool.request(request).await.map_err(|error| {
+            let answer = self.answer(request).await.map_err(|error| {
                 anyhow!(
                     "no node answers at {}: {}. Is it running? Another address can be given \
                      with --url, another data folder with --dir",
-                    self.url,
-                    root_cause(&error)
+                    self.shown(),
+                    error.root_cause()
                 )
             })?;
             let status = answer.status();
@@ -164,13 +195,13 @@ impl Client {
         };
         let (status, body) = tokio::time::timeout(TIMEOUT, exchange)
             .await
-            .map_err(|_| anyhow!("{} does not answer in time", self.url))??;
+            .map_err(|_| anyhow!("{} does not answer in time", self.shown()))??;
         if status.is_success() {
             return Ok(body);
         }
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => bail!("{}", problem.message),
-            Err(_) => bail!("{} answered {status}; is it a Postrider?", self.url),
+            Err(_) => bail!("{} answered {status}; is it a Postrider?", self.shown()),
         }
     }
 }
@@ -180,12 +211,14 @@ fn understood<T: DeserializeOwned>(answer: &[u8]) -> anyhow::Result<T> {
         .context("the node's answer is not understood; are both of the same version?")
 }
 
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
+/// The file with what makes a certificate good: as given, else where the node that runs
+/// in the data folder has its own.
+fn trusted(target: &Target<'_>) -> Option<PathBuf> {
+    if let Some(file) = target.ca {
+        return Some(file.to_owned());
     }
-    error.to_string()
+    let path = std::fs::read(target.dir.join(dir::CERTIFICATE)).ok()?;
+    Some(PathBuf::from(OsString::from_vec(path)))
 }
 
 /// `text` as one segment of a path.

@@ -13,6 +13,8 @@ use rand::TryRngCore;
 pub(crate) const TOKEN: &str = "admin.token";
 /// The address of the administration API of the node that runs here.
 pub(crate) const URL: &str = "admin.url";
+/// Where the certificate lies that the API shows there, if it speaks TLS.
+pub(crate) const CERTIFICATE: &str = "admin.certificate";
 /// Held locked by the process that uses the folder.
 const LOCK: &str = "lock";
 

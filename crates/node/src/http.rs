@@ -18,6 +18,7 @@ use hyper_util::service::TowerToHyperService;
 use metrics::histogram;
 use postrider_net::{Busy, Connection, Drain, Service};
 
+use crate::figures::Figures;
 use crate::health::Health;
 use crate::{admin, telemetry};
 
@@ -37,12 +38,16 @@ pub(crate) struct Http {
 
 impl Http {
     /// Serves health, metrics and administration.
-    pub(crate) fn new(health: Arc<Health>, admin: admin::Handles) -> Self {
+    pub(crate) fn new(figures: Arc<Figures>, admin: admin::Handles) -> Self {
+        let health = figures.health.clone();
+        let figures = Router::new()
+            .route("/metrics", get(metrics))
+            .with_state(figures);
         let router = Router::new()
             .route("/healthz/live", get(async || "alive\n"))
             .route("/healthz/ready", get(ready))
-            .route("/metrics", get(metrics))
             .with_state(health)
+            .merge(figures)
             .nest("/v1", admin::router(admin))
             .fallback(async || {
                 let text =
@@ -82,9 +87,8 @@ async fn ready(State(health): State<Arc<Health>>) -> Response {
     (status, axum::Json(report)).into_response()
 }
 
-async fn metrics(State(health): State<Arc<Health>>) -> Response {
-    telemetry::observe_process();
-    health.observe().await;
+async fn metrics(State(figures): State<Arc<Figures>>) -> Response {
+    figures.observe().await;
     let Some(recorder) = telemetry::recorder() else {
         return (
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -17,6 +17,7 @@ mod cluster;
 mod counts;
 mod date;
 mod dir;
+mod figures;
 mod gateway;
 mod health;
 mod http;

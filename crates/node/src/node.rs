@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 use postrider_auth::Authenticator;
 use postrider_blob::Store;
 use postrider_body::{Bodies, Packer, Sweeper};
@@ -26,11 +27,12 @@ use crate::bound::{Bound, Certificates, bind};
 use crate::cluster::{self, Cluster, Identity, Reporter, Roster, Server};
 use crate::counts::{Exchange, Leader};
 use crate::dir::{self, DirLock};
+use crate::figures::Figures;
 use crate::health::Health;
 use crate::leases::{self, Able, Keeper, Leases};
 use crate::random::ThreadRandom;
 use crate::services::Services;
-use crate::settings::{Protocol, Settings};
+use crate::settings::{self, Settings};
 use crate::{background, ownership, telemetry};
 
 /// How long the metadata may take to become available at the start of a node
@@ -53,6 +55,8 @@ pub struct Node {
     /// Set once the object store turns out to be another's.
     wrong_store: ownership::Wrong,
     certificates: Vec<Tls>,
+    /// It leaves the cluster when it is told to stop.
+    leaves: bool,
     drain: Drain,
     sessions: TaskTracker,
     /// Background work.
@@ -141,10 +145,14 @@ impl Node {
         let bound = Bound::new(&settings, &listeners, between);
 
         // By the store itself it would be made as the umask says.
-        if let Some(folder) = &settings.blob.folder {
+        let folder = settings.blob.folder.as_ref();
+        if let Some(folder) = folder.filter(|_| !settings.is_witness()) {
             dir::make_private(folder)?;
         }
-        let blobs = Store::open(&settings.blob)?;
+        let blobs = match settings.is_witness() {
+            true => Store::nowhere(&settings.blob),
+            false => Store::open(&settings.blob)?,
+        };
         // Alone there is nobody to talk to, and no certificate for it.
         let tls = identity.as_ref().map(Identity::tls);
         let tls = tls.unwrap_or(postrider_rpc::Tls::Off);
@@ -166,6 +174,11 @@ impl Node {
             }
             None => (Leases::alone(), None),
         };
+        let section = settings.cluster.as_ref();
+        let join_secret = section
+            .map(settings::Cluster::join_secret)
+            .transpose()?
+            .flatten();
         let member = |identity: Identity| {
             let section = settings.cluster.clone().unwrap_or_default();
             let node = identity.facts.node;
@@ -180,6 +193,7 @@ impl Node {
                     leases: leases.clone(),
                 },
                 roster: Roster::new(node),
+                join_secret: join_secret.clone(),
                 identity,
                 backend: backend.clone(),
                 meta: meta.clone(),
@@ -193,6 +207,7 @@ impl Node {
             backend,
             wrong_store: ownership::Wrong::default(),
             certificates: certificates.all,
+            leaves: settings.cluster.as_ref().is_some_and(|it| it.leave_on_stop),
             drain,
             sessions: TaskTracker::new(),
             jobs: Phase::default(),
@@ -230,6 +245,8 @@ impl Node {
             self.link(cluster, server, &parts.settings, &parts.counts);
         }
         let bodies = parts.bodies;
+        // It has no part in bodies, nor in any work.
+        let witness = parts.settings.is_witness();
         let mut services = Services {
             auth: Authenticator::sharing(
                 self.meta.clone(),
@@ -241,6 +258,14 @@ impl Node {
             cluster: self.cluster.clone(),
             bodies: bodies.clone(),
             health: parts.health.clone(),
+            figures: Arc::new(Figures {
+                health: parts.health.clone(),
+                backend: self.backend.clone(),
+                cluster: self.cluster.clone(),
+                certificates: self.certificates.clone(),
+                inline_limit: parts.settings.body.inline_budget,
+                told: Mutex::default(),
+            }),
             token: parts.token,
             drain: self.drain.clone(),
             sessions: self.sessions.clone(),
@@ -257,8 +282,8 @@ impl Node {
         let listeners = parts.listeners.into_iter().zip(configs);
         // Of a cluster without a majority one must be able to ask what is wrong.
         let in_cluster = self.cluster.is_some();
-        let (early, late): (Vec<_>, Vec<_>) =
-            listeners.partition(|(_, (config, _))| in_cluster && config.protocol == Protocol::Http);
+        let (early, late): (Vec<_>, Vec<_>) = listeners
+            .partition(|(_, (config, _))| in_cluster && config.protocol.is_administration());
         // Before anybody can see that this node is there.
         if in_cluster {
             self.bound.leave_url()?;
@@ -273,7 +298,7 @@ impl Node {
             if self.cluster.is_none() {
                 ownership::claim(&bodies, data_dir).await?;
             }
-            let verified = ownership::verify(&bodies, data_dir).await?;
+            let verified = witness || ownership::verify(&bodies, data_dir).await?;
             first(&self.meta).await?;
             anyhow::Ok((verified, secret(&self.meta).await?))
         };
@@ -302,11 +327,11 @@ impl Node {
             let running = courier.run(self.jobs.stop.clone(), services.settings.drain_timeout);
             self.spawn("courier", running.boxed());
         }
-        if in_cluster {
+        if in_cluster && !witness {
             let probe = background::probe(parts.blobs, self.jobs.stop.clone());
             self.spawn("probe", probe.boxed());
         }
-        if let Some(keeper) = parts.keeper {
+        if let Some(keeper) = parts.keeper.filter(|_| !witness) {
             let backend = self.backend.clone();
             let keeping = keeper.run(move || able(&backend), self.keeper.stop.clone());
             self.keeper.tasks.spawn(keeping);
@@ -461,6 +486,14 @@ impl Node {
         self.sessions.wait().await;
         self.jobs.end().await;
         self.keeper.end().await;
+        if let Some(cluster) = self.cluster.as_ref().filter(|_| self.leaves)
+            && let Err(error) = cluster.leave(&self.bound.data_dir).await
+        {
+            tracing::warn!(
+                "this node has not left the cluster, which counts it as one that does not \
+                 answer: {error:#}"
+            );
+        }
         // The others' answers are needed until the leadership is handed over.
         let closed = self.backend.shutdown().await;
         self.server.end().await;

@@ -46,6 +46,17 @@ pub(crate) async fn claim(bodies: &Bodies, data_dir: &Path) -> anyhow::Result<()
     Ok(())
 }
 
+/// Whether a claim was begun here.
+pub(crate) fn claims(data_dir: &Path) -> bool {
+    data_dir.join(CLAIM).exists()
+}
+
+/// Gives up a claim that was refused.
+pub(crate) fn forget_claim(data_dir: &Path) {
+    // One that stays is harmless: it is tried again, and refused again.
+    let _ = fs::remove_file(data_dir.join(CLAIM));
+}
+
 /// Makes sure that the object store is the one that belongs to the metadata.
 /// False where it does not answer: then [`watch`] it.
 pub(crate) async fn verify(bodies: &Bodies, data_dir: &Path) -> anyhow::Result<bool> {

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::admin;
 use crate::backend::Backend;
 use crate::cluster::Cluster;
+use crate::figures::Figures;
 use crate::gateway::Check;
 use crate::health::Health;
 use crate::http::Http;
@@ -31,6 +32,8 @@ pub(crate) struct Services {
     pub(crate) bodies: Bodies,
     pub(crate) auth: Authenticator,
     pub(crate) health: Arc<Health>,
+    /// What `/metrics` tells beside what is counted.
+    pub(crate) figures: Arc<Figures>,
     pub(crate) token: Arc<str>,
     pub(crate) drain: Drain,
     pub(crate) sessions: TaskTracker,
@@ -80,7 +83,7 @@ impl Services {
                 let settings = self.settings.pop3.clone();
                 self.run(listener, postrider_pop3::Server::new(handles, settings));
             }
-            Protocol::Http => {
+            Protocol::Http | Protocol::Https => {
                 let admin = admin::Handles {
                     meta: self.meta.clone(),
                     backend: self.backend.clone(),
@@ -92,7 +95,7 @@ impl Services {
                     token: self.token.clone(),
                     from: self.settings.http.admin_from.clone().into(),
                 };
-                self.run(listener, Http::new(self.health.clone(), admin));
+                self.run(listener, Http::new(self.figures.clone(), admin));
             }
             Protocol::Web => {
                 if let Some(key) = self.unsubscribe.clone() {

@@ -396,3 +396,130 @@ fn a_node_that_stood_alone_founds_a_cluster_with_its_mail() {
     let reason = fourth.refused(&[&join[..], &[&fourth.config(), &token]].concat());
     assert!(reason.contains("postrider cluster token"), "{reason}");
 }
+
+#[test]
+fn not_well_and_not_known_have_exit_codes_of_their_own() {
+    let root = tempfile::tempdir().unwrap();
+    let mut node = Node::new(&root, "mail1", BOTH);
+    node.init();
+    node.start();
+    let code = |node: &Node, arguments: &[&str]| node.run(arguments).status.code();
+    // Alone it may not fail; all else is well.
+    assert_eq!(code(&node, &["cluster", "status"]), Some(1));
+    assert_eq!(code(&node, &["status"]), Some(0));
+    assert_eq!(code(&node, &["check"]), Some(0));
+    node.stop();
+    for question in [&["cluster", "status"][..], &["status"], &["check"]] {
+        assert_eq!(code(&node, question), Some(2), "{question:?}");
+    }
+    // What changes something has done it or not.
+    assert_eq!(code(&node, &["cluster", "token"]), Some(1));
+}
+
+#[test]
+fn a_founding_that_the_store_refuses_leaves_nothing_behind() {
+    let root = tempfile::tempdir().unwrap();
+    let mut first = Node::new(&root, "mail1", BOTH);
+    let token = first.init();
+    first.start();
+    let second = Node::new(&root, "mail2", BOTH);
+    let config = second.config();
+    let text = second.refused(&["cluster", "init", "--config", &config]);
+    assert!(text.contains("object store"), "{text}");
+    let data = second.dir.join("data");
+    for left in ["meta", "store.claim", "cluster"] {
+        assert!(!exists(&data.join(left)), "{left} is left");
+    }
+    // So the node may join as if nothing had been.
+    assert_eq!(second.join(&token), 2);
+}
+
+#[test]
+fn a_dead_node_is_replaced_by_one_command_and_a_token() {
+    let root = tempfile::tempdir().unwrap();
+    let [mut first, second, mut third] = three(&root);
+    third.kill();
+    let token = first.done(&["cluster", "replace", "3"]);
+    let mut new = Node::new(&root, "mail4", BOTH);
+    assert_eq!(new.join(token.trim()), 4);
+    new.start();
+    first.until("whole", |node| {
+        let (safe, status) = node.status();
+        let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
+        let ids: Vec<_> = nodes.iter().filter_map(|n| n["node"].as_u64()).collect();
+        safe && ids == [1, 2, 4]
+    });
+    drop(second);
+}
+
+#[test]
+fn a_store_without_tls_needs_no_authorities_of_the_system() {
+    let root = tempfile::tempdir().unwrap();
+    let node = Node::new(&root, "mail1", BOTH);
+    let file = node.dir.join("p.toml");
+    let folder = format!("folder = \"{}\"", root.path().join("bodies").display());
+    let s3 = "deadline = \"1s\"\n[blob.s3]\nbucket = \"mail\"\nendpoint = \"http://127.0.0.1:1\"\n\
+              access_key_id = \"a\"\nsecret_access_key = \"b\"";
+    let text = std::fs::read_to_string(&file).unwrap().replace(&folder, s3);
+    std::fs::write(&file, text).unwrap();
+    let config = node.config();
+    let mut command = node.command(&["cluster", "init", "--config", &config]);
+    command
+        .env("SSL_CERT_FILE", "/nowhere")
+        .env("SSL_CERT_DIR", "/nowhere");
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    // Nobody is there: but that is all that is wrong.
+    assert!(text.contains("needs the object store"), "{text}");
+    assert!(!text.contains("certificate"), "{text}");
+}
+
+#[test]
+fn the_administration_speaks_tls_where_it_is_told_to() {
+    let root = tempfile::tempdir().unwrap();
+    let mut node = Node::new(&root, "mail1", BOTH);
+    let file = node.dir.join("p.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(
+        &file,
+        text.replace("protocol = \"http\"", "protocol = \"https\""),
+    )
+    .unwrap();
+    node.init();
+    node.start();
+    let data = node.dir.join("data");
+    let url = std::fs::read_to_string(data.join("admin.url")).unwrap();
+    assert!(url.starts_with("https://127.0.0.1:"), "{url}");
+    assert_eq!(node.run(&["status"]).status.code(), Some(0));
+    // From elsewhere, with the authority, which signed for the name of the host, too.
+    let elsewhere = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
+        command.args(["--url", url.trim(), "--token-file"]);
+        command
+            .arg(data.join("admin.token"))
+            .args(more)
+            .arg("status");
+        command.stdin(Stdio::null()).output().unwrap()
+    };
+    let ca = data.join("cluster/ca.pem").display().to_string();
+    assert!(elsewhere(&["--ca", &ca]).status.success());
+    let unknown = elsewhere(&[]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(
+        String::from_utf8_lossy(&unknown.stderr).contains("--ca"),
+        "{unknown:?}"
+    );
+    // Nobody else's certificate, and no plain text.
+    let other = Node::new(&root, "mail2", BOTH);
+    let config = other.config();
+    let text = std::fs::read_to_string(&config).unwrap();
+    let bodies = format!("{}/bodies", root.path().display());
+    std::fs::write(&config, text.replace(&bodies, &format!("{bodies}2"))).unwrap();
+    other.init();
+    let wrong = other.dir.join("data/cluster/ca.pem").display().to_string();
+    assert_eq!(elsewhere(&["--ca", &wrong]).status.code(), Some(2));
+    let plain = url.trim().replace("https", "http");
+    let output = node.run(&["--url", &plain, "status"]);
+    assert_eq!(output.status.code(), Some(2));
+    node.stop();
+}

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A part of the work. A node has one or both.
+/// A part of the work. A node holds metadata, serves clients, or does both; or it is
+/// a witness and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -13,22 +14,33 @@ pub enum Role {
     Meta,
     /// Serves clients.
     Frontend,
+    /// Holds a replica of the metadata and votes, but serves nobody, does no work for
+    /// the others and does not stay leader.
+    Witness,
 }
 
 /// The word names no role.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no role: use \"meta\", \"frontend\" or both")]
+#[error("{0:?} is no role: use \"meta\", \"frontend\" or both, or \"witness\"")]
 pub struct RoleError(String);
 
 impl Role {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Meta, Self::Frontend];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Meta, Self::Frontend, Self::Witness];
+    /// Those of a node that does everything.
+    pub const FULL: [Self; 2] = [Self::Meta, Self::Frontend];
+
+    /// Whether it brings a replica of the metadata and a vote with it.
+    pub fn votes(self) -> bool {
+        matches!(self, Self::Meta | Self::Witness)
+    }
 
     /// As the settings write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Meta => "meta",
             Self::Frontend => "frontend",
+            Self::Witness => "witness",
         }
     }
 }

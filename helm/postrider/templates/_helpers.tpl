@@ -71,8 +71,21 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- printf "%s.%s-nodes.%s.svc.%s" .pod $full .root.Release.Namespace .root.Values.clusterDomain -}}
 {{- end -}}
 
-{{/* Whom a pod asks for a token. Three names and the one for all: the list, and with it
+{{/* Whom a pod asks to be let in. Three names and the one for all: the list, and with it
      every pod, stays the same when more nodes come. */}}
+{{- define "postrider.seeds" -}}
+{{- $root := . -}}
+{{- $full := include "postrider.fullname" . -}}
+{{- $seeds := list -}}
+{{- range $ordinal := until (min 3 (int .Values.metadata.replicas) | int) -}}
+{{- $pod := printf "%s-%d" $full $ordinal -}}
+{{- $seeds = append $seeds (printf "%s:7425" (include "postrider.nodeHost" (dict "root" $root "pod" $pod))) -}}
+{{- end -}}
+{{- $all := printf "%s-nodes.%s.svc.%s:7425" $full .Release.Namespace .Values.clusterDomain -}}
+{{- append $seeds $all | toJson -}}
+{{- end -}}
+
+{{/* Whom the job that tidies asks, in the same way. */}}
 {{- define "postrider.peers" -}}
 {{- $root := . -}}
 {{- $full := include "postrider.fullname" . -}}

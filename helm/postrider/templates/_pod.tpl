@@ -1,5 +1,5 @@
 {{/* The pod of a role: (dict "root" $ "component" "metadata|frontend" "of"
-     .Values.metadata|.Values.frontends "script" "meta|frontend" "serves" bool). */}}
+     .Values.metadata|.Values.frontends "roles" list "serves" bool). */}}
 {{- define "postrider.pod" -}}
 {{- $root := .root -}}
 {{- $values := .root.Values -}}
@@ -84,8 +84,7 @@ spec:
     - name: postrider
       image: {{ include "postrider.image" $root }}
       imagePullPolicy: {{ $values.image.pullPolicy }}
-      # Joins the cluster where it has not, then becomes the node itself.
-      command: ["/usr/libexec/postrider/start", {{ .script | quote }}]
+      args: ["serve", "--config", "/etc/postrider/postrider.toml"]
       securityContext:
         {{- toYaml $values.containerSecurityContext | nindent 8 }}
       env:
@@ -103,18 +102,10 @@ spec:
           {{- else }}
           value: $(POD_IP):7425
           {{- end }}
-        - name: POSTRIDER_CONFIG
-          value: /etc/postrider/postrider.toml
         - name: POSTRIDER_DIR
           value: /var/lib/postrider
         - name: POSTRIDER_TOKEN_FILE
           value: /etc/postrider/admin/token
-        - name: POSTRIDER_PEERS
-          value: {{ include "postrider.peers" $root }}
-        {{- if eq .component "metadata" }}
-        - name: POSTRIDER_FOUNDER
-          value: {{ $full }}-0
-        {{- end }}
         {{- range $key, $value := $values.settings }}
         - name: POSTRIDER__{{ $key | replace "." "__" | upper }}
           value: {{ include "postrider.text" $value | quote }}

@@ -9,6 +9,13 @@ roles = {{ .roles | toJson }}
 
 [cluster]
 listen = [{{ range $i, $address := $values.listenAddresses }}{{ if $i }}, {{ end }}{{ include "postrider.socket" (dict "address" $address "port" 7425) }}{{ end }}]
+seeds = {{ include "postrider.seeds" $root }}
+join_secret_file = "/etc/postrider/admin/join-secret"
+founder = "{{ include "postrider.fullname" $root }}-0"
+{{- if not (has "meta" .roles) }}
+# It keeps nothing: what comes in its place joins as another node.
+leave_on_stop = true
+{{- end }}
 
 [log]
 format = {{ $values.log.format | quote }}

@@ -8,9 +8,8 @@ use std::time::Duration;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
 use openraft::{BasicNode, ChangeMembers};
-use postrider_meta::{Ask as _, query};
+use postrider_meta::{Ask as _, NodeView, query};
 use postrider_rpc::{Failure, proto};
-use postrider_types::Role;
 use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep};
 
@@ -101,18 +100,10 @@ impl Core {
             }
         };
         fresh.map_err(payload::failure)?;
-        let view = self.shared.engine.view();
-        let ask = move || {
-            let nodes = postrider_meta::query::answer(&view, query::Nodes {}.into());
-            futures::executor::block_on(nodes)
-        };
-        let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
-        let answer = blocking::run(ask).await.map_err(|error| failed(&error))?;
-        let nodes = query::Nodes::answer(answer.map_err(|error| failed(&error))?);
-        let nodes = nodes.unwrap_or_default();
+        let nodes = self.nodes().await?;
         match nodes.iter().find(|node| node.id.0 == id) {
             Some(node) if node.removed.is_some() => Err(Failure::Removed),
-            Some(node) if node.roles.contains(&Role::Meta) => Ok(()),
+            Some(node) if node.roles.iter().any(|role| role.votes()) => Ok(()),
             Some(_) => Err(Failure::Failed(format!(
                 "node {id} has not got the role meta: give it that in its settings, and start it \
                  again"
@@ -123,6 +114,20 @@ impl Core {
                 "the cluster knows no node {id}: join it with `postrider cluster join`"
             ))),
         }
+    }
+
+    /// The nodes of the cluster as the state here has them; none without the rows of
+    /// a cluster.
+    pub(crate) async fn nodes(&self) -> Result<Vec<NodeView>, Failure> {
+        let view = self.shared.engine.view();
+        let ask = move || {
+            let nodes = postrider_meta::query::answer(&view, query::Nodes {}.into());
+            futures::executor::block_on(nodes)
+        };
+        let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
+        let answer = blocking::run(ask).await.map_err(|error| failed(&error))?;
+        let nodes = query::Nodes::answer(answer.map_err(|error| failed(&error))?);
+        Ok(nodes.unwrap_or_default())
     }
 
     /// Takes a node out, as leader.
@@ -140,6 +145,11 @@ impl Core {
         let (answer, silent): (Vec<u64>, Vec<u64>) = stay.iter().partition(|it| self.answers(**it));
         if stay.is_empty() {
             let text = "it is the only voter: without it the cluster would be at an end";
+            return Err(Failure::Failed(text.into()));
+        }
+        if self.only_witnesses(&stay) {
+            let text = "only witnesses would be left to vote, and they serve nobody: join \
+                        another node with the role \"meta\" first";
             return Err(Failure::Failed(text.into()));
         }
         // One that does not answer is no help to any majority: that it goes makes
@@ -169,17 +179,26 @@ impl Core {
     pub(crate) async fn move_leader(&self, to: Option<u64>) -> Result<u64, Failure> {
         let _changing = self.begin_change().await?;
         let members = self.membership();
+        let others: Vec<u64> = members
+            .voter_ids()
+            .filter(|id| *id != self.node_id)
+            .collect();
         match to {
             Some(id) if id == self.node_id => return Ok(id),
             Some(id) if !members.voter_ids().any(|voter| voter == id) => {
                 return Err(Failure::Failed(format!("node {id} is no voter")));
+            }
+            Some(id) if self.witnesses.lock().contains(&id) => {
+                return Err(Failure::Failed(format!(
+                    "node {id} is a witness, which does not lead: choose another"
+                )));
             }
             Some(id) if !self.may_answer(id) => {
                 return Err(Failure::Failed(format!(
                     "node {id} does not answer: it cannot lead"
                 )));
             }
-            None if members.voter_ids().count() < 2 => {
+            None if self.only_witnesses(&others) => {
                 let text = "there is no other voter that could lead";
                 return Err(Failure::Failed(text.into()));
             }
@@ -227,6 +246,7 @@ impl Core {
     /// own address as its settings have it. Ends with the node.
     pub(crate) async fn tend(self: Arc<Self>, address: String) {
         loop {
+            self.find_witnesses().await;
             sleep(TEND).await;
             if self.check_open().is_err() {
                 return;

@@ -123,6 +123,7 @@ fn members(reply: proto::MembersReply) -> Members {
         voter: member.voter,
         matched: Some(member.matched).filter(|index| *index > 0),
         silent_ms: member.silent_ms,
+        witness: member.witness,
     });
     Members {
         leader: Some(reply.leader).filter(|leader| *leader > 0),

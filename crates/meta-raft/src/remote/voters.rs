@@ -165,8 +165,17 @@ impl Voters {
     pub(super) fn told(&self, from: &str, reply: proto::MembersReply) {
         let mut state = self.state.lock();
         let voters = reply.members.iter().filter(|m| m.voter);
-        let voters = voters.filter(|member| !member.address.is_empty());
-        let addresses: Vec<Address> = voters.map(|m| m.address.as_str().into()).collect();
+        let voters: Vec<_> = voters.filter(|m| !m.address.is_empty()).collect();
+        // Witnesses answer no queries while there are others.
+        let serve = |all: bool| {
+            let some = voters.iter().filter(move |m| all || !m.witness);
+            some.map(|m| m.address.as_str().into())
+                .collect::<Vec<Address>>()
+        };
+        let addresses = match serve(false) {
+            none if none.is_empty() => serve(true),
+            some => some,
+        };
         // A node that is not in any group yet knows nothing; one of an older
         // term knows what was.
         if addresses.is_empty() || reply.term < state.term {

@@ -38,6 +38,7 @@ impl Membership for MembershipService {
             voter: member.voter,
             matched: member.matched.unwrap_or(0),
             silent_ms: member.silent_ms,
+            witness: member.witness,
         });
         Ok(Response::new(proto::MembersReply {
             members: members.collect(),

@@ -66,15 +66,19 @@ impl Raft for RaftService {
     async fn vote(&self, request: Request<proto::VoteRequest>) -> Reply<proto::VoteReply> {
         let node = self.meant(&request)?;
         let ballot = convert::ballot_in(request.into_inner())?;
-        let reply = node.core().raft.vote(ballot).await.map_err(stopped)?;
+        let core = node.core();
+        let reply = core.raft.vote(ballot.clone()).await.map_err(stopped)?;
+        core.compare(&ballot, &reply).await;
         Ok(Response::new(convert::voted_out(&reply)))
     }
 
     async fn pre_vote(&self, request: Request<proto::VoteRequest>) -> Reply<proto::VoteReply> {
         let node = self.meant(&request)?;
         let ballot = convert::ballot_in(request.into_inner())?;
-        let reply = node.core().raft.pre_vote(ballot).await;
-        Ok(Response::new(convert::voted_out(&reply.map_err(stopped)?)))
+        let core = node.core();
+        let reply = core.raft.pre_vote(ballot.clone()).await.map_err(stopped)?;
+        core.compare(&ballot, &reply).await;
+        Ok(Response::new(convert::voted_out(&reply)))
     }
 
     async fn snapshot(

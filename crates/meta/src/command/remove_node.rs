@@ -9,9 +9,9 @@ use crate::stop::Stop;
 use crate::{cluster, key, row};
 
 /// Removes a node: every other one refuses it from then on, and its leases are
-/// free. A node whose place it was to take stays for good. Removing it again changes nothing. Refused for the last node that
-/// holds metadata. Its membership in the Raft group is another matter, and ends
-/// before.
+/// free. A node whose place it was to take stays for good. Removing it again changes
+/// nothing. Refused for the last node that holds metadata, beside which witnesses do
+/// not count. Its membership in the Raft group is another matter, and ends before.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RemoveNode {
     /// The node.

@@ -68,7 +68,8 @@ impl Node {
         self.removed.is_none()
     }
 
-    /// Whether it holds a replica of the metadata, as far as it is still there.
+    /// Whether it holds a replica of the metadata that a cluster can live by, as far as
+    /// it is still there: a witness serves nobody.
     pub(crate) fn holds_metadata(&self) -> bool {
         let meta = Role::Meta.as_str();
         self.is_member() && self.replaced_by.is_none() && self.roles.iter().any(|r| r == meta)

@@ -120,6 +120,10 @@ pub(super) async fn a_cluster_is_founded_once(f: &Fixture) {
             roles: Vec::new(),
             ..new_node("one")
         }),
+        bad_node(NewNode {
+            roles: vec![Role::Frontend, Role::Witness],
+            ..new_node("one")
+        }),
     ];
     for address in ["one", "one:", ":1", "one:0", "one:65536", "::1:7425", ""] {
         bad.push(at(address));

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::output::Output;
 use crate::client::Client;
 
-/// Prints every contradiction in the metadata; fails if there is one.
+/// Prints every contradiction in the metadata; exit code 1 if there is one.
 pub(super) async fn run(client: &Client, output: Output) -> anyhow::Result<ExitCode> {
     let problems: Vec<String> = client.get("check").await?;
     if output.json {

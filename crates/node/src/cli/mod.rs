@@ -35,6 +35,9 @@ pub(crate) use output::describe;
 /// To run it: write a settings file (see postrider.example.toml), check it with
 /// `postrider check-config`, start it with `postrider serve`, and add domains
 /// and accounts with `postrider domain add` and `postrider account add`.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong usage or settings. Of `status`, `cluster status` and
+/// `check`, which tell how something is: 0 well, 1 not well, 2 it could not be found out.
 #[derive(Parser)]
 #[command(
     name = "postrider",
@@ -59,6 +62,10 @@ struct NodeArgs {
     /// The file with its administration token [default: admin.token in its data folder]
     #[arg(long, global = true, env = "POSTRIDER_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// For https: a PEM file with the node's certificate, or with the authority that signed it
+    /// [default: the certificate of the node in the data folder]
+    #[arg(long, global = true, env = "POSTRIDER_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// A node's data folder
     #[arg(
         long,
@@ -109,7 +116,10 @@ enum Command {
     Check,
 }
 
-/// Runs the command line. Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
+/// The exit code of a question that got no answer.
+const NO_ANSWER: u8 = 2;
+
+/// Runs the command line. Exit codes: as [`Cli`] tells.
 pub fn main() -> ExitCode {
     // First of all: every TLS user in the process shares this provider. A
     // second call (in tests) leaves the first one in place.
@@ -136,12 +146,21 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Keeps apart what is not well and what could not be found out.
+fn answered(told: anyhow::Result<ExitCode>, output: Output) -> ExitCode {
+    told.unwrap_or_else(|error| {
+        output::fail(&error, output.json);
+        ExitCode::from(NO_ANSWER)
+    })
+}
+
 async fn run(node: NodeArgs, command: Command) -> anyhow::Result<ExitCode> {
     let output = Output { json: node.json };
     let client = || {
         Client::find(&Target {
             url: node.url.as_deref(),
             token_file: node.token_file.as_deref(),
+            ca: node.ca.as_deref(),
             dir: &node.dir,
         })
     };
@@ -150,8 +169,14 @@ async fn run(node: NodeArgs, command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => return args.run().await,
         Command::CheckConfig(args) => return args.run(output),
         Command::Cluster(command) => return command.run(client, output).await,
-        Command::Status => return status::run(&client()?, output).await,
-        Command::Check => return check::run(&client()?, output).await,
+        Command::Status => {
+            let told = async { status::run(&client()?, output).await };
+            return Ok(answered(told.await, output));
+        }
+        Command::Check => {
+            let told = async { check::run(&client()?, output).await };
+            return Ok(answered(told.await, output));
+        }
         Command::Domain(command) => command.run(&client()?, output).await?,
         Command::Account(command) => command.run(&client()?, output).await?,
         Command::Alias(command) => command.run(&client()?, output).await?,

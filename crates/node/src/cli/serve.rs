@@ -10,12 +10,13 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::node::Node;
-use crate::{dir, logs, settings};
+use crate::{cluster, dir, logs, settings};
 
 /// Run a node with a settings file
 ///
 /// SIGTERM and Ctrl-C let sessions end and then stop the node; a second one stops it at once.
 /// SIGHUP reads the certificates again (changed files are also noticed without it).
+/// A node with cluster.join_secret_file that belongs to no cluster yet joins one first.
 ///
 /// Example: postrider serve --config /etc/postrider/postrider.toml
 #[derive(Args)]
@@ -41,6 +42,13 @@ impl Serve {
             Err(error) => return Ok(refuse(&error.to_string())),
         };
         logs::start(&settings.log)?;
+        tokio::select! {
+            entered = cluster::enter(&settings) => entered?,
+            stopped = told_to_stop() => {
+                stopped?;
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
         let node = Node::start(settings).await?;
         if let Some(file) = &self.ready_file {
             write_ready(&node, file)?;
@@ -62,6 +70,17 @@ pub(super) fn refuse(problems: &str) -> ExitCode {
 pub(super) fn write_ready(node: &Node, file: &Path) -> anyhow::Result<()> {
     let text = serde_json::to_vec_pretty(node.bound()).context("cannot write JSON")?;
     dir::replace(file, &text)
+}
+
+/// Is ready once a signal says to stop.
+async fn told_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
 }
 
 /// Runs until a signal says to stop, then drains.

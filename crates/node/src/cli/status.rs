@@ -7,7 +7,7 @@ use super::words;
 use crate::client::Client;
 use crate::health::Report;
 
-/// Shows the node's state; fails unless it is ready.
+/// Shows the node's state; exit code 1 unless it is ready.
 pub(super) async fn run(client: &Client, output: Output) -> anyhow::Result<ExitCode> {
     let report: Report = client.get("status").await?;
     if output.json {

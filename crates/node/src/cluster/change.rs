@@ -1,16 +1,21 @@
 //! Changes of the cluster that an administrator asks for: removing a node,
 //! moving the leadership, making a join token. On whichever node is asked.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use postrider_meta::{Authority, ReadAt, Refusal, command, query};
 use postrider_rpc::Failure;
 use postrider_types::{NodeId, Role};
+use tokio::time::timeout;
 
 use super::report::{Node, Status};
-use super::{Cluster, token};
+use super::{Cluster, identity, token};
 use crate::backend::Backend;
+
+/// How long leaving may take.
+const LEAVE: Duration = Duration::from_secs(5);
 
 impl Cluster {
     /// A token with which `uses` nodes can join within `expires`.
@@ -38,6 +43,20 @@ impl Cluster {
             bail!("{reason}");
         }
         self.take_out(id).await
+    }
+
+    /// This node, which holds no metadata, leaves for good: it is told to stop, and what
+    /// comes in its place is another node.
+    pub(crate) async fn leave(&self, data_dir: &Path) -> anyhow::Result<()> {
+        let id = self.identity.facts.node;
+        match timeout(LEAVE, self.meta.run(command::RemoveNode { id })).await {
+            Ok(Ok((Ok(()) | Err(Refusal::NotFound(_)), _))) => {}
+            Ok(Ok((Err(refusal), _))) => bail!("{refusal}"),
+            Ok(Err(error)) => bail!("{error}"),
+            Err(_) => bail!("no answer within {} s", LEAVE.as_secs()),
+        }
+        tracing::info!(node = %id, "left the cluster");
+        identity::forget(data_dir)
     }
 
     /// Its vote first: once it is told that it was removed, it ends, and must
@@ -76,8 +95,9 @@ fn objection(status: &Status, node: &Node) -> Option<String> {
     let stay = || status.nodes.iter().filter(|other| other.node != id);
     let answers = |node: &&Node| node.report.as_ref().is_some_and(|report| report.ready);
     let voters = stay().filter(|other| other.voter).count();
+    let full = stay().filter(|other| other.voter && !other.has(Role::Witness));
     let fit = stay().filter(|other| other.voter).filter(answers).count();
-    if node.voter && voters == 0 {
+    if node.voter && full.count() == 0 {
         return Some(format!(
             "node {id} is the only one with metadata: without it the mail would be lost. Join \
              another node with the role \"meta\" first"
@@ -109,7 +129,7 @@ mod tests {
     fn status(nodes: &[(u64, bool, bool)]) -> Status {
         let node = |(id, voter, ready): &(u64, bool, bool)| Node {
             node: *id,
-            roles: Role::ALL.to_vec(),
+            roles: Role::FULL.to_vec(),
             voter: *voter,
             report: Some(Report {
                 node: *id,

@@ -113,6 +113,21 @@ impl Identity {
     }
 }
 
+/// Removes the identity, durably: the folder belongs to no cluster then.
+pub(crate) fn forget(data_dir: &Path) -> anyhow::Result<()> {
+    let dir = data_dir.join(DIR);
+    // The facts first: without them the rest counts for nothing.
+    for remove in [fs::remove_file(dir.join(FACTS)), fs::remove_dir_all(&dir)] {
+        match remove {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(e).with_context(|| format!("cannot remove {}", dir.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// The folder, made where it is missing.
 pub(crate) fn folder(data_dir: &Path) -> anyhow::Result<PathBuf> {
     let dir = data_dir.join(DIR);
@@ -158,10 +173,15 @@ pub(crate) fn of(settings: &crate::Settings) -> anyhow::Result<Option<Identity>>
             identity.facts.address
         );
     }
-    let held = identity.facts.roles.contains(&Role::Meta);
-    if held && !settings.has(Role::Meta) {
+    let held = |role: Role| identity.facts.roles.contains(&role);
+    if let Some(role) = [Role::Meta, Role::Witness]
+        .into_iter()
+        .find(|role| held(*role))
+        && !settings.has(Role::Meta)
+        && !settings.has(role)
+    {
         bail!(
-            "this node holds metadata, so the role \"meta\" cannot be taken from it: remove it \
+            "this node holds metadata, so the role \"{role}\" cannot be taken from it: remove it \
              with `postrider cluster remove {}` on another node and join it again with an empty \
              data folder",
             identity.facts.node
@@ -181,7 +201,7 @@ mod tests {
                 cluster: "0123456789abcdef0123456789abcdef".into(),
                 node: NodeId(3),
                 address: "mail3:7425".into(),
-                roles: Role::ALL.to_vec(),
+                roles: Role::FULL.to_vec(),
                 members: vec!["mail1:7425".into()],
                 begun: true,
             },

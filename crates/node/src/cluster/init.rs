@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use postrider_body::Bodies;
+use postrider_body::{Bodies, OwnershipError};
 use postrider_meta::{Authority, Client, NewNode, ReadAt, Refusal, command, query};
 use postrider_meta_raft::Node;
 use postrider_rpc::{Channels, KeyRequest, Timeouts};
@@ -54,6 +54,7 @@ pub(crate) async fn init(
             identity.facts.node
         );
     }
+    let begun = Node::exists(&settings.metadata().dir) || ownership::claims(&settings.data_dir);
     dir::make_private(&settings.metadata().dir)?;
     if let Some(folder) = &settings.blob.folder {
         dir::make_private(folder)?;
@@ -67,10 +68,27 @@ pub(crate) async fn init(
         .context("cannot open the metadata store")?;
     let founded = found(&raft, settings, cluster, expires, uses).await;
     let closed = raft.shutdown().await;
+    drop(raft);
+    let refused = |error: &anyhow::Error| {
+        let cause = error.downcast_ref::<OwnershipError>();
+        cause.is_some_and(|cause| !cause.is_transient())
+    };
+    if founded.as_ref().err().is_some_and(refused) && !begun {
+        // The store is another cluster's: nothing was begun that could go on.
+        forget(settings);
+    }
     let founded = founded?;
     closed.context("the metadata store did not close well; run the command again")?;
     founded.identity.write(&settings.data_dir)?;
     Ok(founded)
+}
+
+/// Removes what a founding that was refused has left.
+fn forget(settings: &Settings) {
+    ownership::forget_claim(&settings.data_dir);
+    if let Err(error) = std::fs::remove_dir_all(settings.metadata().dir) {
+        tracing::warn!(%error, "what was begun here is not removed");
+    }
 }
 
 async fn found(

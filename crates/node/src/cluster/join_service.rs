@@ -10,11 +10,12 @@ use postrider_meta::{
     Ask as _, Command, Error, Meta, NewNode, Outcome, ReadAt, Token, command, query,
 };
 use postrider_rpc::proto::join_server::Join;
-use postrider_rpc::proto::{JoinReply, JoinRequest, Member};
+use postrider_rpc::proto::{InviteReply, InviteRequest, JoinReply, JoinRequest, Member};
 use postrider_rpc::tonic::{Request, Response, Status};
 use postrider_rpc::{Authority, Channels, Failure, check_signing_request};
 use postrider_types::{CommandId, Role};
 
+use super::invite::Invitations;
 use super::roster::Roster;
 use super::status::report_at;
 use crate::settings;
@@ -29,6 +30,7 @@ pub(crate) struct JoinService {
     pub(crate) channels: Channels,
     /// HOST:PORT of this node, which certainly has metadata.
     pub(crate) address: String,
+    pub(crate) invitations: Invitations,
 }
 
 #[postrider_rpc::tonic::async_trait]
@@ -65,6 +67,20 @@ impl Join for JoinService {
             certificate,
             members: self.members(),
         }))
+    }
+
+    async fn invite(
+        &self,
+        request: Request<InviteRequest>,
+    ) -> Result<Response<InviteReply>, Status> {
+        let request = request.into_inner();
+        if settings::host(&request.address).is_none() || request.address.len() > MAX_TEXT {
+            return Err(Failure::Failed("cluster.address is no address".into()).into());
+        }
+        let mut members: Vec<String> = self.addresses();
+        members.truncate(super::token::MAX_ADDRESSES);
+        let reply = self.invitations.invite(&request, members).await?;
+        Ok(Response::new(reply))
     }
 }
 
@@ -117,12 +133,18 @@ impl JoinService {
         }
     }
 
+    /// Where nodes with metadata are, this one among them.
+    fn addresses(&self) -> Vec<String> {
+        let mut addresses = self.roster.voters();
+        addresses.retain(|address| *address != self.address);
+        // It is certainly there.
+        addresses.insert(0, self.address.clone());
+        addresses
+    }
+
     /// Whom the new node may turn to.
     fn members(&self) -> Vec<Member> {
-        let mut addresses = self.roster.voters();
-        if !addresses.contains(&self.address) {
-            addresses.push(self.address.clone());
-        }
+        let addresses = self.addresses();
         let member = |address| Member {
             address,
             ..Member::default()

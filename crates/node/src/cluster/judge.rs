@@ -61,7 +61,11 @@ pub(crate) fn judge(nodes: &[Node], leader: Option<u64>, third: Option<&Vote>) -
     let frontends: Vec<&Node> = nodes.iter().filter(|n| n.has(Role::Frontend)).collect();
     let serving = frontends.iter().filter(|n| !troubled(n, |t| t.no_mail));
     let serving = serving.count();
-    let spare = fit.saturating_sub(majority).min(serving.saturating_sub(1));
+    // Of those one must be left: a witness does not lead.
+    let fit_to_lead = |node: &&&Node| !node.has(Role::Witness) && !troubled(node, |t| t.no_vote);
+    let leading = voters.iter().filter(fit_to_lead).count();
+    let spare = fit.saturating_sub(majority).min(leading.saturating_sub(1));
+    let spare = spare.min(serving.saturating_sub(1));
 
     // What explains the verdict stands there; the rest is told beside it.
     let of_voters = |t: &Trouble| t.no_vote && voters.iter().any(|v| v.node == t.node);
@@ -87,7 +91,7 @@ pub(crate) fn judge(nodes: &[Node], leader: Option<u64>, third: Option<&Vote>) -
         told = &of_voters;
         let reason = because(told).unwrap_or_else(|| too_few(nodes, &voters, third));
         format!("NOT safe: nothing can be stored now, because {reason}")
-    } else if fit == majority {
+    } else if fit == majority || leading <= 1 {
         told = &of_voters;
         let reason = because(told).unwrap_or_else(|| too_few(nodes, &voters, third));
         format!("NOT safe: if one more node fails, nothing can be stored, because {reason}")
@@ -194,7 +198,7 @@ fn trouble(node: &Node) -> Option<Trouble> {
 
 /// Nodes that shall vote, answer, and do not vote yet.
 fn pending(nodes: &[Node]) -> impl Iterator<Item = &Node> {
-    let pending = |node: &&Node| node.has(Role::Meta) && !node.voter && node.report.is_some();
+    let pending = |node: &&Node| node.shall_vote() && !node.voter && node.report.is_some();
     nodes.iter().filter(pending)
 }
 
@@ -214,6 +218,19 @@ fn too_few(nodes: &[Node], voters: &[&Node], third: Option<&Vote>) -> String {
     let have = match voters {
         [] => "no node with metadata is known".to_owned(),
         [one] => format!("node {} alone holds the metadata", one.node),
+        _ if voters
+            .iter()
+            .filter(|node| !node.has(Role::Witness))
+            .count()
+            == 1 =>
+        {
+            let full = voters.iter().find(|node| !node.has(Role::Witness));
+            let full = full.map_or(0, |node| node.node);
+            return format!(
+                "node {full} alone holds metadata and serves: join another node with the role \
+                 \"meta\" (`postrider cluster token` gives the token for it)"
+            );
+        }
         [one, two] => format!(
             "the two nodes with metadata ({} and {}) need each other",
             one.node, two.node

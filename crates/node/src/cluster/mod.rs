@@ -3,12 +3,15 @@
 //! metadata are reached through [`Backend`] and [`Client`] alone.
 
 mod change;
+mod enter;
 mod identity;
 mod init;
+mod invite;
 mod join;
 mod join_service;
 mod judge;
 mod nodes_service;
+mod renew;
 pub(crate) mod report;
 mod reporter;
 mod roster;
@@ -22,11 +25,12 @@ use std::time::Duration;
 
 use postrider_meta::Client;
 use postrider_meta_raft as raft;
-use postrider_rpc::Channels;
-use postrider_types::{NodeId, Role};
+use postrider_rpc::{Channels, JoinSecret};
+use postrider_types::NodeId;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use enter::enter;
 pub(crate) use identity::{Identity, authority_file, listener_certificate, of};
 pub(crate) use init::init;
 pub(crate) use join::join;
@@ -52,6 +56,8 @@ pub(crate) struct Cluster {
     pub(crate) channels: Channels,
     pub(crate) roster: Roster,
     pub(crate) reporter: Reporter,
+    /// By which others are let in without a person.
+    pub(crate) join_secret: Option<JoinSecret>,
 }
 
 impl Cluster {
@@ -60,10 +66,15 @@ impl Cluster {
         Settling {
             identity: self.identity.clone(),
             address: self.address.clone(),
+            name: settings
+                .cluster
+                .as_ref()
+                .map_or_else(String::new, settings::Cluster::name),
             roles: settings.roles.clone(),
             backend: self.backend.clone(),
             meta: self.meta.clone(),
             channels: self.channels.clone(),
+            data_dir: settings.data_dir.clone(),
         }
     }
 
@@ -111,7 +122,7 @@ pub(crate) fn remember(identity: &mut Identity, settings: &Settings) -> anyhow::
 
 /// Remembers in the identity that this node's replica was begun.
 pub(crate) fn remember_begun(identity: &mut Identity, settings: &Settings) -> anyhow::Result<()> {
-    if identity.facts.begun || !settings.has(Role::Meta) {
+    if identity.facts.begun || !settings.votes() {
         return Ok(());
     }
     identity.facts.begun = true;

@@ -100,6 +100,11 @@ impl Node {
         self.roles.contains(&role)
     }
 
+    /// Whether it is to have a vote.
+    pub(crate) fn shall_vote(&self) -> bool {
+        self.roles.iter().any(|role| role.votes())
+    }
+
     /// How it is called in sentences.
     pub(crate) fn title(&self) -> String {
         format!("node {} ({})", self.node, self.address)

@@ -11,7 +11,7 @@ use postrider_meta::{Client, NodeView, ReadAt, query};
 use postrider_rpc::proto::membership_client::MembershipClient;
 use postrider_rpc::tonic::Request;
 use postrider_rpc::{Channels, Failure, Standing, proto};
-use postrider_types::{NodeId, Role};
+use postrider_types::NodeId;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -74,7 +74,7 @@ impl Roster {
         let fresh = confirmed.as_ref().is_some_and(|at| at.elapsed() < BELIEVED);
         match nodes.iter().find(|node| node.id.0 == id) {
             Some(node) if node.removed.is_some() => Standing::Removed,
-            Some(node) if fresh && !node.roles.contains(&Role::Meta) => Standing::Frontend,
+            Some(node) if fresh && !votes(node) => Standing::Frontend,
             _ => Standing::Voter,
         }
     }
@@ -82,9 +82,8 @@ impl Roster {
     /// Where nodes with metadata are reached.
     pub(crate) fn voters(&self) -> Vec<String> {
         let nodes = self.nodes();
-        let fit = |node: &&NodeView| {
-            node.removed.is_none() && node.replaced_by.is_none() && node.roles.contains(&Role::Meta)
-        };
+        let fit =
+            |node: &&NodeView| node.removed.is_none() && node.replaced_by.is_none() && votes(node);
         nodes
             .iter()
             .filter(fit)
@@ -192,6 +191,11 @@ impl Roster {
         let asked = addresses.iter().map(|address| refused(channels, address));
         futures::future::join_all(asked).await.contains(&true)
     }
+}
+
+/// Whether it has a replica of the metadata.
+fn votes(node: &NodeView) -> bool {
+    node.roles.iter().any(|role| role.votes())
 }
 
 async fn refused(channels: &Channels, address: &str) -> bool {

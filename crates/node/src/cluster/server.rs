@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Cluster;
+use super::invite::Invitations;
 use super::join_service::JoinService;
 use super::nodes_service::NodesService;
 use crate::counts::Exchange;
@@ -97,6 +98,10 @@ fn routes(cluster: &Arc<Cluster>, exchange: Exchange) -> Routes {
         roster: cluster.roster.clone(),
         channels: cluster.channels.clone(),
         address: cluster.address.clone(),
+        invitations: Invitations {
+            secret: cluster.join_secret.clone(),
+            meta: cluster.meta.clone(),
+        },
     });
     let join = join.max_decoding_message_size(MAX_JOIN_MESSAGE);
     replica.services().add_service(nodes).add_service(join)

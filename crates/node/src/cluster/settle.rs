@@ -1,7 +1,9 @@
 //! In the background after the start: makes this node what its settings say in
 //! the eyes of the others. Announces what changed, asks for a vote where it
-//! holds metadata and has none, and removes the node whose machine it is now.
+//! holds metadata and has none, removes the node whose machine it is now, and renews its
+//! certificate.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +15,15 @@ use postrider_types::{Role, SystemClock};
 use tokio_util::sync::CancellationToken;
 
 use super::identity::Identity;
+use super::renew;
 use super::status::report_at;
 use crate::backend::Backend;
 use crate::random::ThreadRandom;
 
 /// Between two tries.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Between looks once all is settled: at its certificate, above all.
+const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How long the others may take to be told something.
 const TELL: Duration = Duration::from_secs(5);
 /// Tries in a row that are not worth a line in the log.
@@ -28,14 +33,17 @@ const QUIET: u32 = 3;
 pub(crate) struct Settling {
     pub(crate) identity: Identity,
     pub(crate) address: String,
+    /// As it is shown.
+    pub(crate) name: String,
     pub(crate) roles: Vec<Role>,
     pub(crate) backend: Backend,
     pub(crate) meta: Client,
     pub(crate) channels: Channels,
+    pub(crate) data_dir: PathBuf,
 }
 
 impl Settling {
-    /// Tries until all is done, or `stop`.
+    /// Tries until all is done, and looks again each day, until `stop`.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut tries = 0_u32;
         loop {
@@ -48,8 +56,11 @@ impl Settling {
                     if tries > 0 {
                         tracing::info!("this node has its place in the cluster");
                     }
-                    // Whoever watches this job takes its end for a failure.
-                    return stop.cancelled().await;
+                    tries = 0;
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(DAY) => continue,
+                    }
                 }
                 Err(error) => {
                     tries = tries.saturating_add(1);
@@ -72,7 +83,8 @@ impl Settling {
         self.vote().await?;
         let nodes = self.meta.ask(query::Nodes {}, ReadAt::Latest).await?.0;
         self.announce(&self.meta, &nodes).await?;
-        self.replace(&nodes).await
+        self.replace(&nodes).await?;
+        renew::renew(self).await
     }
 
     /// Asks for a vote, if it is to have one.

@@ -132,7 +132,7 @@ fn fill(nodes: &mut [Node], leader: Option<u64>, term: u64) {
         Some(best) => best.voters.clone(),
         // Nobody knows: then all that should.
         None => {
-            let should = nodes.iter().filter(|node| node.has(Role::Meta));
+            let should = nodes.iter().filter(|node| node.shall_vote());
             should.map(|node| node.node).collect()
         }
     };
@@ -188,7 +188,7 @@ mod tests {
     fn node(id: u64, report: Option<Report>) -> Node {
         Node {
             node: id,
-            roles: Role::ALL.to_vec(),
+            roles: Role::FULL.to_vec(),
             report,
             ..Node::default()
         }

@@ -7,7 +7,7 @@ use postrider_meta::{Client, command};
 use postrider_rpc::Authority;
 
 /// The most addresses in a token: it stays a word that can be pasted.
-const MAX_ADDRESSES: usize = 5;
+pub(super) const MAX_ADDRESSES: usize = 5;
 
 /// Makes a token that `uses` nodes may join with within `expires`, by way of
 /// the nodes at `addresses`.

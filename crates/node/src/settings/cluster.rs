@@ -1,7 +1,10 @@
 //! The section `[cluster]`: how this node and the others reach each other.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use anyhow::{Context as _, bail};
+use postrider_rpc::JoinSecret;
 use serde::Deserialize;
 
 /// The port between nodes.
@@ -19,6 +22,18 @@ pub struct Cluster {
     pub address: String,
     /// The name that `postrider cluster status` shows. Not set: the system's hostname.
     pub name: Option<String>,
+    /// HOST:PORT of nodes to ask where this one belongs to no cluster yet: all that may
+    /// hold metadata, this one too if it does. Needs `join_secret_file`.
+    pub seeds: Vec<String>,
+    /// File with the secret, at least 32 bytes, by which nodes of a deployment let each
+    /// other in: `serve` joins by itself then. Not set: join by token.
+    pub join_secret_file: Option<PathBuf>,
+    /// The `name` of the one node that may found the cluster, where none of the seeds
+    /// knows one. Not set: none founds one but by `postrider cluster init`.
+    pub founder: Option<String>,
+    /// When it is told to stop, it leaves the cluster for good, and joins anew at each
+    /// start: for frontends without a disk. Needs `join_secret_file`.
+    pub leave_on_stop: bool,
 }
 
 impl Default for Cluster {
@@ -27,6 +42,10 @@ impl Default for Cluster {
             listen: vec![([0, 0, 0, 0], PORT).into()],
             address: String::new(),
             name: None,
+            seeds: Vec::new(),
+            join_secret_file: None,
+            founder: None,
+            leave_on_stop: false,
         }
     }
 }
@@ -67,7 +86,54 @@ impl Cluster {
                 "cluster.name {name:?} is no name: letters, digits, dots and hyphens"
             ));
         }
+        self.joining_problem()
+    }
+
+    fn joining_problem(&self) -> Option<String> {
+        if let Some(seed) = self.seeds.iter().find(|seed| host(seed).is_none()) {
+            return Some(format!(
+                "cluster.seeds has {seed:?}, which is no address: write HOST:PORT"
+            ));
+        }
+        if self.join_secret_file.is_none() {
+            let alone = [
+                ("seeds", !self.seeds.is_empty()),
+                ("founder", self.founder.is_some()),
+                ("leave_on_stop", self.leave_on_stop),
+            ];
+            let (key, _) = alone.into_iter().find(|(_, set)| *set)?;
+            return Some(format!(
+                "cluster.{key} is set, but not cluster.join_secret_file: name the file with the \
+                 secret that all nodes share, or remove it"
+            ));
+        }
+        let founds = self.founder.as_ref() == Some(&self.name());
+        if self.seeds.iter().all(|seed| *seed == self.address) && !founds {
+            return Some(
+                "cluster.join_secret_file is set, but cluster.seeds names nobody else to ask: \
+                 seeds = [\"mail1.example.org:7425\"]"
+                    .into(),
+            );
+        }
         None
+    }
+
+    /// The secret by which this node joins, and lets others in; None if none is set.
+    pub(crate) fn join_secret(&self) -> anyhow::Result<Option<JoinSecret>> {
+        let Some(file) = &self.join_secret_file else {
+            return Ok(None);
+        };
+        let shown = file.display();
+        let text = std::fs::read(file);
+        let text = text.with_context(|| format!("cannot read cluster.join_secret_file {shown}"))?;
+        match JoinSecret::new(&text) {
+            Some(secret) => Ok(Some(secret)),
+            None => bail!(
+                "the join secret in {shown} is shorter than {} bytes: make one with `openssl rand \
+                 -hex 32`, the same for all nodes",
+                JoinSecret::MIN
+            ),
+        }
     }
 }
 

@@ -30,13 +30,15 @@ pub enum Protocol {
     Pop3s,
     /// Health, metrics and administration.
     Http,
+    /// The same over TLS.
+    Https,
     /// Public pages over TLS, port 443: unsubscription and MTA-STS policies.
     Web,
 }
 
 impl Protocol {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Smtp,
         Self::Submission,
         Self::Submissions,
@@ -46,6 +48,7 @@ impl Protocol {
         Self::Pop3,
         Self::Pop3s,
         Self::Http,
+        Self::Https,
         Self::Web,
     ];
 
@@ -61,6 +64,7 @@ impl Protocol {
             Self::Pop3 => "pop3",
             Self::Pop3s => "pop3s",
             Self::Http => "http",
+            Self::Https => "https",
             Self::Web => "web",
         }
     }
@@ -69,8 +73,13 @@ impl Protocol {
     pub fn is_implicit_tls(self) -> bool {
         matches!(
             self,
-            Self::Submissions | Self::Imaps | Self::Pop3s | Self::Web
+            Self::Submissions | Self::Imaps | Self::Pop3s | Self::Https | Self::Web
         )
+    }
+
+    /// Whether it is there for administrators and not for clients.
+    pub fn is_administration(self) -> bool {
+        matches!(self, Self::Http | Self::Https)
     }
 }
 

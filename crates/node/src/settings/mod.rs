@@ -31,7 +31,7 @@ pub use web::{MtaSts, Web};
 pub struct Settings {
     /// Where the node keeps its metadata, lock and tokens. One process per folder.
     pub data_dir: PathBuf,
-    /// What this node of a cluster does: both by default.
+    /// What this node of a cluster does: `meta` and `frontend` by default, or `witness`.
     pub roles: Vec<Role>,
     /// How the nodes of a cluster reach each other. None: this node stands alone.
     pub cluster: Option<Cluster>,
@@ -73,7 +73,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             data_dir: "/var/lib/postrider".into(),
-            roles: Role::ALL.to_vec(),
+            roles: Role::FULL.to_vec(),
             cluster: None,
             drain_timeout: Duration::from_secs(30),
             log: Log::default(),
@@ -178,7 +178,10 @@ impl Settings {
             self.queue.check(),
             self.pop3.check(),
             self.body.check(),
-            self.blob.check(),
+            match self.is_witness() {
+                true => Ok(()),
+                false => self.blob.check(),
+            },
             metadata,
         ];
         problems.extend(owners.into_iter().filter_map(Result::err));
@@ -217,16 +220,39 @@ impl Settings {
         self.roles.contains(&role)
     }
 
+    /// Whether this node holds and votes, but serves nobody and needs no object store.
+    pub fn is_witness(&self) -> bool {
+        self.has(Role::Witness)
+    }
+
+    /// Whether this node holds a replica of the metadata.
+    pub fn votes(&self) -> bool {
+        self.roles.iter().any(|role| role.votes())
+    }
+
     fn roles_problem(&self) -> Option<String> {
         if self.roles.is_empty() {
-            return Some("roles is empty: write [\"meta\"], [\"frontend\"] or both".into());
+            let text = "roles is empty: write [\"meta\"], [\"frontend\"] or both, or [\"witness\"]";
+            return Some(text.into());
         }
-        if self.cluster.is_none() && !Role::ALL.iter().all(|role| self.has(*role)) {
+        if self.is_witness() && self.roles.iter().any(|role| *role != Role::Witness) {
+            let text = "a witness does nothing else: write roles = [\"witness\"], or leave it out";
+            return Some(text.into());
+        }
+        if self.cluster.is_none() && !Role::FULL.iter().all(|role| self.has(*role)) {
             return Some(
                 "a node that stands alone does everything: remove roles, or add [cluster]".into(),
             );
         }
-        let mail = |listener: &&Listener| listener.protocol != Protocol::Http;
+        let leaves = self.cluster.as_ref().is_some_and(|it| it.leave_on_stop);
+        if leaves && self.votes() {
+            return Some(
+                "cluster.leave_on_stop is for nodes with the role \"frontend\" alone: one with \
+                 metadata is removed by `postrider cluster remove`"
+                    .into(),
+            );
+        }
+        let mail = |listener: &&Listener| !listener.protocol.is_administration();
         let mail = self.listener.iter().find(mail);
         if let Some(listener) = mail.filter(|_| !self.has(Role::Frontend)) {
             return Some(format!(
@@ -242,6 +268,7 @@ impl Settings {
     pub(crate) fn metadata(&self) -> postrider_meta_raft::Settings {
         let mut settings = self.meta.clone();
         settings.dir = self.data_dir.join(&settings.dir);
+        settings.witness = self.is_witness();
         settings
     }
 

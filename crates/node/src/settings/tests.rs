@@ -151,6 +151,39 @@ fn roles_and_the_cluster_section_fit_together() {
     let text = "[cluster]\naddress = \"a:7425\"\n\
                 [[listener]]\nprotocol = \"imaps\"\nlisten = [\"127.0.0.1:0\"]";
     assert!(!problems(text).contains("certificate"));
+    let witness = problems("roles = [\"witness\"]\n[cluster]\naddress = \"a:7425\"");
+    assert!(!witness.contains("blob"), "{witness}");
+    assert!(problems("roles = [\"witness\"]").contains("add [cluster]"));
+    let both = problems("roles = [\"witness\", \"meta\"]\n[cluster]\naddress = \"a:7425\"");
+    assert!(both.contains("a witness does nothing else"), "{both}");
     let error = read("roles = [\"voter\"]", &[]).unwrap_err();
     assert!(error.contains("`voter`"), "{error}");
+}
+
+#[test]
+fn joining_by_a_secret_needs_all_of_it() {
+    let problems = |keys: &str, roles: &str| {
+        let text =
+            format!("roles = {roles}\n[cluster]\naddress = \"a:7425\"\nname = \"a\"\n{keys}");
+        read(&text, &[]).unwrap().problems().join("\n")
+    };
+    let both = r#"["meta", "frontend"]"#;
+    let seeds = "seeds = [\"b:7425\"]\n";
+    let secret = "join_secret_file = \"/nowhere\"\n";
+    assert!(problems(seeds, both).contains("not cluster.join_secret_file"));
+    assert!(problems(secret, both).contains("names nobody else"));
+    let own = format!("{secret}seeds = [\"a:7425\"]\n");
+    assert!(problems(&own, both).contains("names nobody else"));
+    let founder = format!("{own}founder = \"a\"\n");
+    assert!(!problems(&founder, both).contains("cluster."));
+    let good = format!("{secret}{seeds}");
+    assert!(!problems(&good, both).contains("cluster."));
+    let odd = format!("{secret}seeds = [\"b\"]\n");
+    assert!(problems(&odd, both).contains("write HOST:PORT"));
+    let leaves = format!("{good}leave_on_stop = true\n");
+    assert!(problems(&leaves, both).contains("role \"frontend\" alone"));
+    assert!(!problems(&leaves, r#"["frontend"]"#).contains("cluster."));
+    let settings = read(&format!("[cluster]\naddress = \"a:7425\"\n{good}"), &[]).unwrap();
+    let error = settings.cluster.unwrap().join_secret().unwrap_err();
+    assert!(format!("{error:#}").contains("/nowhere"), "{error:#}");
 }

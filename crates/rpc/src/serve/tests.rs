@@ -36,6 +36,13 @@ struct Doorman {
 
 #[tonic::async_trait]
 impl Join for Doorman {
+    async fn invite(
+        &self,
+        _: Request<crate::proto::InviteRequest>,
+    ) -> Result<Response<crate::proto::InviteReply>, Status> {
+        Err(Status::unimplemented("nobody is invited here"))
+    }
+
     async fn join(&self, request: Request<JoinRequest>) -> Result<Response<JoinReply>, Status> {
         let request = request.into_inner();
         if request.secret != SECRET[..] {

@@ -4,6 +4,7 @@
 mod init;
 mod join;
 mod remove;
+mod replace;
 mod status;
 mod token;
 mod transfer_leader;
@@ -25,6 +26,7 @@ pub(super) enum Cluster {
     Token(token::Token),
     Status(status::Status),
     Remove(remove::Remove),
+    Replace(replace::Replace),
     TransferLeader(transfer_leader::TransferLeader),
 }
 
@@ -37,9 +39,13 @@ impl Cluster {
         match self {
             Self::Init(command) => return command.run(output).await,
             Self::Join(command) => return command.run(output).await,
-            Self::Status(command) => return command.run(&client()?, output).await,
+            Self::Status(command) => {
+                let told = async { command.run(&client()?, output).await };
+                return Ok(super::answered(told.await, output));
+            }
             Self::Token(command) => command.run(&client()?, output).await?,
             Self::Remove(command) => command.run(&client()?, output).await?,
+            Self::Replace(command) => command.run(&client()?, output).await?,
             Self::TransferLeader(command) => command.run(&client()?, output).await?,
         }
         Ok(ExitCode::SUCCESS)

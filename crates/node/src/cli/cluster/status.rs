@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use postrider_types::Role;
 
 use super::super::output::{Output, columns, or_dash};
 use super::super::words;
@@ -11,7 +12,8 @@ use crate::cluster::report;
 
 /// Show the nodes of the cluster, and whether one may fail now
 ///
-/// Any node can be asked. Exit code 0 if any one node may fail without harm, else 1.
+/// Any node can be asked. Exit code 0 if any one node may fail without harm, 1 if not, 2 if that
+/// could not be found out.
 ///
 /// LAG is how many entries of the log a node has yet to apply; WORK is what it does for all:
 /// "background" packs and cleans up, "snapshots" carries copies of the metadata to the bucket.
@@ -102,7 +104,8 @@ fn row(node: &report::Node, leader: Option<u64>) -> [String; 10] {
         true => "yes",
         false => "-",
     };
-    let bucket = report.map(
+    let bodies = report.filter(|_| !node.has(Role::Witness));
+    let bucket = bodies.map(
         |report| match (report.bucket_readable, report.bucket_writable) {
             (true, true) => "ok",
             (true, false) => "no writes",
@@ -128,8 +131,6 @@ fn row(node: &report::Node, leader: Option<u64>) -> [String; 10] {
 
 #[cfg(test)]
 mod tests {
-    use postrider_types::Role;
-
     use super::*;
     use crate::admin::api::Stats;
 
@@ -139,7 +140,7 @@ mod tests {
             node: id,
             name: format!("mail{id}"),
             address: format!("mail{id}:7425"),
-            roles: Role::ALL.to_vec(),
+            roles: Role::FULL.to_vec(),
             version: "0.1.0".into(),
             voter: true,
             lag: None,

@@ -9,7 +9,7 @@ fn nodes(count: u64) -> Vec<Node> {
         node: id,
         name: format!("mail{id}"),
         address: format!("mail{id}:7425"),
-        roles: Role::ALL.to_vec(),
+        roles: Role::FULL.to_vec(),
         version: "0.1.0".into(),
         voter: true,
         lag: Some(0),
@@ -332,5 +332,29 @@ fn two_and_a_vote_in_the_bucket_can_lose_one() {
         not_yet.verdict.contains("no vote yet"),
         "{}",
         not_yet.verdict
+    );
+}
+
+#[test]
+fn a_witness_counts_as_a_voter_and_as_nothing_else() {
+    let mut nodes = nodes(3);
+    nodes[2].roles = vec![Role::Witness];
+    report(&mut nodes[2]).bucket_readable = false;
+    let judgement = judge(&nodes, Some(1), None);
+    assert!(judgement.safe, "{}", judgement.verdict);
+    assert_eq!(judgement.verdict, "Safe: any one node may fail.");
+    // Without it the two need each other.
+    let mut without = nodes.clone();
+    silence(&mut without[2]);
+    assert!(!judge(&without, Some(1), None).safe);
+    // Of the others one is left: it alone can lead and serve.
+    nodes[1].roles = vec![Role::Witness];
+    let judgement = judge(&nodes, Some(1), None);
+    assert!(!judgement.safe);
+    assert_eq!(
+        judgement.verdict,
+        "NOT safe: if one more node fails, nothing can be stored, because node 1 alone holds \
+         metadata and serves: join another node with the role \"meta\" (`postrider cluster \
+         token` gives the token for it)"
     );
 }

@@ -1,0 +1,103 @@
+//! Renews a node's certificate once half of its time is over, with a new key, by the
+//! authority in the metadata. The new one is for the next start, and for listeners of
+//! mail at once; the old one is good for years until then.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use postrider_meta::{ReadAt, query};
+use postrider_net::Validity;
+use postrider_rpc::{Authority, KeyRequest};
+
+use super::identity::Identity;
+use super::settle::Settling;
+
+/// Renews the certificate in the data folder, if it is time.
+pub(crate) async fn renew(node: &Settling) -> anyhow::Result<()> {
+    // As it is on disk: a renewal of this run counts.
+    let Some(identity) = Identity::load(&node.data_dir)? else {
+        return Ok(());
+    };
+    if !is_due(&identity.certificate, now()) {
+        return Ok(());
+    }
+    let authority = node.meta.ask(query::Authority {}, ReadAt::Latest).await?.0;
+    let authority = authority.context("the metadata know no authority")?;
+    let authority = Authority::from_pem(&authority.certificate, &authority.key)?;
+    let name = node.name.as_str();
+    renewed(identity, &authority, name)?.write(&node.data_dir)?;
+    tracing::info!("this node has a new certificate: other nodes see it from its next start");
+    Ok(())
+}
+
+/// The identity with a new key and a certificate for it.
+fn renewed(identity: Identity, authority: &Authority, name: &str) -> anyhow::Result<Identity> {
+    let request = KeyRequest::new()?;
+    let names = super::names(name, &identity.facts.address);
+    let certificate = authority.issue(&request.signing_request, identity.facts.node.0, &names)?;
+    Ok(Identity {
+        certificate,
+        key: request.key,
+        ..identity
+    })
+}
+
+/// Whether half of its time is over. One that cannot be read is left to whoever put it
+/// there.
+fn is_due(certificate: &str, now: i64) -> bool {
+    let validity = Validity::of_pem(certificate);
+    validity.is_some_and(|it| now >= it.from + (it.until - it.from) / 2)
+}
+
+/// Unix seconds.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use postrider_types::{NodeId, Role};
+
+    use super::super::identity::Facts;
+    use super::*;
+
+    const DAY: i64 = 24 * 3600;
+
+    #[test]
+    fn a_certificate_is_renewed_with_a_new_key_once_half_of_its_time_is_over() {
+        let authority = Authority::new(&"00c0ffee".repeat(4)).unwrap();
+        let request = KeyRequest::new().unwrap();
+        let names = ["mail1".to_owned()];
+        let short = Duration::from_secs(9 * 24 * 3600);
+        let signing = &request.signing_request;
+        let certificate = authority.issue_for(signing, 3, &names, short).unwrap();
+        let old = Identity {
+            facts: Facts {
+                cluster: authority.cluster().to_owned(),
+                node: NodeId(3),
+                address: "mail1.test:7425".into(),
+                roles: Role::FULL.to_vec(),
+                members: Vec::new(),
+                begun: true,
+            },
+            authority: authority.certificate().to_owned(),
+            certificate,
+            key: request.key,
+        };
+        let now = now();
+        assert!(!is_due(&old.certificate, now));
+        assert!(is_due(&old.certificate, now + 5 * DAY));
+        let new = renewed(old.clone(), &authority, "mail1").unwrap();
+        assert_ne!(new.key, old.key);
+        assert_eq!(new.facts, old.facts);
+        assert!(!is_due(&new.certificate, now + 1000 * DAY));
+        let valid = Validity::of_pem(&new.certificate).unwrap();
+        assert!(valid.until > now + 3600 * DAY, "{valid:?}");
+        assert!(!is_due("no certificate", now));
+    }
+}
