@@ -77,7 +77,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- $root := . -}}
 {{- $full := include "postrider.fullname" . -}}
 {{- $seeds := list -}}
-{{- range $ordinal := until (min 3 (int .Values.metadata.replicas) | int) -}}
+{{- range $ordinal := until 3 -}}
 {{- $pod := printf "%s-%d" $full $ordinal -}}
 {{- $seeds = append $seeds (printf "%s:7425" (include "postrider.nodeHost" (dict "root" $root "pod" $pod))) -}}
 {{- end -}}
@@ -127,6 +127,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "postrider.check" -}}
 {{- if eq (not .Values.bucket.name) (not .Values.folder.existingClaim) -}}
 {{- fail "message bodies need exactly one place: set bucket.name, or folder.existingClaim with a ReadWriteMany volume" -}}
+{{- end -}}
+{{- if and (eq (int .Values.metadata.replicas) 2) (not .Values.bucket.name) -}}
+{{- fail "two nodes with metadata need the third vote of a bucket: set bucket.name, or metadata.replicas to 3" -}}
 {{- end -}}
 {{- if and .Values.proxyProtocol.enabled (not .Values.proxyProtocol.from) -}}
 {{- fail "proxyProtocol.from must name the networks of the balancers: whoever sends a PROXY header chooses its address" -}}
