@@ -8,19 +8,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use postrider_meta_raft::Node;
+use postrider_meta_raft::{BUCKET, Node};
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IteratorRandom;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::bucket::{self, Mood};
 use crate::hub::{Life, Weather};
 use crate::member::{Member, State};
 use crate::world::{Slot, World};
 
-/// The first voters.
+/// The first voters, without a bucket and with one.
 const VOTERS: u64 = 3;
+const WITH_BUCKET: u64 = 2;
 
 /// The nodes and their fate.
 pub(crate) struct Faults {
@@ -45,7 +47,7 @@ pub(crate) fn fair() -> Weather {
 }
 
 impl Faults {
-    /// Three voters.
+    /// Three voters, or two and a bucket.
     pub(crate) async fn begin(world: &Arc<World>, root: PathBuf) -> Self {
         let mut faults = Self {
             world: Arc::clone(world),
@@ -57,13 +59,36 @@ impl Faults {
             changes: 0,
             moves: JoinSet::new(),
         };
-        for id in 1..=VOTERS {
+        for id in 1..=faults.voters() {
             faults.add(id).await;
             if id > 1 {
                 faults.admit(id).await.unwrap();
             }
         }
+        faults.wait_for_bucket().await;
         faults
+    }
+
+    fn voters(&self) -> u64 {
+        match self.world.bucket {
+            Some(_) => WITH_BUCKET,
+            None => VOTERS,
+        }
+    }
+
+    /// Waits until the bucket has its vote, where it is to have one.
+    async fn wait_for_bucket(&self) {
+        if self.world.bucket.is_none() {
+            return;
+        }
+        for _ in 0..600 {
+            let votes = |slot: &Slot| slot.node.health().voters.contains(&BUCKET);
+            if self.world.nodes().iter().all(|(_, slot)| votes(slot)) {
+                return;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        self.world.fail("the bucket gets no vote".into());
     }
 
     async fn add(&mut self, id: u64) {
@@ -101,6 +126,10 @@ impl Faults {
             let pause = self.dice.random_range(50..1500);
             sleep(Duration::from_millis(pause)).await;
             self.bring_back(false).await;
+            if self.world.bucket.is_some() && self.dice.random_bool(0.25) {
+                self.disturb_bucket();
+                continue;
+            }
             match self.dice.random_range(0..100) {
                 0..30 => self.crash(1).await,
                 30..34 => self.crash(2).await,
@@ -110,6 +139,10 @@ impl Faults {
                 63..75 => {
                     self.note("heals");
                     self.world.hub.heal();
+                    if let Some(bucket) = &self.world.bucket {
+                        bucket.heal();
+                        bucket.set(bucket::well());
+                    }
                 }
                 75..82 => self.change_weather(),
                 82..87 => self.set_clock(),
@@ -188,6 +221,36 @@ impl Faults {
         self.note(&format!("{one} is cut off: {shape} {other}"));
     }
 
+    /// Makes the bucket slow or unreliable, or cuts a node off from it.
+    fn disturb_bucket(&mut self) {
+        let Some(bucket) = &self.world.bucket else {
+            return;
+        };
+        let mood = match self.dice.random_range(0..4) {
+            0 => {
+                let id = *self.members.keys().choose(&mut self.dice).unwrap();
+                self.world
+                    .note(&format!("n{id} is cut off from the bucket"));
+                bucket.cut(id);
+                return;
+            }
+            1 => Mood {
+                latency: Duration::from_millis(20)..Duration::from_millis(250),
+                errors: 0.02,
+            },
+            2 => Mood {
+                latency: Duration::from_millis(1)..Duration::from_millis(3000),
+                errors: 0.0,
+            },
+            _ => Mood {
+                errors: 0.25,
+                ..bucket::well()
+            },
+        };
+        self.world.note(&format!("the bucket: {mood:?}"));
+        bucket.set(mood);
+    }
+
     fn change_weather(&mut self) {
         let weather = match self.dice.random_range(0..3) {
             0 => fair(),
@@ -222,6 +285,20 @@ impl Faults {
             self.world
                 .fail(format!("n{id} writes no snapshot: {error}"));
         }
+        // Goes on as in the background: it may fail, and the node may die meanwhile.
+        let (world, mut life) = match self.world.slot(id) {
+            Some(slot) if self.world.bucket.is_some() => (Arc::clone(&self.world), slot.life),
+            _ => return,
+        };
+        self.moves.spawn(async move {
+            let archived = tokio::select! {
+                biased;
+                _ = life.changed() => return,
+                archived = node.archive() => archived,
+            };
+            let archived = archived.map_err(|error| error.to_string());
+            world.note(&format!("n{id} archives: {archived:?}"));
+        });
     }
 
     fn move_leader(&mut self) {
@@ -251,7 +328,7 @@ impl Faults {
         }
         self.changes += 1;
         if self.changes == 1 {
-            let id = VOTERS + 1;
+            let id = self.voters() + 1;
             self.note(&format!("n{id} asks to be let in"));
             self.add(id).await;
             self.change = Some(self.admit(id));
@@ -278,6 +355,10 @@ impl Faults {
         self.note("all is repaired");
         self.world.hub.heal();
         self.world.hub.set_weather(fair());
+        if let Some(bucket) = &self.world.bucket {
+            bucket.heal();
+            bucket.set(bucket::well());
+        }
         self.bring_back(true).await;
         if let Some(mut change) = self.change.take()
             && timeout(Duration::from_secs(120), &mut change)

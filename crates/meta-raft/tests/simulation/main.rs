@@ -7,6 +7,7 @@
 // `tokio_unstable` is no condition of this project.
 #![allow(unexpected_cfgs)]
 
+mod bucket;
 mod client;
 mod faults;
 mod hub;
@@ -37,7 +38,8 @@ use tokio::time::sleep;
 use world::{Slot, World};
 
 /// Seeds of a run in CI.
-const SEEDS: Range<u64> = 0..240;
+const SEEDS: Range<u64> = 0..180;
+const WITH_BUCKET: Range<u64> = 0..120;
 const ACCOUNTS: u64 = 2;
 const CLIENTS: u64 = 4;
 
@@ -52,8 +54,8 @@ struct Report {
     failures: Vec<String>,
 }
 
-/// Runs one seed.
-fn simulate(seed: u64) -> Report {
+/// Runs one seed, with three nodes or with two and a bucket.
+fn simulate(seed: u64, bucket: bool) -> Report {
     let disk = Duration::from_micros(100)..Duration::from_millis(8);
     let _simulated = simulation::begin(seed, disk);
     let shm = Path::new("/dev/shm");
@@ -64,7 +66,10 @@ fn simulate(seed: u64) -> Report {
     let root = root.unwrap();
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = seeded(runtime.enable_all().start_paused(true), seed);
-    runtime.build().unwrap().block_on(run(seed, root.path()))
+    runtime
+        .build()
+        .unwrap()
+        .block_on(run(seed, root.path(), bucket))
 }
 
 /// Seeds the order in which tokio wakes tasks and polls branches: it can be had
@@ -76,8 +81,9 @@ fn seeded(runtime: &mut Builder, seed: u64) -> &mut Builder {
     runtime
 }
 
-async fn run(seed: u64, root: &Path) -> Report {
-    let world = World::new(seed, Hub::new(seed, faults::fair()));
+async fn run(seed: u64, root: &Path, bucket: bool) -> Report {
+    let bucket = bucket.then(|| Arc::new(bucket::Bucket::new()));
+    let world = World::new(seed, Hub::new(seed, faults::fair()), bucket);
     let mut faults = Faults::begin(&world, root.to_owned()).await;
     world.note("begun");
     prepare(&world, faults.seeds()).await;
@@ -241,9 +247,9 @@ async fn check_node(world: &World, id: u64, slot: &Slot) {
 }
 
 /// The seeds asked for.
-fn seeds() -> Range<u64> {
+fn seeds(usual: Range<u64>) -> Range<u64> {
     let Ok(text) = std::env::var("SEEDS") else {
-        return SEEDS;
+        return usual;
     };
     let (from, to) = text.split_once("..").expect("SEEDS=from..to");
     from.parse().unwrap()..to.parse().unwrap()
@@ -251,8 +257,16 @@ fn seeds() -> Range<u64> {
 
 #[test]
 fn whatever_happens_what_was_acknowledged_holds() {
+    simulate_all(seeds(SEEDS), false);
+}
+
+#[test]
+fn with_two_nodes_and_a_bucket_it_holds_as_well() {
+    simulate_all(seeds(WITH_BUCKET), true);
+}
+
+fn simulate_all(seeds: Range<u64>, bucket: bool) {
     let began = std::time::Instant::now();
-    let seeds = seeds();
     let next = AtomicU64::new(seeds.start);
     let failed = Mutex::new(BTreeSet::new());
     let sum = Mutex::new([0u64; 4]);
@@ -265,7 +279,7 @@ fn whatever_happens_what_was_acknowledged_holds() {
                     if seed >= seeds.end {
                         return;
                     }
-                    match catch_unwind(AssertUnwindSafe(|| simulate(seed))) {
+                    match catch_unwind(AssertUnwindSafe(|| simulate(seed, bucket))) {
                         Ok(report) if report.failures.is_empty() => {
                             if std::env::var_os("TRACE").is_some() {
                                 println!("seed {seed}: trace {}", report.trace);
@@ -309,7 +323,7 @@ fn whatever_happens_what_was_acknowledged_holds() {
 #[test]
 fn a_seed_always_gives_the_same_run() {
     for seed in [1, 2, 3] {
-        let (first, second) = (simulate(seed), simulate(seed));
+        let (first, second) = (simulate(seed, false), simulate(seed, false));
         assert_eq!(first.trace, second.trace, "seed {seed} has two runs");
     }
 }

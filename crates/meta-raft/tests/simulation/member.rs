@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::bucket;
 use crate::hub::Life;
 use crate::world::World;
 
@@ -105,7 +106,8 @@ impl Member {
         let (mut incoming, connector) = self.world.hub.up(&self.address);
         let channels = Channels::new(Tls::Off, Timeouts::default()).over(connector);
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
-        let node = Node::start(self.settings(), clock, channels, None).await;
+        let archive = bucket::archive(&self.world, self.id);
+        let node = Node::start(self.settings(), clock, channels, archive).await;
         let node = node.unwrap_or_else(|error| panic!("node {} does not start: {error}", self.id));
         let mut router = server(&Tls::Off, Timeouts::default()).unwrap();
         let router = router.add_routes(node.services());

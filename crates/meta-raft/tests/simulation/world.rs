@@ -13,12 +13,15 @@ use rand::{RngCore, SeedableRng};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::bucket::Bucket;
 use crate::hub::Hub;
 use crate::model::Model;
 
 pub(crate) struct World {
     pub(crate) seed: u64,
     pub(crate) hub: Hub,
+    /// Where two nodes and a bucket are simulated in place of three nodes.
+    pub(crate) bucket: Option<Arc<Bucket>>,
     pub(crate) zero: Instant,
     /// The clients' work is over.
     pub(crate) over: AtomicBool,
@@ -39,10 +42,11 @@ pub(crate) struct Slot {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, hub: Hub) -> Arc<Self> {
+    pub(crate) fn new(seed: u64, hub: Hub, bucket: Option<Arc<Bucket>>) -> Arc<Self> {
         Arc::new(Self {
             seed,
             hub,
+            bucket,
             zero: Instant::now(),
             over: AtomicBool::new(false),
             model: Mutex::default(),
