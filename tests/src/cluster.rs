@@ -1,6 +1,8 @@
 //! A cluster under test: real processes with one store of bodies, which are
 //! killed, started again, removed and joined.
 
+mod place;
+
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
@@ -10,20 +12,11 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::host::Host;
 use crate::ports::Ports;
 use crate::process::{Addresses, PATIENCE, Process, blob};
+use place::Place;
 
-/// What mail listeners speak, as the settings name them.
-const MAIL: [&str; 8] = [
-    "smtp",
-    "submission",
-    "submissions",
-    "lmtp",
-    "imap",
-    "imaps",
-    "pop3",
-    "pop3s",
-];
 /// Between two looks at something that comes by itself.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -41,7 +34,7 @@ pub enum Roles {
 }
 
 impl Roles {
-    fn setting(self) -> &'static str {
+    pub(crate) fn setting(self) -> &'static str {
         match self {
             Self::Both => r#"["meta", "frontend"]"#,
             Self::Meta => r#"["meta"]"#,
@@ -68,7 +61,7 @@ pub struct Member {
     roles: Roles,
     removed: bool,
     configured: Addresses,
-    ports: Ports,
+    place: Place,
 }
 
 impl Deref for Member {
@@ -139,6 +132,8 @@ pub struct Plan<'a> {
     pub settings: &'a str,
     /// The most connections of one client to a protocol's listeners.
     pub connections_per_address: u32,
+    /// Where the nodes are, in the order of joining; none: all on loopback.
+    pub hosts: &'a [Host],
 }
 
 impl Default for Plan<'_> {
@@ -147,6 +142,7 @@ impl Default for Plan<'_> {
             roles: &[Roles::Both; 3],
             settings: "",
             connections_per_address: 10_000,
+            hosts: &[],
         }
     }
 }
@@ -156,6 +152,7 @@ pub struct Cluster {
     binary: String,
     settings: String,
     connections_per_address: u32,
+    hosts: Vec<Host>,
     members: Vec<Member>,
     dir: TempDir,
 }
@@ -180,11 +177,15 @@ impl Cluster {
 
     fn empty(binary: &str, plan: &Plan<'_>) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
-        let settings = format!("{}\n{}", plan.settings, blob(dir.path())?);
+        let mut settings = format!("{}\n", plan.settings);
+        if plan.hosts.is_empty() {
+            settings += &blob(dir.path())?;
+        }
         Ok(Self {
             binary: binary.to_owned(),
             settings,
             connections_per_address: plan.connections_per_address,
+            hosts: plan.hosts.to_vec(),
             members: Vec::new(),
             dir,
         })
@@ -201,7 +202,7 @@ impl Cluster {
         }
         let holders = cluster.members.iter().filter(|m| m.roles.is_meta());
         let seeds: Vec<String> = holders
-            .map(|member| Ok(member.ports.get(MAIL.len() + 1)?.to_string()))
+            .map(|member| Ok(member.place.rpc()?.to_string()))
             .collect::<anyhow::Result<_>>()?;
         let seeds = serde_json::to_string(&seeds)?;
         let secret = cluster.dir.path().join("join.secret");
@@ -274,31 +275,33 @@ impl Cluster {
     }
 
     fn member(&self, roles: Roles) -> anyhow::Result<Member> {
-        let ports = Ports::take()?;
-        let dir = self.dir.path().join(format!("node-{}", ports.first()));
-        std::fs::create_dir(&dir)?;
-        let nowhere = ports.get(MAIL.len())?;
-        let addresses = Addresses::from_fn(|protocol| {
-            let place = MAIL.iter().position(|p| *p == protocol);
-            place.map_or(Ok(nowhere), |place| ports.get(place))
-        })?;
-        let file = dir.join("postrider.toml");
+        let place = if self.hosts.is_empty() {
+            Place::Loopback(Ports::take()?)
+        } else {
+            let host = self.hosts.get(self.members.len());
+            Place::Host(host.context("no host is left")?.clone())
+        };
+        let dir = place.dir(self.dir.path());
+        std::fs::create_dir_all(&dir)?;
         // A witness needs none of them, least of all an object store.
         let shared = if roles == Roles::Witness {
             ""
         } else {
             &self.settings
         };
-        let text = config(&dir, roles, &ports)? + shared;
-        let limit = self.connections_per_address;
-        std::fs::write(file, text + &listeners(roles, &ports, limit)?)?;
+        let text = place.settings(&dir, roles, shared, self.connections_per_address)?;
+        std::fs::write(dir.join("postrider.toml"), text)?;
+        let mut process = Process::new(&self.binary, &dir, &[]);
+        if let Place::Host(host) = &place {
+            process = process.on(host);
+        }
         Ok(Member {
-            process: Process::new(&self.binary, &dir, &[]),
+            process,
             id: 0,
             roles,
             removed: false,
-            configured: addresses,
-            ports,
+            configured: place.addresses()?,
+            place,
         })
     }
 
@@ -468,38 +471,4 @@ fn own_id(member: &Member) -> anyhow::Result<u64> {
     let identity: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
     let id = identity["node"].as_u64();
     id.with_context(|| format!("no node in {identity}"))
-}
-
-/// A node's settings: plain logins from loopback, bodies packed after a second.
-fn config(dir: &Path, roles: Roles, ports: &Ports) -> anyhow::Result<String> {
-    let root = dir.display();
-    let rpc = ports.get(MAIL.len() + 1)?;
-    Ok(format!(
-        "data_dir = \"{root}/data\"\n\
-         roles = {}\n\
-         drain_timeout = \"5s\"\n\
-         [smtp]\nplain_login_from_loopback = true\nmax_commands = 0\n\
-         [imap]\nplain_login_from_loopback = true\n\
-         [pop3]\nplain_login_from_loopback = true\n\
-         [body]\npack_after = \"1s\"\npack_wait = \"1s\"\n\
-         [cluster]\nlisten = [\"{rpc}\"]\naddress = \"{rpc}\"\n",
-        roles.setting()
-    ))
-}
-
-/// The listeners that its roles allow.
-fn listeners(roles: Roles, ports: &Ports, per_address: u32) -> anyhow::Result<String> {
-    let mut text = String::new();
-    let all = MAIL.iter().copied().chain(["http"]).enumerate();
-    for (place, protocol) in all {
-        if matches!(roles, Roles::Meta | Roles::Witness) && place < MAIL.len() {
-            continue;
-        }
-        let listen = ports.get(place)?;
-        text.push_str(&format!(
-            "[[listener]]\nprotocol = \"{protocol}\"\nlisten = [\"{listen}\"]\n\
-             max_connections_per_address = {per_address}\n"
-        ));
-    }
-    Ok(text)
 }

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod figures;
+mod host;
 mod https;
 mod imap;
 pub mod load;
@@ -17,6 +18,7 @@ mod wire;
 
 pub use cluster::{Cluster, Member, Plan, Roles};
 pub use figures::Figures;
+pub use host::Host;
 pub use https::{Authority, HttpsServer, Posted};
 pub use imap::Imap;
 pub use node::Node;

@@ -4,12 +4,16 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
+
+use crate::host::Host;
+use crate::{Imap, Pop3};
 
 /// How long a start or a stop may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,6 +43,8 @@ pub struct Addresses {
     pub http: SocketAddr,
     /// The public web pages over TLS.
     pub web: SocketAddr,
+    /// Whose certificates clients trust (PEM); without, they log in in the clear.
+    pub authority: Option<Arc<[u8]>>,
 }
 
 impl Addresses {
@@ -57,7 +63,29 @@ impl Addresses {
             pop3s: of("pop3s")?,
             http: of("http")?,
             web: of("web")?,
+            authority: None,
         })
+    }
+
+    /// An IMAP session.
+    pub async fn imap_login(&self, user: &str, password: &str) -> anyhow::Result<Imap> {
+        let Some(authority) = &self.authority else {
+            return Imap::login(self.imap, user, password).await;
+        };
+        let mut imap = Imap::connect_tls(self.imaps, authority).await?;
+        imap.run(&format!("LOGIN {user} {password}")).await?.ok()?;
+        Ok(imap)
+    }
+
+    /// A POP3 session.
+    pub async fn pop3_login(&self, user: &str, password: &str) -> anyhow::Result<Pop3> {
+        let mut pop3 = Pop3::connect(self.pop3).await?;
+        if let Some(authority) = &self.authority {
+            pop3 = pop3.start_tls(authority).await?;
+        }
+        pop3.ok(&format!("USER {user}")).await?;
+        pop3.ok(&format!("PASS {password}")).await?;
+        Ok(pop3)
     }
 }
 
@@ -68,6 +96,9 @@ pub struct Process {
     binary: PathBuf,
     dir: PathBuf,
     environment: Vec<(String, String)>,
+    /// The network namespace that it runs in, if it is not ours.
+    namespace: Option<String>,
+    authority: Option<Arc<[u8]>>,
     child: Option<Child>,
     addresses: Addresses,
 }
@@ -81,6 +112,8 @@ impl Process {
             binary: binary.into(),
             dir: dir.into(),
             environment: environment.iter().map(owned).collect(),
+            namespace: None,
+            authority: None,
             child: None,
             addresses: Addresses::from_fn(|_| Ok(none)).expect("nothing fails here"),
         }
@@ -90,6 +123,33 @@ impl Process {
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.environment.retain(|(known, _)| known != name);
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// On a host of its own.
+    pub(crate) fn on(mut self, host: &Host) -> Self {
+        self.namespace = Some(host.namespace.clone());
+        self.environment.clone_from(&host.environment);
+        self.authority = Some(Arc::clone(&host.authority));
+        self
+    }
+
+    /// The binary, to be run where the node is.
+    fn program(&self) -> Command {
+        let mut command = match &self.namespace {
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace]).arg(&self.binary);
+                command
+            }
+            None => Command::new(&self.binary),
+        };
+        command.envs(self.environment.clone()).kill_on_drop(true);
+        command
+    }
+
+    /// The number of its process.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
     }
 
     /// Where it listens. Changes with each start where the settings say port 0.
@@ -130,13 +190,12 @@ impl Process {
         arguments: &[&str],
         input: &[u8],
     ) -> anyhow::Result<(ExitStatus, String)> {
-        let mut child = Command::new(&self.binary)
+        let mut child = self
+            .program()
             .args(arguments)
-            .envs(self.environment.clone())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()?;
         let mut stdin = child.stdin.take().context("no standard input")?;
         stdin.write_all(input).await?;
@@ -204,7 +263,7 @@ impl Process {
         ensure!(
             status.success(),
             "the node ended with {status}: {}",
-            self.log_end()
+            self.log_end(30)
         );
         Ok(())
     }
@@ -234,8 +293,20 @@ impl Process {
     pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
         let child = self.child.as_mut().context("the node does not run")?;
         let status = tokio::time::timeout(PATIENCE, child.wait()).await;
-        let status = status.with_context(|| format!("it does not end: {}", self.log_end()))??;
+        let status = status.with_context(|| format!("it does not end: {}", self.log_end(30)))??;
         self.child = None;
+        Ok(status)
+    }
+
+    /// How it has ended by itself, told once.
+    pub fn has_ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        let Some(child) = &mut self.child else {
+            return Ok(None);
+        };
+        let status = child.try_wait()?;
+        if status.is_some() {
+            self.child = None;
+        }
         Ok(status)
     }
 
@@ -249,10 +320,11 @@ impl Process {
         std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()
     }
 
-    fn log_end(&self) -> String {
+    /// The last lines of that.
+    pub fn log_end(&self, lines: usize) -> String {
         let log = self.log();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(30)..].join("\n")
+        let all: Vec<&str> = log.lines().collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
     }
 
     /// Starts it and waits until it is ready.
@@ -271,17 +343,16 @@ impl Process {
             .create(true)
             .append(true)
             .open(self.dir.join("log"))?;
-        let child = Command::new(&self.binary)
+        let child = self
+            .program()
             .arg("serve")
             .arg("--config")
             .arg(self.dir.join("postrider.toml"))
             .arg("--ready-file")
             .arg(&ready)
-            .envs(self.environment.clone())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("starting {}", self.binary.display()))?;
         self.child = Some(child);
@@ -295,12 +366,12 @@ impl Process {
         while !file.exists() {
             let child = self.child.as_mut().context("the node does not run")?;
             if let Some(status) = child.try_wait()? {
-                bail!("the node ended with {status}: {}", self.log_end());
+                bail!("the node ended with {status}: {}", self.log_end(30));
             }
             ensure!(
                 Instant::now() < deadline,
                 "not ready in time: {}",
-                self.log_end()
+                self.log_end(30)
             );
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -310,6 +381,7 @@ impl Process {
             let bound = ready["listeners"][protocol][0].as_str();
             Ok(bound.map(str::parse).transpose()?.unwrap_or(nowhere))
         })?;
+        self.addresses.authority.clone_from(&self.authority);
         Ok(())
     }
 }

@@ -97,13 +97,26 @@ impl Smtp {
     /// MAIL, RCPT and DATA with `message` (dots are stuffed here); the reply to
     /// the message, or the first refusal.
     pub async fn deliver(&mut self, from: &str, to: &str, message: &str) -> anyhow::Result<Reply> {
+        if let Some(refusal) = self.offer(from, to).await? {
+            return Ok(refusal);
+        }
+        self.content(message).await
+    }
+
+    /// MAIL and RCPT; the first refusal.
+    pub async fn offer(&mut self, from: &str, to: &str) -> anyhow::Result<Option<Reply>> {
         for line in [format!("MAIL FROM:<{from}>"), format!("RCPT TO:<{to}>")] {
             let reply = self.command(&line).await?;
             if reply.code != 250 {
                 self.command("RSET").await?;
-                return Ok(reply);
+                return Ok(Some(reply));
             }
         }
+        Ok(None)
+    }
+
+    /// DATA with `message` (dots are stuffed here); the reply to it.
+    pub async fn content(&mut self, message: &str) -> anyhow::Result<Reply> {
         self.expect(354, "DATA").await?;
         let stuffed = message.replace("\r\n.", "\r\n..");
         self.wire.send(format!("{stuffed}\r\n.\r\n")).await?;

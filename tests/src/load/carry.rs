@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context as _, ensure};
 use parking_lot::Mutex;
 
+use super::journal::{Kind, Outcome, told_by_imap};
 use super::{PASSWORD, Pace, message, messages, number, number_after};
+use crate::imap::Answer;
 use crate::{Addresses, Imap};
 
 /// What the clients were told.
@@ -44,7 +46,7 @@ impl Carry {
 
     /// Appends up to `count` messages and moves or expunges each.
     pub async fn work(&self, at: &Addresses, count: usize) -> anyhow::Result<()> {
-        let mut imap = Imap::login(at.imap, &self.user, PASSWORD).await?;
+        let mut imap = at.imap_login(&self.user, PASSWORD).await?;
         imap.run("SELECT INBOX").await?.ok()?;
         for _ in 0..count {
             if !self.pace.next().await {
@@ -58,10 +60,9 @@ impl Carry {
 
     async fn carry(&self, imap: &mut Imap, number: u64) -> anyhow::Result<()> {
         self.set(number, State::PerhapsAppended);
-        let appended = imap
-            .append("INBOX", "\\Seen", &message(number, 20))
-            .await?
-            .ok()?;
+        let text = message(number, 20);
+        let append = async { imap.append("INBOX", "\\Seen", &text).await };
+        let appended = self.note(Kind::Append, append).await?;
         self.set(number, State::Appended);
         // [APPENDUID uidvalidity uid]
         let code = appended.status.split_once("APPENDUID ");
@@ -71,14 +72,32 @@ impl Carry {
                 .await?
                 .ok()?;
             self.set(number, State::PerhapsGone);
-            imap.run(&format!("UID EXPUNGE {uid}")).await?.ok()?;
+            let command = format!("UID EXPUNGE {uid}");
+            self.note(Kind::Expunge, imap.run(&command)).await?;
             self.set(number, State::Gone);
         } else {
             self.set(number, State::PerhapsMoved);
-            imap.run(&format!("UID MOVE {uid} Archive")).await?.ok()?;
+            let command = format!("UID MOVE {uid} Archive");
+            self.note(Kind::Move, imap.run(&command)).await?;
             self.set(number, State::Moved);
         }
         Ok(())
+    }
+
+    /// Runs one change and notes what became of it.
+    async fn note(
+        &self,
+        kind: Kind,
+        change: impl Future<Output = anyhow::Result<Answer>>,
+    ) -> anyhow::Result<Answer> {
+        let op = self.pace.journal().begin(kind);
+        let answer = change.await?;
+        match told_by_imap(&answer.status) {
+            Outcome::Acknowledged => op.acknowledged(),
+            Outcome::Refused => op.refused(),
+            Outcome::Unknown => {}
+        }
+        answer.ok()
     }
 
     fn set(&self, number: u64, state: State) {

@@ -3,23 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use parking_lot::Mutex;
 
-use super::{PASSWORD, Pace, message, messages, number, number_after};
+use super::journal::{Kind, Outcome, told_by_imap};
+use super::ledger::Ledger;
+use super::{PASSWORD, Pace, messages, number, number_after};
 use crate::{Addresses, Imap, Smtp};
 
 /// What the clients were told.
 pub struct Deliver {
     user: String,
     pace: Arc<Pace>,
-    next: AtomicU64,
-    /// Answered 250.
-    accepted: Mutex<BTreeSet<u64>>,
-    /// The answer never came: there once or not at all.
-    unknown: Mutex<BTreeSet<u64>>,
+    sent: Ledger,
     /// The last acknowledged flags of each UID.
     flags: Mutex<BTreeMap<u64, Flags>>,
 }
@@ -32,6 +29,9 @@ enum Flags {
     Set,
     PerhapsTaken,
     Taken,
+    /// Set again after the answer to the first time never came: that one may be
+    /// carried out late.
+    Doubtful,
 }
 
 impl Deliver {
@@ -40,9 +40,7 @@ impl Deliver {
         Self {
             user: user.to_owned(),
             pace,
-            next: AtomicU64::new(0),
-            accepted: Mutex::default(),
-            unknown: Mutex::default(),
+            sent: Ledger::default(),
             flags: Mutex::default(),
         }
     }
@@ -55,15 +53,10 @@ impl Deliver {
             if !self.pace.next().await {
                 break;
             }
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            self.unknown.lock().insert(number);
-            let text = message(number, lines(number));
-            let reply = smtp.deliver("s@outside.test", &self.user, &text).await?;
-            self.unknown.lock().remove(&number);
-            if reply.code != 250 {
-                bail!("message {number}: {reply:?}");
-            }
-            self.accepted.lock().insert(number);
+            let journal = (self.pace.journal(), Kind::Message);
+            self.sent
+                .send(&mut smtp, journal, &self.user, lines)
+                .await?;
         }
         Ok(())
     }
@@ -76,7 +69,7 @@ impl Deliver {
         rounds: usize,
         (own, all): (u64, u64),
     ) -> anyhow::Result<()> {
-        let mut imap = Imap::login(at.imap, &self.user, PASSWORD).await?;
+        let mut imap = at.imap_login(&self.user, PASSWORD).await?;
         imap.run("SELECT INBOX").await?.ok()?;
         for _ in 0..rounds {
             imap.run("NOOP").await?.ok()?;
@@ -98,24 +91,42 @@ impl Deliver {
     }
 
     async fn change(&self, imap: &mut Imap, uid: u64) -> anyhow::Result<()> {
-        self.flags.lock().insert(uid, Flags::PerhapsSet);
-        imap.run(&format!("UID STORE {uid} +FLAGS.SILENT (kept fresh)"))
-            .await?
-            .ok()?;
+        let before = self.flags.lock().insert(uid, Flags::PerhapsSet);
+        if before.is_some_and(|flags| flags != Flags::PerhapsSet) {
+            let wrong = format!("UID {uid} was told as {before:?}, but is found without it");
+            self.pace.journal().wrong(&wrong);
+        }
+        self.store(imap, &format!("{uid} +FLAGS.SILENT (kept fresh)"))
+            .await?;
+        if before.is_some() {
+            self.flags.lock().insert(uid, Flags::Doubtful);
+            return Ok(());
+        }
         self.flags.lock().insert(uid, Flags::Set);
         if uid.is_multiple_of(3) {
             self.flags.lock().insert(uid, Flags::PerhapsTaken);
-            imap.run(&format!("UID STORE {uid} -FLAGS.SILENT (fresh)"))
-                .await?
-                .ok()?;
+            self.store(imap, &format!("{uid} -FLAGS.SILENT (fresh)"))
+                .await?;
             self.flags.lock().insert(uid, Flags::Taken);
         }
         Ok(())
     }
 
+    async fn store(&self, imap: &mut Imap, change: &str) -> anyhow::Result<()> {
+        let op = self.pace.journal().begin(Kind::Flags);
+        let answer = imap.run(&format!("UID STORE {change}")).await?;
+        match told_by_imap(&answer.status) {
+            Outcome::Acknowledged => op.acknowledged(),
+            Outcome::Refused => op.refused(),
+            Outcome::Unknown => {}
+        }
+        answer.ok()?;
+        Ok(())
+    }
+
     /// How many messages and changes of flags were acknowledged.
     pub fn acknowledged(&self) -> usize {
-        self.accepted.lock().len() + self.flags.lock().len()
+        self.sent.counts().0 + self.flags.lock().len()
     }
 
     /// Compares the mailbox with what was told.
@@ -135,25 +146,12 @@ impl Deliver {
                 None => !kept && !fresh,
                 Some(Flags::PerhapsSet) => kept == fresh,
                 Some(Flags::Set) => kept && fresh,
-                Some(Flags::PerhapsTaken) => kept,
+                Some(Flags::PerhapsTaken | Flags::Doubtful) => kept,
                 Some(Flags::Taken) => kept && !fresh,
             };
             ensure!(right, "UID {uid} was told as {flags:?}: {line:.200}");
         }
-        let (accepted, unknown) = (self.accepted.lock(), self.unknown.lock());
-        for number in accepted.iter() {
-            ensure!(
-                found.contains(number),
-                "acknowledged message {number} is lost"
-            );
-        }
-        for number in &found {
-            ensure!(
-                accepted.contains(number) || unknown.contains(number),
-                "message {number} was refused, and is there"
-            );
-        }
-        Ok(())
+        self.sent.compare(&found, |_| false)
     }
 }
 
@@ -165,7 +163,7 @@ fn lines(number: u64) -> usize {
 
 impl fmt::Display for Deliver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (accepted, unknown) = (self.accepted.lock().len(), self.unknown.lock().len());
+        let (accepted, unknown) = self.sent.counts();
         let flags = self.flags.lock().len();
         write!(
             f,

@@ -8,18 +8,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{bail, ensure};
 use parking_lot::Mutex;
 
-use super::{PASSWORD, Pace, message, messages, number};
-use crate::{Addresses, Pop3, Smtp};
+use super::journal::Kind;
+use super::ledger::Ledger;
+use super::{PASSWORD, Pace, messages, number};
+use crate::{Addresses, Smtp};
 
 /// What the clients were told.
 pub struct Drain {
     user: String,
     pace: Arc<Pace>,
-    next: AtomicU64,
-    /// Answered 250.
-    accepted: Mutex<BTreeSet<u64>>,
-    /// The answer never came: there once or not at all.
-    unknown: Mutex<BTreeSet<u64>>,
+    sent: Ledger,
+    sessions: AtomicU64,
     /// Deleted by a QUIT that was answered.
     gone: Mutex<BTreeSet<u64>>,
     /// Deleted by a QUIT whose answer never came, by session: all or none.
@@ -32,9 +31,8 @@ impl Drain {
         Self {
             user: user.to_owned(),
             pace,
-            next: AtomicU64::new(0),
-            accepted: Mutex::default(),
-            unknown: Mutex::default(),
+            sent: Ledger::default(),
+            sessions: AtomicU64::new(0),
             gone: Mutex::default(),
             perhaps: Mutex::default(),
         }
@@ -48,16 +46,10 @@ impl Drain {
             if !self.pace.next().await {
                 break;
             }
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            self.unknown.lock().insert(number);
-            let reply = lmtp
-                .deliver("s@outside.test", &self.user, &message(number, 20))
+            let journal = (self.pace.journal(), Kind::Maildrop);
+            self.sent
+                .send(&mut lmtp, journal, &self.user, |_| 20)
                 .await?;
-            self.unknown.lock().remove(&number);
-            if reply.code != 250 {
-                bail!("message {number}: {reply:?}");
-            }
-            self.accepted.lock().insert(number);
         }
         Ok(())
     }
@@ -69,21 +61,27 @@ impl Drain {
             if !self.pace.next().await {
                 break;
             }
-            let mut pop3 = Pop3::login(at.pop3, &self.user, PASSWORD).await?;
+            let mut pop3 = at.pop3_login(&self.user, PASSWORD).await?;
             let mut numbers = BTreeSet::new();
             for place in 1..=pop3.lines("UIDL").await?.len() {
                 let text = pop3.lines(&format!("RETR {place}")).await?.join("\n");
                 let number = number(&text)?;
-                ensure!(
-                    !self.gone.lock().contains(&number),
-                    "message {number} came back"
-                );
-                ensure!(numbers.insert(number), "message {number} twice");
+                let gone = self.gone.lock().contains(&number);
+                if gone || !numbers.insert(number) {
+                    let wrong = format!("message {number} came back or is there twice");
+                    self.pace.journal().wrong(&wrong);
+                    bail!(wrong);
+                }
                 pop3.ok(&format!("DELE {place}")).await?;
             }
-            let session = self.next.fetch_add(1, Ordering::Relaxed);
+            let session = self.sessions.fetch_add(1, Ordering::Relaxed);
             self.perhaps.lock().insert(session, numbers.clone());
+            let deletes = !numbers.is_empty();
+            let op = deletes.then(|| self.pace.journal().begin(Kind::Delete));
             pop3.ok("QUIT").await?;
+            if let Some(op) = op {
+                op.acknowledged();
+            }
             self.perhaps.lock().remove(&session);
             self.gone.lock().extend(numbers);
         }
@@ -114,27 +112,15 @@ impl Drain {
                 "QUIT deleted {lost:?}, not {kept:?}"
             );
         }
-        let (accepted, unknown) = (self.accepted.lock(), self.unknown.lock());
-        for number in accepted.iter() {
-            let deleted = gone.contains(number) || perhaps.values().any(|n| n.contains(number));
-            ensure!(
-                deleted || found.contains(number),
-                "acknowledged message {number} is lost"
-            );
-        }
-        for number in &found {
-            ensure!(
-                accepted.contains(number) || unknown.contains(number),
-                "message {number} was refused, and is there"
-            );
-        }
-        Ok(())
+        self.sent.compare(&found, |number| {
+            gone.contains(&number) || perhaps.values().any(|n| n.contains(&number))
+        })
     }
 }
 
 impl fmt::Display for Drain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (accepted, gone) = (self.accepted.lock().len(), self.gone.lock().len());
+        let (accepted, gone) = (self.sent.counts().0, self.gone.lock().len());
         write!(f, "POP3 {accepted} delivered, {gone} deleted")
     }
 }

@@ -3,13 +3,16 @@
 //!
 //! Each kind works on an account of its own: `deliver` sends by SMTP and changes
 //! flags, `carry` appends, moves and expunges by IMAP, `drain` fills a maildrop by
-//! LMTP and empties it by POP3. A turn of a client is one connection; it fails
+//! LMTP and empties it by POP3, `outward` sends to another server. A turn of a client is one connection; it fails
 //! when the connection breaks or the server refuses. What was asked and not
 //! answered may have happened or not; what was answered must hold.
 
 mod carry;
 mod deliver;
 mod drain;
+mod journal;
+mod ledger;
+mod outward;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,17 +23,20 @@ use anyhow::{Context as _, ensure};
 pub use carry::Carry;
 pub use deliver::Deliver;
 pub use drain::Drain;
+pub use journal::{Journal, Kind, Op, Outcome, Write};
+pub use outward::Outward;
 
-use crate::{Addresses, Imap};
+use crate::Addresses;
 
 /// Everybody's password.
 const PASSWORD: &str = "postrider";
 
-/// How fast clients work, and how long.
+/// How fast clients work, how long, and what became of it.
 #[derive(Debug, Default)]
 pub struct Pace {
     pause: Duration,
     stopped: AtomicBool,
+    journal: Journal,
 }
 
 impl Pace {
@@ -38,8 +44,13 @@ impl Pace {
     pub fn new(pause: Duration) -> Self {
         Self {
             pause,
-            stopped: AtomicBool::new(false),
+            ..Self::default()
         }
+    }
+
+    /// Where clients note what they are told.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// Lets every client end before its next step.
@@ -64,7 +75,7 @@ impl Pace {
 /// Every message of a mailbox as the untagged FETCH lines tell it: UID, flags and
 /// the whole body.
 pub async fn messages(at: &Addresses, user: &str, mailbox: &str) -> anyhow::Result<Vec<String>> {
-    let mut imap = Imap::login(at.imap, user, PASSWORD).await?;
+    let mut imap = at.imap_login(user, PASSWORD).await?;
     // SELECT would take \Recent away from whoever looks next.
     let selected = imap.run(&format!("EXAMINE {mailbox}")).await?.ok()?;
     if selected.with("EXISTS").any(|line| line == "0 EXISTS") {
@@ -80,7 +91,7 @@ pub async fn messages(at: &Addresses, user: &str, mailbox: &str) -> anyhow::Resu
 /// Compares what the quota counts with the sums over all mailboxes. The account
 /// has limits for both, without which nothing is told.
 pub async fn compare_quota(at: &Addresses, user: &str) -> anyhow::Result<()> {
-    let mut imap = Imap::login(at.imap, user, PASSWORD).await?;
+    let mut imap = at.imap_login(user, PASSWORD).await?;
     let list = imap.run("LIST \"\" *").await?.ok()?;
     let names: BTreeSet<String> = list
         .untagged
