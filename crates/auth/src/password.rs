@@ -1,9 +1,10 @@
 //! Password hashing: argon2id in PHC string format.
 
-use argon2::password_hash::{Output, PasswordHash, PasswordHasher, Salt, SaltString};
+use argon2::password_hash::{Output, ParamsString, PasswordHash, Salt, SaltString};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use parking_lot::Mutex;
 use rand::TryRngCore;
+use tokio::sync::Semaphore;
 
 /// The most bytes in a password.
 pub(crate) const MAX_PASSWORD: usize = 1024;
@@ -38,23 +39,51 @@ pub fn hash_password_blocking(password: &str) -> Result<String, PasswordError> {
     rand::rngs::OsRng
         .try_fill_bytes(&mut salt)
         .map_err(|e| failed(&e))?;
-    let salt = SaltString::encode_b64(&salt).map_err(|e| failed(&e))?;
-    let hash = hasher()
-        .hash_password(password.as_bytes(), &salt)
-        .map_err(|e| failed(&e))?;
+    let hash = HASHING.with(|blocks| hash(password, &salt, blocks));
+    hash.map_err(|e| failed(&e))
+}
+
+fn hash(
+    password: &str,
+    salt: &[u8],
+    blocks: &mut Vec<Block>,
+) -> argon2::password_hash::Result<String> {
+    let hasher = hasher();
+    let params = hasher.params();
+    blocks.resize(params.block_count(), Block::default());
+    let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+    hasher.hash_password_into_with_memory(password.as_bytes(), salt, &mut output, &mut *blocks)?;
+    let salt = SaltString::encode_b64(salt)?;
+    let hash = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(params)?,
+        salt: Some(salt.as_salt()),
+        hash: Some(Output::new(&output)?),
+    };
     Ok(hash.to_string())
 }
 
-/// [`hash_password_blocking`] on a blocking thread.
+/// So many passwords are hashed at once for async callers.
+static PERMITS: Semaphore = Semaphore::const_new(4);
+
+/// [`hash_password_blocking`] on a blocking thread. Waits while many others hash.
 pub async fn hash_password(password: String) -> Result<String, PasswordError> {
+    let _permit = PERMITS
+        .acquire()
+        .await
+        .map_err(|e| PasswordError::Hashing(e.to_string()))?;
     match tokio::task::spawn_blocking(move || hash_password_blocking(&password)).await {
         Ok(result) => result,
         Err(e) => Err(PasswordError::Hashing(e.to_string())),
     }
 }
 
-/// The memory of password checks, used again and again: allocated for each
-/// check, it would stay with the heap of every thread that ever made one.
+/// What new passwords are hashed in.
+static HASHING: Memory = Memory(Mutex::new(Vec::new()));
+
+/// The memory of password checks and hashes, used again and again: allocated for
+/// each, it would stay with the heap of every thread that ever made one.
 #[derive(Default)]
 pub(crate) struct Memory(Mutex<Vec<Vec<Block>>>);
 
@@ -62,10 +91,14 @@ impl Memory {
     /// Whether `password` fits `verifier`; None if that is no usable verifier.
     /// Takes tens of milliseconds.
     pub(crate) fn check(&self, password: &str, verifier: &str) -> Option<bool> {
+        self.with(|blocks| check(password, verifier, blocks))
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Vec<Block>) -> T) -> T {
         let mut blocks = self.0.lock().pop().unwrap_or_default();
-        let right = check(password, verifier, &mut blocks);
+        let done = work(&mut blocks);
         self.0.lock().push(blocks);
-        right
+        done
     }
 }
 
@@ -89,6 +122,8 @@ fn check(password: &str, verifier: &str, blocks: &mut Vec<Block>) -> Option<bool
 
 #[cfg(test)]
 mod tests {
+    use argon2::password_hash::PasswordHasher;
+
     use super::*;
 
     #[test]

@@ -13,7 +13,7 @@ use metrics::counter;
 use postrider_meta::command::{Move, Relocate};
 use postrider_meta::query::{InlineBodies, InlineUsage, PackContents, Packs};
 use postrider_meta::{BodyView, Encoding, ObjectView, Place, ReadAt};
-use postrider_types::BodyId;
+use postrider_types::{BodyId, Millis};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +29,14 @@ const MAX_MOVES: usize = 500;
 
 /// Live bodies with less than this between them are read in one request.
 const GAP: u64 = 128 << 10;
+
+/// A look begins at the oldest body of the last one, less this: by so much may an
+/// older one be stored later.
+const LATE: Duration = Duration::from_secs(2);
+
+/// Of so many looks one begins at the very beginning, for what came later still.
+/// Not each: a store takes long to read over what was packed since it compacted.
+const LOOKS: u32 = 60;
 
 /// The pause between looks whether there is something to pack.
 const IDLE: Duration = Duration::from_secs(1);
@@ -47,6 +55,10 @@ pub struct Packed {
 /// The packer. One is enough for a cluster; several do no harm but waste.
 pub struct Packer {
     shared: Arc<Shared>,
+    /// Where the next look begins; None for the very beginning.
+    from: Option<BodyId>,
+    /// Looks since the last one from the very beginning.
+    looks: u32,
 }
 
 impl Packer {
@@ -54,13 +66,15 @@ impl Packer {
     pub fn new(bodies: &Bodies) -> Self {
         Self {
             shared: bodies.shared.clone(),
+            from: None,
+            looks: 0,
         }
     }
 
     /// Packs until `shutdown`, at the rate of the settings. While one of the
     /// stores is away it waits, longer and longer, and logs once.
-    pub async fn run(self, shutdown: CancellationToken) {
-        let settings = &self.shared.settings;
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let settings = self.shared.settings.clone();
         let every = settings.sweep_every;
         let mut pace = Loop::new("packing bodies", shutdown);
         let mut rewritten = Instant::now();
@@ -90,13 +104,13 @@ impl Packer {
     }
 
     /// Packs the oldest inline bodies if it is time: at most one pack.
-    pub async fn step(&self) -> Result<Packed, Error> {
-        let settings = &self.shared.settings;
+    pub async fn step(&mut self) -> Result<Packed, Error> {
         let now = self.shared.meta.clock().now();
         // A look at the oldest one alone: the bytes are not moved to see the time.
-        let Some(oldest) = self.inline(1, 1).await?.0.first().map(|b| b.id.made_at()) else {
+        let Some(oldest) = self.oldest().await? else {
             return Ok(Packed::default());
         };
+        let settings = &self.shared.settings;
         let (usage, _) = self.shared.meta.ask(InlineUsage {}, ReadAt::Latest).await?;
         // Half of the budget is used up: room matters more than quick reads.
         let cutoff = match usage >= settings.inline_budget / 2 {
@@ -148,9 +162,23 @@ impl Packer {
         }
     }
 
+    /// When the oldest inline body was made. The next look begins there.
+    async fn oldest(&mut self) -> Result<Option<Millis>, Error> {
+        self.looks += 1;
+        if self.looks >= LOOKS {
+            (self.from, self.looks) = (None, 0);
+        }
+        let found = self.inline(1, 1).await?.0;
+        let oldest = found.first().map(|body| body.id.made_at());
+        let seen = oldest.unwrap_or_else(|| self.shared.meta.clock().now());
+        self.from = self.from.max(Some(BodyId::floor(seen.before(LATE))));
+        Ok(oldest)
+    }
+
     /// The oldest inline bodies, and whether there are no others.
     async fn inline(&self, limit: u32, max_bytes: u64) -> Result<(Vec<BodyView>, bool), Error> {
         let query = InlineBodies {
+            from: self.from,
             after: None,
             limit,
             max_bytes,

@@ -69,7 +69,8 @@ pub struct Settings {
     /// Bytes of the state engine's cache.
     #[serde(with = "human::size")]
     pub cache_bytes: u64,
-    /// Bytes of writes that the state engine holds in memory, at least 1 MiB.
+    /// Bytes of writes that each of the state engine's three keyspaces holds in
+    /// memory, at least 1 MiB.
     #[serde(with = "human::size")]
     pub buffer_bytes: u64,
     /// Bytes of the state engine's own journal, at least 64 MiB.

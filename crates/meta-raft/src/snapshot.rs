@@ -7,6 +7,8 @@
 //! (raw length, stored length, CRC, zstd bytes) of length-prefixed pairs; an
 //! empty block ends it, with the number of pairs and of their bytes.
 
+mod pace;
+
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ use parking_lot::Mutex;
 use postrider_kv::Pair;
 use serde::{Deserialize, Serialize};
 
+use self::pace::Pace;
 use crate::engine::{Progress, View};
 use crate::error::{Error, Result};
 use crate::log::{make_dir, sync_dir};
@@ -299,6 +302,7 @@ fn write_all(mut out: impl Write, head: &Head, view: &View) -> Result<()> {
         block.clear();
         Ok(())
     };
+    let mut pace = Pace::new();
     for pair in view.pairs() {
         let (key, value) = pair.map_err(|error| Error::Engine(error.to_string()))?;
         for bytes in [&key, &value] {
@@ -309,6 +313,7 @@ fn write_all(mut out: impl Write, head: &Head, view: &View) -> Result<()> {
         state_bytes += (key.len() + value.len()) as u64;
         if block.len() >= BLOCK {
             flush(&mut block).map_err(failed)?;
+            pace.rest();
         }
     }
     if !block.is_empty() {

@@ -42,7 +42,7 @@ async fn a_thousand_messages_cost_one_put() {
     let world = World::new().await;
     let all = deliver(&world, 1000).await;
     world.pass(HOUR);
-    let packer = Packer::new(&world.bodies);
+    let mut packer = Packer::new(&world.bodies);
     let packed = packer.step().await.unwrap();
     assert_eq!((packed.bodies, packed.more), (1000, false));
     assert_eq!(world.faults.count("put"), 1);
@@ -54,7 +54,7 @@ async fn a_thousand_messages_cost_one_put() {
 #[tokio::test]
 async fn young_bodies_wait_and_old_ones_do_not_wait_for_company() {
     let world = World::new().await;
-    let packer = Packer::new(&world.bodies);
+    let mut packer = Packer::new(&world.bodies);
     let (id, _) = world.deliver(&message(1, 4_096, false)).await;
     for _ in 0..59 {
         assert_eq!(packer.step().await.unwrap(), Packed::default());
@@ -90,7 +90,7 @@ async fn a_crash_between_put_and_relocate_loses_nothing_and_is_swept() {
     let all = deliver(&world, 20).await;
     world.pass(HOUR);
     world.relocate.store(false, Ordering::Relaxed);
-    let packer = Packer::new(&world.bodies);
+    let mut packer = Packer::new(&world.bodies);
     assert!(matches!(packer.step().await, Err(Error::Unavailable(_))));
     let orphan = world.keys().await;
     assert_eq!(orphan.len(), 1);
@@ -116,7 +116,7 @@ async fn two_packers_at_once_move_each_body_once() {
     let world = World::new().await;
     let all = deliver(&world, 50).await;
     world.pass(HOUR);
-    let (one, two) = (Packer::new(&world.bodies), Packer::new(&world.bodies));
+    let (mut one, mut two) = (Packer::new(&world.bodies), Packer::new(&world.bodies));
     let (one, two) = tokio::join!(one.step(), two.step());
     assert_eq!(one.unwrap().bodies + two.unwrap().bodies, 50);
     whole(&world, &all).await;
@@ -130,7 +130,7 @@ async fn a_body_that_was_removed_meanwhile_is_passed_over() {
     // The put fails a few times; meanwhile the last message goes.
     world.faults.next("put", Fault::Status(503));
     let (_, uid) = all.pop().unwrap();
-    let packer = Packer::new(&world.bodies);
+    let mut packer = Packer::new(&world.bodies);
     let (packed, ()) = tokio::join!(packer.step(), world.remove(uid));
     assert!(packed.unwrap().bodies >= 9);
     whole(&world, &all).await;
@@ -141,7 +141,7 @@ async fn a_pack_that_is_half_empty_is_rewritten_and_the_old_one_goes() {
     let world = World::new().await;
     let mut all = deliver(&world, 100).await;
     world.pass(HOUR);
-    let packer = Packer::new(&world.bodies);
+    let mut packer = Packer::new(&world.bodies);
     packer.step().await.unwrap();
     let old = world.object(all[0].0).await.unwrap();
     assert_eq!(
@@ -201,7 +201,7 @@ async fn a_damaged_body_is_not_moved_and_hides_no_other() {
     let world = World::new().await;
     let mut all = deliver(&world, 20).await;
     world.pass(HOUR);
-    let packer = Packer::new(&world.bodies);
+    let mut packer = Packer::new(&world.bodies);
     packer.step().await.unwrap();
     for (_, uid) in all.drain(5..) {
         world.remove(uid).await;
@@ -242,4 +242,24 @@ async fn it_goes_on_when_the_bucket_is_back_and_stops_when_told() {
         .unwrap()
         .unwrap();
     whole(&world, &all).await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_stored_late_is_packed_too() {
+    let world = World::new().await;
+    let mut packer = Packer::new(&world.bodies);
+    // Its id is made when its first byte comes, and then its sender is slow.
+    let late = world.take(&message(0, 4_096, false)).await.unwrap();
+    let id = late.id;
+    world.pass(Duration::from_secs(60));
+    let (first, _) = world.deliver(&message(1, 4_096, false)).await;
+    world.pass(HOUR);
+    assert_eq!(packer.step().await.unwrap().bodies, 1);
+    assert!(world.object(first).await.is_some());
+    world.accept(late).await;
+    for _ in 0..60 {
+        packer.step().await.unwrap();
+    }
+    assert!(world.object(id).await.is_some());
+    world.consistent().await;
 }

@@ -1,9 +1,11 @@
 //! The state engine: the suite, damage, rebuilding, hashing.
 
-use postrider_kv::testing;
+use bytes::Bytes;
+use postrider_kv::{Range, Read, testing};
 use tempfile::TempDir;
 
 use super::*;
+use crate::raft::{StoredMembership, log_id};
 
 fn bounds() -> Bounds {
     Bounds {
@@ -128,4 +130,72 @@ fn a_distrusted_state_is_dropped() {
     assert!(contents(&engine).is_empty());
     assert_eq!(engine.progress().unwrap(), Progress::default());
     assert_eq!(engine.failure(), None);
+}
+
+#[tokio::test]
+async fn keyspaces_are_one_order_of_keys() {
+    let dir = TempDir::new().unwrap();
+    let engine = Engine::open(dir.path(), bounds()).unwrap();
+    // Some of each keyspace, and borders between them.
+    let keys = [
+        "a1", "gH1", "gb1", "gi", "gi1", "gi2", "gj", "gk1", "gl1", "gy9", "gz",
+    ];
+    let ops = keys.map(|key| put(key, key)).into_iter().rev();
+    engine.write(ops, &progress(1), true).unwrap();
+    let all: Vec<_> = contents(&engine).into_iter().map(|(key, _)| key).collect();
+    assert_eq!(all, keys);
+    let read = async |start: &str, end: &str, limit, reverse| -> Vec<String> {
+        let range = Range {
+            start: start.into(),
+            end: end.into(),
+            limit,
+            reverse,
+        };
+        let pairs = engine.view().range(range).await.unwrap();
+        let keys = pairs.into_iter().map(|(key, _)| key.to_vec());
+        keys.map(|key| String::from_utf8(key).unwrap()).collect()
+    };
+    assert_eq!(read("gi", "gj", 9, false).await, ["gi", "gi1", "gi2"]);
+    assert_eq!(
+        read("gb", "gl", 4, false).await,
+        ["gb1", "gi", "gi1", "gi2"]
+    );
+    assert_eq!(read("gb", "gl", 3, true).await, ["gk1", "gj", "gi2"]);
+    // One removal over all of them, in one write.
+    let range = Op::DeleteRange {
+        start: Bytes::from_static(b"gi1"),
+        end: Bytes::from_static(b"gl"),
+    };
+    engine.write([range], &progress(2), false).unwrap();
+    assert_eq!(
+        read("", "z", 99, false).await,
+        ["a1", "gH1", "gb1", "gi", "gl1", "gy9", "gz"]
+    );
+    // A copy is the same, pair by pair.
+    let hash = Engine::hash(&engine.view()).unwrap();
+    let pairs: Vec<_> = engine.view().pairs().map(|pair| pair.unwrap()).collect();
+    engine
+        .replace(pairs.into_iter().map(Ok), &progress(2))
+        .unwrap();
+    assert_eq!(Engine::hash(&engine.view()).unwrap(), hash);
+}
+
+#[test]
+fn a_state_of_another_layout_is_dropped() {
+    let dir = TempDir::new().unwrap();
+    {
+        let db = fjall::Database::builder(dir.path().join("00000001"))
+            .open()
+            .unwrap();
+        let options = fjall::KeyspaceCreateOptions::default;
+        let data = db.keyspace("data", options).unwrap();
+        let facts = db.keyspace("facts", options).unwrap();
+        data.insert("gi1", "a body where none is looked for")
+            .unwrap();
+        facts.insert("progress", &progress(7).encode()[..]).unwrap();
+        db.persist(fjall::PersistMode::SyncAll).unwrap();
+    }
+    let engine = Engine::open(dir.path(), bounds()).unwrap();
+    assert_eq!(engine.progress().unwrap(), Progress::default());
+    assert!(contents(&engine).is_empty());
 }

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use fjall::Readable;
 use postrider_kv::{Error, Pair, Range, Read, Result};
 
-use super::{Generation, Progress};
+use super::generation::{Generation, MEMBERSHIP, PROGRESS};
+use super::{Progress, space};
 
 /// A consistent state. Cheap to clone.
 #[derive(Clone)]
@@ -43,7 +44,7 @@ impl View {
             row.map(|row| row.map(Bytes::from))
                 .map_err(|error| self.failed(&error))
         };
-        Progress::decode(row(super::PROGRESS)?, row(super::MEMBERSHIP)?)
+        Progress::decode(row(PROGRESS)?, row(MEMBERSHIP)?)
             .map_err(|reason| Error::Engine(reason.to_string()))
     }
 
@@ -51,7 +52,7 @@ impl View {
     pub(crate) fn place(&self) -> Result<Place> {
         let row = self
             .snapshot
-            .get(&self.generation.facts, super::PROGRESS)
+            .get(&self.generation.facts, PROGRESS)
             .map_err(|error| self.failed(&error))?;
         let progress = Progress::decode(row.map(Bytes::from), None)
             .map_err(|reason| Error::Engine(reason.to_string()))?;
@@ -63,8 +64,21 @@ impl View {
 
     /// All pairs in the order of their keys.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = Result<Pair>> + '_ {
-        let pairs = self.snapshot.iter(&self.generation.data);
-        pairs.map(|guard| self.pair(guard))
+        let all = self.guards(&[], None);
+        all.map(|guard| self.pair(guard))
+    }
+
+    /// What lies from `start` to `end` (excluded; None for the end of all), in order.
+    fn guards<'a>(
+        &'a self,
+        start: &'a [u8],
+        end: Option<&'a [u8]>,
+    ) -> impl DoubleEndedIterator<Item = fjall::Guard> + 'a {
+        let pieces = space::pieces(start, end);
+        pieces.flat_map(|(space, bounds)| {
+            let space = &self.generation.spaces[space.index()];
+            self.snapshot.range::<&[u8], _>(space, bounds)
+        })
     }
 
     fn pair(&self, guard: fjall::Guard) -> Result<Pair> {
@@ -73,7 +87,7 @@ impl View {
     }
 
     fn read(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        let value = self.snapshot.get(&self.generation.data, key);
+        let value = self.snapshot.get(self.generation.space(key), key);
         let value = value.map_err(|error| self.failed(&error))?;
         Ok(value.map(Bytes::from))
     }
@@ -82,8 +96,7 @@ impl View {
         if range.start >= range.end || range.limit == 0 {
             return Ok(Vec::new());
         }
-        let bounds = range.start.as_slice()..range.end.as_slice();
-        let found = self.snapshot.range(&self.generation.data, bounds);
+        let found = self.guards(&range.start, Some(&range.end));
         if range.reverse {
             let pairs = found.rev().take(range.limit);
             pairs.map(|guard| self.pair(guard)).collect()

@@ -14,6 +14,7 @@ async fn inline(f: &Fixture) -> Vec<BodyView> {
     let mut after = None;
     loop {
         let page = f.ask(q::InlineBodies {
+            from: None,
             after,
             limit: 3,
             max_bytes: 20,

@@ -212,6 +212,7 @@ async fn apply(f: &Fixture, step: &Step) {
         }
         Step::Pack(limit) => {
             let page = f.ask(q::InlineBodies {
+                from: None,
                 after: None,
                 limit,
                 max_bytes: 1000,
