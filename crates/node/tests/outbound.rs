@@ -4,6 +4,7 @@
 // Clippy spares `#[test]` functions only, not their helpers.
 #![allow(clippy::unwrap_used)]
 
+use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -21,6 +22,8 @@ use tempfile::TempDir;
 struct Running {
     node: Node,
     dir: TempDir,
+    /// A name server that answers nothing: what is tried stays in the queue.
+    _silence: UdpSocket,
 }
 
 /// What a command said.
@@ -37,9 +40,16 @@ impl Running {
         std::fs::create_dir(&data).unwrap();
         let mut settings = quickstart_settings(&data, None).unwrap();
         settings.smtp.hostname = "mail.example.net".into();
+        let silence = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let silent = silence.local_addr().unwrap().to_string();
+        settings.queue.dns.servers = vec![silent.parse().unwrap()];
         let node = Node::start(settings).await.unwrap();
         seed(node.meta(), &data).await.unwrap();
-        Self { node, dir }
+        Self {
+            node,
+            dir,
+            _silence: silence,
+        }
     }
 
     fn data(&self) -> PathBuf {
