@@ -52,11 +52,12 @@ impl Session<'_> {
             );
         }
         if mail.parameters.require_tls && !self.connection.is_tls() {
-            // RFC 8689 §2, X.7.10 "encryption needed": where TLS is not in use it is not
-            // offered, and what was demanded is broken already.
+            // RFC 8689 §2: only within TLS, outside of which it is not offered. It knows no
+            // reply of its own for this: RFC 3207 §4 has 530. X.7.10 is about logins,
+            // X.7.30 about the next server.
             return refuse(
                 530,
-                (5, 7, 10),
+                (5, 7, 0),
                 "REQUIRETLS is for TLS alone: start TLS first",
             );
         }

@@ -71,7 +71,7 @@ async fn tls_all_the_way_is_offered_where_tls_has_begun() {
     let ehlo = client.say("EHLO client.example.org", "250").await;
     assert!(!ehlo.contains("REQUIRETLS"), "{ehlo}");
     client
-        .say("MAIL FROM:<a@b.example> REQUIRETLS", "530 5.7.10")
+        .say("MAIL FROM:<a@b.example> REQUIRETLS", "530 5.7.0")
         .await;
     client.say("STARTTLS", "220 2.0.0").await;
     client.secure(&world).await;
