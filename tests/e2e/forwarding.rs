@@ -93,5 +93,10 @@ async fn a_forwarded_message_carries_one_more_set_that_others_can_check() -> any
         assert_eq!(taken.matches("cv=fail;").count(), 1, "{taken}");
         assert!(!taken.contains("ARC-Seal: i=4;"), "{taken}");
     }
+    let (_, metrics) = node.http("/metrics").await?;
+    for chain in ["none", "pass", "fail"] {
+        let line = format!("postrider_queue_arc_seals_total{{cv=\"{chain}\"}} 1\n");
+        assert!(metrics.contains(&line), "{line} in {metrics}");
+    }
     node.finish().await
 }

@@ -319,3 +319,20 @@ async fn the_link_in_a_members_copy_takes_that_member_out() -> anyhow::Result<()
     assert!(!members.contains(&ALICE.to_owned()), "{members:?}");
     node.finish().await
 }
+
+#[tokio::test]
+async fn a_load_balancer_in_front_tells_who_comes() -> anyhow::Result<()> {
+    let trusted = ("POSTRIDER__LISTENER__9__PROXY_FROM", "[\"127.0.0.0/8\"]");
+    let node = start_with(&[trusted]).await?;
+    let request = "GET / HTTP/1.1\r\nHost: mail.example.test\r\n\r\n";
+    let mut wire = Wire::connect(node.addresses().web).await?;
+    wire.send("PROXY TCP4 203.0.113.9 192.0.2.1 4321 443\r\n")
+        .await?;
+    let mut wire = wire.start_tls(node.authority()).await?;
+    wire.send(request).await?;
+    assert_eq!(answer(wire).await?.status, 404);
+    // Who is trusted to say it says it, or gets no answer.
+    let bare = Wire::connect(node.addresses().web).await?;
+    assert!(bare.start_tls(node.authority()).await.is_err());
+    node.finish().await
+}
