@@ -60,3 +60,49 @@ async fn messages_to_a_destination_are_spaced_and_others_do_not_wait() -> anyhow
     queue_is_empty(&node).await?;
     node.finish().await
 }
+
+#[tokio::test]
+async fn who_writes_to_many_keeps_nobody_waiting() -> anyhow::Result<()> {
+    const MANY: usize = 500;
+    let peer = Peer::scripted(|stage, _, _| match stage {
+        Stage::End => Act::AcceptAfter(Duration::from_millis(50)),
+        _ => Act::Accept,
+    })
+    .await?;
+    let dns = DnsServer::start().await;
+    dns.add_zone("outside.test", false);
+    for number in 0..MANY {
+        let name = format!("d{number:03}.outside.test");
+        dns.add(&name, Data::address(peer.address().ip()));
+    }
+    let more = [("POSTRIDER__QUEUE__CONNECTIONS", "20")];
+    let node = world_of(&peer, &dns, &more).await?;
+    let mut smtp = submission(&node).await?;
+    smtp.expect(250, &format!("MAIL FROM:<{ALICE}>")).await?;
+    for number in 0..MANY {
+        let to = format!("RCPT TO:<carl@d{number:03}.outside.test>");
+        smtp.expect(250, &to).await?;
+    }
+    smtp.expect(354, "DATA").await?;
+    smtp.expect(250, "Subject: to many\r\n\r\n.").await?;
+    // The first hundred leave as those of a message for few do.
+    peer.has_taken(150).await?;
+    let begun = Instant::now();
+    for to in ["dora@outside.test", "dora@d499.outside.test"] {
+        let reply = smtp.deliver(ALICE, to, "Subject: to one\r\n\r\n").await?;
+        anyhow::ensure!(reply.code == 250, "{reply:?}");
+    }
+    let before = peer.taken().len();
+    let taken = peer.has_taken(MANY + 2).await?;
+    let mut places = taken.iter().enumerate();
+    let last = places.rfind(|(_, it)| it.recipients.iter().any(|to| to.contains("dora@")));
+    let (last, _) = last.expect("both have arrived");
+    println!(
+        "{before} of {MANY} were taken as the others came, {last} before the last of these; all in {:.1?}",
+        begun.elapsed(),
+    );
+    // As many as are on their way at once may come between.
+    assert!(last < before + 60, "{last} of {MANY} came before it");
+    queue_is_empty(&node).await?;
+    node.finish().await
+}

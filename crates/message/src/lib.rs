@@ -18,6 +18,7 @@ pub mod transfer;
 
 mod address;
 mod envelope;
+mod list_fields;
 mod mime;
 mod part;
 mod scan;
@@ -25,6 +26,7 @@ mod selector;
 mod summary;
 
 pub use envelope::{Address, Envelope};
+pub use list_fields::ListFieldRemover;
 pub use part::{Disposition, Param, Part};
 pub use scan::{MAX_DEPTH, MAX_HEADER, MAX_PART_HEADER, MAX_PARTS, Summarizer};
 pub use selector::FieldSelector;

@@ -282,6 +282,7 @@ sum! {
     // The queue of outbound mail
     c::LeaseQueued => c::Leased,
     c::RenewQueued => Vec<(QueueId, u64)>,
+    c::FreeQueued => c::Freed,
     c::SettleQueued => c::Settlement,
     c::ChangeQueued => u32,
     c::PutPolicy => (),

@@ -32,9 +32,9 @@
 //! | `g q` account, mailbox or 0 | nothing: to be purged |
 //! | `g w` moment, account, mailbox, MODSEQ | nothing: removals by their moment, for trimming |
 //! | `g Q` queue id | [`row::Queued`](crate::row::Queued): a message on its way to one destination |
-//! | `g k` destination, moment, queue id | nothing: when which entry may be leased; none for held ones and those in hand |
+//! | `g k` destination, bulk, moment, queue id | nothing: when which entry may be leased; none for held ones and those in hand |
 //! | `g e` destination | [`row::Destination`](crate::row::Destination): one that has entries |
-//! | `g K` moment, destination | nothing: when the first of its entries may be leased and it rests no longer |
+//! | `g K` bulk, moment, destination | nothing: when the first of its entries, or of those in bulk, may be leased and it rests no longer |
 //! | `g y` moment, queue id | nothing: when the sender is to hear of an entry; none for held ones |
 //! | `g j` moment, queue id | nothing: when the lease of an entry ends; those in hand alone |
 //! | `g B` | [`row::Starts`](crate::row::Starts): where the indexes of the queue by time begin |

@@ -88,6 +88,11 @@ pub const REPLY: usize = 1024;
 /// Entries of one [`crate::command::LeaseQueued`] and one
 /// [`crate::query::Queued`].
 pub const LEASED: usize = 100;
+/// Recipients of a message that leave as those of a message for few do; the others are
+/// in bulk, and wait behind other messages.
+pub const FEW: usize = 100;
+/// Entries that one [`crate::command::FreeQueued`] looks at.
+pub const FREED: usize = 1_000;
 /// Destinations that one [`crate::command::LeaseQueued`] leaves out.
 pub const BUSY: usize = 1_000;
 /// Leases of one [`crate::command::RenewQueued`].

@@ -16,7 +16,7 @@ use crate::key::{self, QueueCount};
 use crate::{limit, row};
 
 pub(crate) use enter::{check, rows};
-pub(crate) use starts::{firsts, starts};
+pub(crate) use starts::{firsts, starts, turns};
 
 use starts::lower;
 
@@ -102,7 +102,7 @@ impl Queue {
         };
         let ready = |row: &row::Queued| {
             let moment = row.ready();
-            moment.map(|moment| key::ready(&row.destination, moment, id))
+            moment.map(|moment| key::ready(&row.destination, row.bulk, moment, id))
         };
         let alarm = |row: &row::Queued| row.alarm().map(|moment| key::alarm(moment, id));
         let lease = |row: &row::Queued| row.lease_end().map(|end| key::lease_end(end, id));
@@ -122,7 +122,13 @@ impl Queue {
             (Some(_), None) => destination.entries = destination.entries.saturating_sub(1),
             _ => {}
         }
-        lower(&mut destination.first, after.and_then(row::Queued::ready));
+        if let Some(ready) = after.and_then(row::Queued::ready) {
+            let line = destination.line_mut(any.bulk).get_or_insert(row::Line {
+                first: ready.0,
+                next: ready.0,
+            });
+            line.first = line.first.min(ready.0);
+        }
         match after {
             Some(row) => row::put(txn, key::queued(id), row),
             None => txn.delete(key::queued(id)),
@@ -153,13 +159,22 @@ impl Queue {
     pub(crate) async fn save<T: Txn>(&mut self, txn: &mut T) -> kv::Result<()> {
         for (name, mut known) in std::mem::take(&mut self.destinations) {
             let there = known.row.entries > 0;
-            known.row.first = first_ready(txn, &name, known.row.first).await?;
             let rest = known.row.not_before.unwrap_or(0);
-            known.row.next = known.row.first.map(|first| first.max(rest));
-            let turn = |row: &row::Destination| row.next.map(|at| key::turn(Millis(at), &name));
-            let was = known.before.as_ref().and_then(turn);
-            move_key(txn, was, turn(&known.row));
-            lower(&mut self.added.turns, known.row.next.map(Millis));
+            for bulk in [false, true] {
+                let first = match known.row.line(bulk) {
+                    Some(line) => first_ready(txn, &name, bulk, line.first).await?,
+                    None => None,
+                };
+                *known.row.line_mut(bulk) = first.map(|first| row::Line {
+                    first,
+                    next: first.max(rest),
+                });
+                let next = |row: &row::Destination| row.line(bulk).map(|line| Millis(line.next));
+                let (was, is) = (known.before.as_ref().and_then(next), next(&known.row));
+                let turn = |at: Millis| key::turn(bulk, at, &name);
+                move_key(txn, was.map(turn), is.map(turn));
+                lower(self.added.turns_mut(bulk), is);
+            }
             count(txn, QueueCount::Destinations, known.before.is_some(), there);
             match there {
                 true => row::put(txn, key::destination(&name), &known.row),
@@ -171,18 +186,16 @@ impl Queue {
 }
 
 /// When the first entry of a destination may be leased, were it not for the
-/// destination's rest; `start` is not later than that, and None where there is none.
+/// destination's rest; `start` is not later than that. None where there is none.
 async fn first_ready(
     read: &impl Read,
     destination: &str,
-    start: Option<u64>,
+    bulk: bool,
+    start: u64,
 ) -> kv::Result<Option<u64>> {
-    let Some(start) = start else {
-        return Ok(None);
-    };
     let first = Range {
-        start: key::ready_from(destination, Millis(start)),
-        end: key::ready_end(destination),
+        start: key::ready_from(destination, bulk, Millis(start)),
+        end: key::ready_end(destination, bulk),
         limit: 1,
         reverse: false,
     };

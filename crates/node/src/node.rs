@@ -412,6 +412,7 @@ impl Node {
             addresses: settings.mail_addresses(),
             srs,
             postmaster: settings.smtp.postmaster.clone(),
+            unsubscribe: services.links(),
         };
         let wake = services.wake.clone();
         let courier = Courier::new(handles, settings.queue.clone(), wake);

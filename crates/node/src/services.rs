@@ -7,9 +7,9 @@ use postrider_body::Bodies;
 use postrider_meta::Client;
 use postrider_net::{Counts, Drain, Listener, Tls};
 use postrider_notice::Notices;
-use postrider_proto::smtp::{SrsKey, UnsubscribeKey};
+use postrider_proto::smtp::{SrsKey, UnsubscribeKey, UnsubscribeLinks};
 use postrider_queue::{Gateway, TlsReporter, Wake};
-use postrider_smtp::{Outbound, UnsubscribeLinks};
+use postrider_smtp::Outbound;
 use postrider_types::NodeId;
 use tokio_util::task::TaskTracker;
 
@@ -140,7 +140,7 @@ impl Services {
     }
 
     /// The links by which members leave lists; None where nobody would serve them.
-    fn links(&self) -> Option<UnsubscribeLinks> {
+    pub(crate) fn links(&self) -> Option<UnsubscribeLinks> {
         let site = Site::of(&self.settings);
         Some(UnsubscribeLinks {
             url: site.url()?.to_owned(),

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use postrider_body::Bodies;
-use postrider_meta::command::{LeaseQueued, RenewQueued};
+use postrider_meta::command::{FreeQueued, LeaseQueued, RenewQueued};
 use postrider_meta::{Client, Error, ReadAt, Token, limit, query};
 use postrider_notice::Notices;
-use postrider_proto::smtp::SrsKey;
+use postrider_proto::smtp::{SrsKey, UnsubscribeLinks};
 use postrider_route::Poster;
-use postrider_types::{Address, NodeId, QueueId};
+use postrider_types::{Address, Millis, NodeId, QueueId};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use crate::collector::Collector;
 use crate::gateway::Gateway;
 use crate::grip::Grip;
-use crate::hands::{Hands, Held};
+use crate::hands::{Hands, Held, share};
 use crate::lane;
 use crate::plan::Planner;
 use crate::seal::Seals;
@@ -35,7 +35,7 @@ use crate::signing::Signing;
 use crate::tls_report::TlsReporter;
 
 /// How long a lease lasts: so long is a message delayed at the most by the death
-/// of the node that has it in hand.
+/// of the node that has it in hand, if that is not back before.
 const TTL: Duration = Duration::from_secs(60);
 /// Between renewals of the leases in hand.
 const RENEW_EVERY: Duration = Duration::from_secs(15);
@@ -70,6 +70,8 @@ pub struct Handles {
     /// Who gets the bounces of a mailing list that has no owner, where its domain has
     /// no postmaster.
     pub postmaster: Option<Address>,
+    /// The way out of mailing lists; None offers none.
+    pub unsubscribe: Option<UnsubscribeLinks>,
 }
 
 /// Tells a node's courier that something is due at once. Cheap to clone.
@@ -104,6 +106,10 @@ pub(crate) struct Shared {
     pub(crate) notices: Notices,
     /// Connections that may still be made.
     pub(crate) connections: Arc<Semaphore>,
+    /// Of these, those that may still be made for what is in bulk.
+    pub(crate) bulk_connections: Arc<Semaphore>,
+    /// When this program began, as its leases tell.
+    since: Millis,
     workers: TaskTracker,
     /// Cancelled when a worker has panicked: the courier ends, and its leases too.
     broken: CancellationToken,
@@ -127,6 +133,8 @@ impl Courier {
             seals: Seals::new(&handles, &settings)?,
             notices: notices(&handles, &settings),
             connections: Arc::new(Semaphore::new(settings.connections)),
+            bulk_connections: Arc::new(Semaphore::new(share(settings.connections))),
+            since: handles.meta.clock().now(),
             workers: TaskTracker::new(),
             broken: CancellationToken::new(),
             stop: CancellationToken::new(),
@@ -159,14 +167,18 @@ impl Courier {
         if self.shared.settings.tls_reports.enabled {
             tokio::spawn(self.tls_reporter().run());
         }
-        let mut failing = false;
+        let (mut failing, mut fresh) = (false, true);
         while !stop.is_cancelled() {
             if self.shared.broken.is_cancelled() {
                 renewing.abort();
                 flushing.abort();
                 return;
             }
-            let taken = self.take().await;
+            let taken = match fresh {
+                true => self.free().await.map(|()| true),
+                false => self.take().await,
+            };
+            fresh &= taken.is_err();
             if let (Err(error), false) = (&taken, failing) {
                 tracing::warn!(%error, "the queue is held up; it is looked at again");
             }
@@ -203,20 +215,53 @@ impl Courier {
         }
     }
 
+    /// Frees what an earlier program of this node had in hand. That has ended: this one
+    /// holds the lock of its data folder.
+    async fn free(&self) -> Result<(), Error> {
+        let shared = &self.shared;
+        let mut after = None;
+        loop {
+            let free = FreeQueued {
+                holder: shared.handles.node,
+                since: shared.since,
+                after,
+            };
+            let (verdict, _) = shared.handles.meta.run(free).await?;
+            let done = verdict.map_err(|refusal| Error::Failed(refusal.to_string()))?;
+            if done.freed > 0 {
+                tracing::info!(
+                    count = done.freed,
+                    "what this node was sending as it ended is free again"
+                );
+            }
+            after = done.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
     /// Leases what is due and fits. True: there may be more.
     async fn take(&self) -> Result<bool, Error> {
         let shared = &self.shared;
         let room = shared.hands.room();
-        if room == 0 || !self.is_due().await? {
+        if room.all == 0 || !self.is_due().await? {
             return Ok(false);
         }
-        let most = room.min(LEASE);
+        let most = room.all.min(LEASE);
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let first = |names: Vec<String>| names.into_iter().take(limit::BUSY).collect();
+        let [busy, crowded] = shared.hands.busy().map(first);
         let lease = LeaseQueued {
             holder: shared.handles.node,
+            since: shared.since,
             ttl: TTL,
-            limit: u32::try_from(most).unwrap_or(u32::MAX),
-            per_destination: u32::try_from(shared.hands.per_destination()).unwrap_or(u32::MAX),
-            busy: shared.hands.busy().into_iter().take(limit::BUSY).collect(),
+            limit: count(most),
+            usual: count(room.usual),
+            bulk: count(room.bulk),
+            per_destination: count(shared.hands.per_destination()),
+            busy,
+            crowded,
         };
         let asked = Instant::now();
         let (verdict, token) = shared.handles.meta.run(lease).await?;
@@ -270,11 +315,17 @@ impl Shared {
             };
             let grip = Arc::new(Grip::new(id, lease, asked, TTL));
             let destination = entry.destination.clone();
-            if self.hands.put(Held { entry, grip }) {
+            if self.hands.put(Held { entry, grip, token }) {
                 self.start_worker(destination);
             }
         }
         Ok(())
+    }
+
+    /// Whether others wait for a connection that is kept for more of the same.
+    pub(crate) fn lacks_connections(&self) -> bool {
+        let none = |permits: &Semaphore| permits.available_permits() == 0;
+        none(&self.connections) || none(&self.bulk_connections)
     }
 
     /// Starts one more worker for a destination, which `hands` has counted.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use postrider_meta::QueuedView;
+use postrider_meta::{QueuedView, Token};
 use postrider_types::{Millis, QueueId};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -24,11 +24,29 @@ const AHEAD: usize = 2;
 /// it takes allows one more, so that servers that keep us waiting hold few.
 const FIRST: usize = 2;
 
+/// How much of `all` those in bulk, or the others, may take: the rest is kept for the
+/// other kind.
+pub(crate) fn share(all: usize) -> usize {
+    (all * 3).div_ceil(4)
+}
+
+/// How many more entries fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) all: usize,
+    /// Of those that are not in bulk.
+    pub(crate) usual: usize,
+    /// Of those in bulk.
+    pub(crate) bulk: usize,
+}
+
 /// An entry in hand.
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) entry: QueuedView,
     pub(crate) grip: Arc<Grip>,
+    /// A state of the metadata that has the lease.
+    pub(crate) token: Token,
 }
 
 /// What a worker is to do next.
@@ -49,6 +67,8 @@ pub(crate) enum Next {
 pub(crate) struct Hands {
     state: Mutex<State>,
     window: usize,
+    /// How many of those in bulk may be in hand: no more than can have connections.
+    most_bulk: usize,
     limits: Limits,
     /// Told whenever more may be leased.
     room: Notify,
@@ -58,13 +78,18 @@ pub(crate) struct Hands {
 struct State {
     lanes: HashMap<String, Lane>,
     grips: HashMap<QueueId, Arc<Grip>>,
+    /// Entries in bulk.
+    bulk: usize,
 }
 
 /// One destination.
 struct Lane {
+    /// Those in bulk behind the others.
     waiting: VecDeque<Held>,
     /// Entries that a worker has.
     working: usize,
+    /// Those of them that are in bulk.
+    working_bulk: usize,
     /// Workers, idle ones included.
     workers: usize,
     idle: usize,
@@ -82,15 +107,21 @@ impl Hands {
         Self {
             state: Mutex::default(),
             window: settings.window,
+            most_bulk: share(settings.window).min(share(settings.connections)),
             limits: Limits::new(settings),
             room: Notify::new(),
         }
     }
 
     /// How many more entries fit.
-    pub(crate) fn room(&self) -> usize {
-        let used = self.state.lock().grips.len();
-        self.window.saturating_sub(used)
+    pub(crate) fn room(&self) -> Room {
+        let state = self.state.lock();
+        let (used, bulk) = (state.grips.len(), state.bulk);
+        Room {
+            all: self.window.saturating_sub(used),
+            usual: share(self.window).saturating_sub(used.saturating_sub(bulk)),
+            bulk: self.most_bulk.saturating_sub(bulk),
+        }
     }
 
     /// The most entries of one destination that are leased at once. No more than can
@@ -101,14 +132,17 @@ impl Hands {
         (usual.connections * AHEAD).min(paced).min(self.window)
     }
 
-    /// Destinations of which no more are wanted now.
-    pub(crate) fn busy(&self) -> Vec<String> {
+    /// Destinations of which no more are wanted now, and those of which no more in bulk
+    /// are.
+    pub(crate) fn busy(&self) -> [Vec<String>; 2] {
         let mut state = self.state.lock();
         // Those that were kept only until more might have been sent to them.
         let now = Instant::now();
         state.lanes.retain(|_, lane| !lane.is_over(now));
-        let busy = state.lanes.iter().filter(|(_, lane)| lane.is_busy());
-        busy.map(|(name, _)| name.clone()).collect()
+        [false, true].map(|bulk| {
+            let busy = state.lanes.iter().filter(|(_, lane)| lane.is_busy(bulk));
+            busy.map(|(name, _)| name.clone()).collect()
+        })
     }
 
     /// Is ready once more may be leased than at the last call.
@@ -119,13 +153,14 @@ impl Hands {
     /// Takes an entry. True: a worker for its destination must be started.
     pub(crate) fn put(&self, held: Held) -> bool {
         let mut state = self.state.lock();
-        let State { lanes, grips } = &mut *state;
+        let State { lanes, grips, bulk } = &mut *state;
+        *bulk += usize::from(held.entry.bulk);
         grips.insert(held.grip.id, held.grip.clone());
         let name = held.entry.destination.clone();
         let limit = self.limits.of(&name);
         let new = || Lane::new(limit.connections, limit.pace());
         let lane = lanes.entry(name).or_insert_with(new);
-        lane.waiting.push_back(held);
+        lane.line_up(held);
         if lane.idle > 0 {
             lane.wake.notify_one();
         }
@@ -167,12 +202,18 @@ impl Hands {
     /// An entry was settled, or is lost.
     pub(crate) fn done(&self, held: &Held) {
         let mut state = self.state.lock();
-        let mut more = state.grips.len() >= self.window;
+        let bulk = held.entry.bulk;
+        let used = state.grips.len();
+        let mut more = used >= self.window
+            || used.saturating_sub(state.bulk) >= share(self.window)
+            || state.bulk >= self.most_bulk;
         state.grips.remove(&held.grip.id);
+        state.bulk -= usize::from(bulk);
         if let Some(lane) = state.lanes.get_mut(&held.entry.destination) {
-            let was_busy = lane.is_busy();
+            let was_busy = lane.is_busy(bulk);
             lane.working -= 1;
-            more |= was_busy && !lane.is_busy();
+            lane.working_bulk -= usize::from(bulk);
+            more |= was_busy && !lane.is_busy(bulk);
             if lane.is_over(Instant::now()) {
                 state.lanes.remove(&held.entry.destination);
             }
@@ -192,6 +233,7 @@ impl Hands {
         };
         let taken: Vec<Held> = lane.waiting.drain(..).collect();
         lane.working += taken.len();
+        lane.working_bulk += taken.iter().filter(|held| held.entry.bulk).count();
         taken
     }
 
@@ -251,6 +293,7 @@ impl Lane {
         Self {
             waiting: VecDeque::new(),
             working: 0,
+            working_bulk: 0,
             workers: 0,
             idle: 0,
             allowed: most.min(FIRST),
@@ -258,6 +301,21 @@ impl Lane {
             pace,
             wake: Arc::new(Notify::new()),
         }
+    }
+
+    /// Lets an entry wait: in bulk, at the end, else behind the last that is not.
+    fn line_up(&mut self, held: Held) {
+        let mut waiting = self.waiting.iter();
+        let bulk = waiting.position(|other| other.entry.bulk);
+        let place = bulk.filter(|_| !held.entry.bulk);
+        self.waiting
+            .insert(place.unwrap_or(self.waiting.len()), held);
+    }
+
+    /// A worker takes an entry.
+    fn begin(&mut self, held: &Held) {
+        self.working += 1;
+        self.working_bulk += usize::from(held.entry.bulk);
     }
 
     /// What a worker is to do of what waits.
@@ -269,7 +327,7 @@ impl Lane {
         let Some(until) = paused else {
             return match self.waiting.pop_front() {
                 Some(held) => {
-                    self.working += 1;
+                    self.begin(&held);
                     Next::Send(held)
                 }
                 None => Next::End,
@@ -284,7 +342,7 @@ impl Lane {
         let place = self.waiting.iter().position(rings);
         match place.and_then(|place| self.waiting.remove(place)) {
             Some(held) => {
-                self.working += 1;
+                self.begin(&held);
                 Next::Tell(held)
             }
             None => Next::Pause(until),
@@ -292,11 +350,19 @@ impl Lane {
     }
 
     /// Whether each of its connections has something to do, or as much waits as may
-    /// be sent soon, so that no more is wanted: asking for the last few that fit
-    /// would cost a command each.
-    fn is_busy(&self) -> bool {
+    /// be sent soon, so that no more, or no more in bulk, is wanted: asking for the last
+    /// few that fit would cost a command each.
+    fn is_busy(&self, bulk: bool) -> bool {
         let ahead = self.pace.as_ref().map_or(usize::MAX, Pace::ahead);
-        self.waiting.len() >= ahead || self.waiting.len() + self.working > self.allowed
+        let (waiting, working) = match bulk {
+            true => (self.waiting.len(), self.working),
+            // Those in bulk make way.
+            false => {
+                let usual = self.waiting.iter().filter(|held| !held.entry.bulk);
+                (usual.count(), self.working - self.working_bulk)
+            }
+        };
+        waiting >= ahead || waiting + working > self.allowed
     }
 
     /// Whether one more worker has something to do; counts it if so.

@@ -23,8 +23,8 @@ pub(crate) async fn work(shared: Arc<Shared>, destination: String) {
     // Without a connection there is nothing to keep.
     loop {
         let patience = match line {
-            Some(_) => PATIENCE,
-            None => Duration::ZERO,
+            Some(_) if !shared.lacks_connections() => PATIENCE,
+            _ => Duration::ZERO,
         };
         let now = shared.handles.meta.clock().now();
         match shared.hands.next(&destination, patience, now).await {
@@ -68,6 +68,11 @@ async fn serve(shared: &Arc<Shared>, line: &mut Option<Line>, held: Held) {
         shared.give_back(&held).await;
         return;
     }
+    // An alarm brought it. To be sent, its recipients are taken out one by one.
+    if held.entry.is_bundle() {
+        shared.tell(&held).await;
+        return;
+    }
     let now = shared.handles.meta.clock().now();
     // An alarm comes whether or not the destination can be tried now.
     let warns = held.entry.warn.is_some_and(|warn| warn <= now);
@@ -85,7 +90,7 @@ async fn serve(shared: &Arc<Shared>, line: &mut Option<Line>, held: Held) {
                     other.quit().await;
                 }
                 let opened = tokio::select! {
-                    opened = Line::open(shared, &held.entry) => opened,
+                    opened = Line::open(shared, &held) => opened,
                     // Nothing is lost with a connection that is not there yet.
                     () = shared.stop.cancelled() => return shared.give_back(&held).await,
                 };

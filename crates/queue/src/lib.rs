@@ -21,6 +21,7 @@ mod pace;
 mod plan;
 mod policies;
 mod prepare;
+mod roster;
 mod schedule;
 mod seal;
 mod settings;

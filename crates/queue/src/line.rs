@@ -4,9 +4,10 @@
 use postrider_meta::QueuedView;
 use postrider_relay::{Connection, Failure, Kind, Phase, Security};
 use postrider_types::EnhancedStatus;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 
 use crate::courier::Shared;
+use crate::hands::Held;
 use crate::plan::{Planner, Step, TlsWish};
 use crate::trouble::Trouble;
 
@@ -23,16 +24,18 @@ pub(crate) struct Line {
     throttled: bool,
     /// What its security was made for.
     wish: TlsWish,
-    _permit: OwnedSemaphorePermit,
+    _permits: (Option<OwnedSemaphorePermit>, OwnedSemaphorePermit),
 }
 
 impl Line {
     /// Connects to the first host that answers.
-    pub(crate) async fn open(shared: &Shared, entry: &QueuedView) -> Result<Self, Trouble> {
+    pub(crate) async fn open(shared: &Shared, held: &Held) -> Result<Self, Trouble> {
+        let entry = &held.entry;
         let wish = TlsWish::of(&entry.envelope);
-        let steps = shared.planner.plan(&entry.destination, wish).await?;
-        let permit = shared.connections.clone().acquire_owned().await;
-        let permit = permit.map_err(|_| Trouble::ours((4, 3, 2), "this node is stopping"))?;
+        let steps = shared.planner.plan(&entry.destination, wish, held.token);
+        let steps = steps.await?;
+        let permits = permits(shared, entry.bulk).await;
+        let permits = permits.map_err(|_| Trouble::ours((4, 3, 2), "this node is stopping"))?;
         let mut last: Option<Trouble> = None;
         for mut step in steps.into_iter().take(MAX_TRIES) {
             if let Some(domain) = &step.domain {
@@ -48,7 +51,7 @@ impl Line {
                         sent: 0,
                         throttled: false,
                         wish,
-                        _permit: permit,
+                        _permits: permits,
                     });
                 }
                 Err(failure) => {
@@ -100,6 +103,18 @@ impl Line {
     pub(crate) async fn quit(self) {
         self.connection.quit().await;
     }
+}
+
+/// The right to one connection. What is in bulk does not take all that there are.
+async fn permits(
+    shared: &Shared,
+    bulk: bool,
+) -> Result<(Option<OwnedSemaphorePermit>, OwnedSemaphorePermit), AcquireError> {
+    let own = match bulk {
+        true => Some(shared.bulk_connections.clone().acquire_owned().await?),
+        false => None,
+    };
+    Ok((own, shared.connections.clone().acquire_owned().await?))
 }
 
 /// Why a host is of no use.

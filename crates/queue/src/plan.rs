@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use postrider_meta::{Client, QueueEnvelope, ReadAt, Relay, RelayTls, TlsPolicy, query};
+use postrider_meta::{Client, QueueEnvelope, ReadAt, Relay, RelayTls, TlsPolicy, Token, query};
 use postrider_proto::sasl::Secret;
 use postrider_relay::{Connection, Connector, Failure, Login, Peer, Security};
 use postrider_route::sts::{Mode, Policy};
@@ -17,6 +17,7 @@ use crate::collector::Collector;
 use crate::courier::Handles;
 use crate::demand::{Demand, Finding};
 use crate::policies::Policies;
+use crate::roster::Roster;
 use crate::settings::{Pattern, RouteTls, RouteTo, Settings};
 use crate::trouble::Trouble;
 
@@ -66,7 +67,7 @@ pub(crate) struct Planner {
     sts: Sts,
     meta: Client,
     routes: Vec<Route>,
-    ourselves: Ourselves,
+    roster: Roster,
     sources: Vec<IpAddr>,
     port: u16,
 }
@@ -95,11 +96,14 @@ impl Planner {
             sts: sts.map_err(|error| error.to_string())?,
             meta: handles.meta.clone(),
             routes: routes.collect::<Result<_, String>>()?,
-            ourselves: Ourselves {
-                names: DomainName::parse(&handles.hostname).into_iter().collect(),
-                addresses: handles.addresses.iter().copied().collect::<HashSet<_>>(),
-                loopback: !settings.loopback,
-            },
+            roster: Roster::new(
+                handles.meta.clone(),
+                Ourselves {
+                    names: DomainName::parse(&handles.hostname).into_iter().collect(),
+                    addresses: handles.addresses.iter().copied().collect::<HashSet<_>>(),
+                    loopback: !settings.loopback,
+                },
+            ),
             sources: settings.source_addresses.clone(),
             port: settings.port,
         })
@@ -110,12 +114,13 @@ impl Planner {
         self.results.note(step, opened, self.meta.clock().now());
     }
 
-    /// What to try for `destination`. Where TLS is required, only what proves who
-    /// it is (RFC 8689 §4.2.1).
+    /// What to try for `destination`, as the metadata have it at `at` or later. Where TLS
+    /// is required, only what proves who it is (RFC 8689 §4.2.1).
     pub(crate) async fn plan(
         &self,
         destination: &str,
         wish: TlsWish,
+        at: Token,
     ) -> Result<Vec<Step>, Trouble> {
         let parsed: Destination = destination.parse().map_err(|error| {
             Trouble::ours(
@@ -125,13 +130,14 @@ impl Planner {
         })?;
         // What a domain of ours goes on to is known to all nodes, and was asked about
         // the recipients: no route of one node's settings outweighs it.
-        if let Some(relay) = self.relay(&parsed).await? {
+        if let Some(relay) = self.relay(&parsed, at).await? {
             return self.to_relay(&relay).await;
         }
         if let Some(route) = self.configured(&parsed) {
             return self.by_settings(route).await;
         }
-        let route = self.resolver.route(&parsed, &self.ourselves).await?;
+        let ourselves = self.roster.ourselves().await;
+        let route = self.resolver.route(&parsed, &ourselves).await?;
         let mut findings = Vec::new();
         let policy = match wish {
             TlsWish::Waived => None,
@@ -219,13 +225,15 @@ impl Planner {
     }
 
     /// Where a domain of ours goes on to.
-    async fn relay(&self, destination: &Destination) -> Result<Option<Relay>, Trouble> {
+    async fn relay(&self, destination: &Destination, at: Token) -> Result<Option<Relay>, Trouble> {
         let Destination::Domain(domain) = destination else {
             return Ok(None);
         };
         let name = domain.clone();
-        // Its MX may well be this server: a relay that was just set must not be missed.
-        let answer = self.meta.ask(query::Domain { name }, ReadAt::Latest).await;
+        // Its MX may well be this server: a relay that was set when the message came must
+        // not be missed. A later state costs no other node a question.
+        let at = ReadAt::AtLeast(at);
+        let answer = self.meta.ask(query::Domain { name }, at).await;
         let (domain, _) = answer.map_err(|error| {
             let text = format!("where the domain's mail goes cannot be read: {error}");
             Trouble::ours((4, 3, 0), text)

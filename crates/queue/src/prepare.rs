@@ -4,14 +4,14 @@
 //! The body is read piece by piece, once for each of these and once to be sent.
 
 use bytes::Bytes;
-use postrider_body::{Error as BodyError, Reader};
+use postrider_body::Error as BodyError;
 use postrider_dkim::{Sealer, Signer};
 use postrider_message::Summarizer;
 use postrider_message::seven_bit::{Plan, Survey, needs_eight_bit};
 use postrider_meta::QueuedView;
 use postrider_relay::Source as _;
 
-use crate::content::Content;
+use crate::content::{Content, Text};
 use crate::courier::Shared;
 use crate::seal::{self, MakeSealer};
 use crate::trouble::Trouble;
@@ -54,7 +54,7 @@ pub(crate) async fn prepare(
     let body = open(shared, entry).await?;
     Ok(Prepared {
         content: Content::new(
-            [facts.signature, entry.prefix.clone()],
+            [facts.signature, prefix(shared, entry)],
             body,
             facts.size,
             plan,
@@ -74,7 +74,9 @@ async fn read(
     let mut sealer = make_sealer.and_then(|make| make());
     let chain = sealer.as_ref().map(|sealer| sealer.chain().as_str());
     let body = open(shared, entry).await?;
-    let mut whole = Content::new([entry.prefix.clone()], body, 0, plan);
+    let prefix = prefix(shared, entry);
+    let before = prefix.len() as u64;
+    let mut whole = Content::new([prefix], body, 0, plan);
     let (mut eight_bit, mut size) = (false, 0);
     while let Some(piece) = whole.next().await.map_err(|error| unreadable(&error))? {
         eight_bit |= needs_eight_bit(&piece);
@@ -97,8 +99,21 @@ async fn read(
         chain: chain.filter(|_| signature.is_some()),
         signature: signature.unwrap_or_default().into(),
         eight_bit,
-        size: size - entry.prefix.len() as u64,
+        size: size - before,
     })
+}
+
+/// The header fields before the body. Where its only recipient may leave a mailing list,
+/// the link is made here, as the copy is sent: it needs no place in the queue.
+fn prefix(shared: &Shared, entry: &QueuedView) -> Bytes {
+    let links = shared.handles.unsubscribe.as_ref();
+    match (&entry.leaves, links, &entry.recipients[..]) {
+        (Some(list), Some(links), [only]) => {
+            let way_out = links.fields(&list.to_string(), &only.address);
+            [way_out.as_bytes(), &entry.prefix].concat().into()
+        }
+        _ => entry.prefix.clone(),
+    }
 }
 
 async fn signer(shared: &Shared, entry: &QueuedView) -> Result<Option<Signer>, Trouble> {
@@ -132,8 +147,9 @@ async fn conversion(shared: &Shared, entry: &QueuedView) -> Result<Option<Plan>,
     survey.finish().map_err(|error| odd(error.to_string()))
 }
 
-pub(crate) async fn open(shared: &Shared, entry: &QueuedView) -> Result<Reader, Trouble> {
+pub(crate) async fn open(shared: &Shared, entry: &QueuedView) -> Result<Text, Trouble> {
     let opened = shared.handles.bodies.open(entry.body).await;
+    let opened = opened.map(|body| Text::new(body, entry.list));
     opened.map_err(|error| match error {
         // Told by the consistency check too; here somebody waits for an answer.
         BodyError::NotFound(_) => Trouble::ours((5, 3, 0), "the message's content is lost"),
@@ -141,8 +157,8 @@ pub(crate) async fn open(shared: &Shared, entry: &QueuedView) -> Result<Reader, 
     })
 }
 
-pub(crate) async fn next(body: &mut Reader) -> Result<Option<Bytes>, Trouble> {
-    body.next_chunk().await.map_err(|error| unreadable(&error))
+pub(crate) async fn next(body: &mut Text) -> Result<Option<Bytes>, Trouble> {
+    body.next().await.map_err(|error| unreadable(&error))
 }
 
 fn unreadable(error: &dyn std::fmt::Display) -> Trouble {

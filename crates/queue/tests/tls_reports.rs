@@ -89,6 +89,7 @@ impl World {
             addresses: Vec::new(),
             srs: SrsKey::new([7; 32]),
             postmaster: None,
+            unsubscribe: None,
         };
         let courier = Courier::new(handles, settings, Wake::default()).unwrap();
         let world = Self {
@@ -126,6 +127,7 @@ impl World {
         };
         let set = SetDkimKeys {
             domain: name,
+            before: Vec::new(),
             keys: vec![key],
         };
         self.meta.run(set).await.unwrap().0.unwrap();

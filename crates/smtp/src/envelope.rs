@@ -122,6 +122,15 @@ impl Envelope {
         }
     }
 
+    /// Whether all get it by mailing lists, which put fields of their own in the place of
+    /// those that it has.
+    pub(crate) fn is_for_lists_alone(&self) -> bool {
+        let here = self.targets.iter().all(|target| target.member.is_some());
+        let mut elsewhere = self.queued.iter();
+        let elsewhere = elsewhere.all(|queued| queued.outside.member.is_some());
+        !self.lists.is_empty() && here && elsewhere
+    }
+
     /// Whether it takes no recipient more, of at most `max`.
     pub(crate) fn is_full(&self, max: usize) -> bool {
         self.full || self.recipients.len() >= max

@@ -21,6 +21,6 @@ mod trace;
 mod volume;
 
 pub use gateway::RecipientCheck;
-pub use outbound::{Outbound, UnsubscribeLinks};
+pub use outbound::Outbound;
 pub use server::{Handles, Role, Server};
 pub use settings::Settings;

@@ -1,12 +1,10 @@
-//! [`Outbound`] and [`UnsubscribeLinks`]: what sessions need to know of the queue of
-//! outbound mail, and of the way out of mailing lists.
+//! [`Outbound`]: what sessions need to know of the queue of outbound mail.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use postrider_notice::Notices;
-use postrider_proto::smtp::{SrsKey, UnsubscribeKey};
-use postrider_types::Address;
+use postrider_proto::smtp::SrsKey;
 
 use crate::RecipientCheck;
 
@@ -28,21 +26,4 @@ pub struct Outbound {
     pub notices: Notices,
     /// Called when something was queued, so that it is sent at once.
     pub wake: Arc<dyn Fn() + Send + Sync>,
-}
-
-/// Where members of a mailing list take themselves out (RFC 8058).
-#[derive(Clone, Debug)]
-pub struct UnsubscribeLinks {
-    /// The server that takes the links: `https://HOST`, no slash at the end.
-    pub url: String,
-    /// The key of their tokens, the same on all nodes.
-    pub key: UnsubscribeKey,
-}
-
-impl UnsubscribeLinks {
-    /// The link by which the entry `member` leaves `list`.
-    pub(crate) fn link(&self, list: &Address, member: &Address) -> String {
-        let token = self.key.token(&list.to_string(), &member.to_string());
-        format!("{}/unsubscribe/{token}", self.url)
-    }
 }

@@ -8,12 +8,13 @@ use postrider_auth::Authenticator;
 use postrider_body::Bodies;
 use postrider_meta::Client;
 use postrider_net::{Busy, Connection, Counts, Drain, Key, RateLimiter, Service, Tls};
+use postrider_proto::smtp::UnsubscribeLinks;
 use postrider_types::NodeId;
 
 use crate::lookups::Lookups;
 use crate::session::Session;
 use crate::volume::Volume;
-use crate::{Outbound, Settings, UnsubscribeLinks};
+use crate::{Outbound, Settings};
 
 /// Client addresses whose messages are counted at once.
 const RATE_CAPACITY: usize = 100_000;

@@ -22,6 +22,7 @@ mod delete_mailbox;
 mod expunge;
 mod forget_object;
 mod found_cluster;
+mod free_queued;
 mod issue_token;
 mod lease_queued;
 mod name_store;
@@ -66,6 +67,7 @@ pub use delete_mailbox::DeleteMailbox;
 pub use expunge::{Expunge, Expunged};
 pub use forget_object::ForgetObject;
 pub use found_cluster::FoundCluster;
+pub use free_queued::{FreeQueued, Freed};
 pub use issue_token::IssueToken;
 pub use lease_queued::{LeaseQueued, Leased};
 pub use name_store::NameStore;
@@ -189,6 +191,9 @@ pub async fn apply<T: Txn>(
         Command::LeaseQueued(c) => lease_queued::apply(txn, cx, c)
             .await
             .map(Outcome::LeaseQueued),
+        Command::FreeQueued(c) => free_queued::apply(txn, cx, c)
+            .await
+            .map(Outcome::FreeQueued),
         Command::RenewQueued(c) => renew_queued::apply(txn, cx, c)
             .await
             .map(Outcome::RenewQueued),

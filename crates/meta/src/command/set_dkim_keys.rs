@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Context, Refusal};
 use crate::stop::Stop;
-use crate::view::DkimKey;
+use crate::view::{DkimKey, DkimState};
 use crate::{directory, key, limit, row};
 
 /// Sets all keys of a local domain, in place of those before. They go with the
@@ -17,6 +17,9 @@ use crate::{directory, key, limit, row};
 pub struct SetDkimKeys {
     /// The domain.
     pub domain: DomainName,
+    /// What the caller takes its present keys to be. Where they are others, somebody else
+    /// has changed them meanwhile: refused with [`Refusal::InUse`], and nothing is lost.
+    pub before: Vec<(String, DkimState)>,
     /// Its keys, up to 10, each with a selector of its own.
     pub keys: Vec<DkimKey>,
 }
@@ -29,6 +32,15 @@ pub(super) async fn apply<T: Txn>(
     directory::local_domain(txn, &command.domain).await?;
     check(&command.keys)?;
     let place = key::dkim_keys(&command.domain);
+    let present: row::DkimKeys = row::get(txn, &place).await?.unwrap_or_default();
+    let present: Vec<_> = present.view().iter().map(DkimKey::known).collect();
+    if present != command.before {
+        let text = format!(
+            "the keys of {} have just been changed by somebody else: look at them again",
+            command.domain
+        );
+        return Err(Refusal::InUse(text).into());
+    }
     if command.keys.is_empty() {
         txn.delete(place);
     } else {

@@ -42,8 +42,8 @@ struct Counted {
 #[derive(Debug, Default)]
 struct Waiting {
     entries: u64,
-    /// When the first may be leased.
-    first: Option<Millis>,
+    /// When the first may be leased, and the first of those in bulk.
+    first: [Option<Millis>; 2],
 }
 
 async fn entries<R: Read>(
@@ -68,13 +68,14 @@ async fn entries<R: Read>(
             let waiting = waiting.or_default();
             waiting.entries += 1;
             let ready = row.ready();
-            waiting.first = [waiting.first, ready].into_iter().flatten().min();
+            let first = &mut waiting.first[usize::from(row.bulk)];
+            *first = [*first, ready].into_iter().flatten().min();
             match row.body_id() {
                 Ok(body) => *references.entry(body).or_default() += 1,
                 Err(error) => findings.push(error.to_string()),
             }
             let in_hand = row.holder.is_some();
-            let ready = ready.map(|moment| key::ready(&row.destination, moment, id));
+            let ready = ready.map(|moment| key::ready(&row.destination, row.bulk, moment, id));
             let (alarm, end) = (row.alarm(), row.lease_end());
             counted.in_hand += usize::from(in_hand);
             counted.first_alarm = [counted.first_alarm, alarm].into_iter().flatten().min();
@@ -86,6 +87,14 @@ async fn entries<R: Read>(
                 (row.held && in_hand, "is held and in hand at once"),
                 (in_hand != (row.until > 0), "its lease has no end or holder"),
                 (in_hand && row.lease == 0, "its lease has no number"),
+                (
+                    !in_hand && row.holder_since > 0,
+                    "it has no holder, and one that began some time",
+                ),
+                (
+                    row.leaves.is_some() && !row.list,
+                    "no list sends what offers to leave one",
+                ),
                 (
                     row.seal.is_some() && row.sign.is_some(),
                     "is to be signed and sealed at once",
@@ -130,7 +139,7 @@ async fn destinations<R: Read>(
     findings: &mut Vec<String>,
 ) -> kv::Result<()> {
     let mut turns = 0;
-    let mut first_turn = None;
+    let mut first_turns = [None; 2];
     let mut walk = Walk::new(read, &key::destinations());
     while let Some(pairs) = walk.next().await? {
         for (key, value) in pairs {
@@ -143,25 +152,32 @@ async fn destinations<R: Read>(
                 findings.push(format!("destination {name}: has no entries"));
                 continue;
             };
+            if row.entries != waiting.entries {
+                findings.push(format!("destination {name}: its entries are miscounted"));
+            }
             let rest = Millis(row.not_before.unwrap_or(0));
-            let next = waiting.first.map(|first| first.max(rest));
-            first_turn = [first_turn, next].into_iter().flatten().min();
-            let turn = next.map(|next| key::turn(next, &name));
-            turns += usize::from(next.is_some());
-            let wrong = [
-                (row.entries != waiting.entries, "its entries are miscounted"),
-                (
-                    row.next.map(Millis) != next,
-                    "its next entry is another or none",
-                ),
-                (
-                    row.first.map(Millis) != waiting.first,
-                    "its first entry is another or none",
-                ),
-                (!there(read, turn).await?, "the index of turns lacks it"),
-            ];
-            for (_, text) in wrong.iter().filter(|(wrong, _)| *wrong) {
-                findings.push(format!("destination {name}: {text}"));
+            for bulk in [false, true] {
+                let first = waiting.first[usize::from(bulk)];
+                let next = first.map(|first| first.max(rest));
+                let first_turn = &mut first_turns[usize::from(bulk)];
+                *first_turn = [*first_turn, next].into_iter().flatten().min();
+                let turn = next.map(|next| key::turn(bulk, next, &name));
+                turns += usize::from(next.is_some());
+                let line = row.line(bulk);
+                let wrong = [
+                    (
+                        line.map(|line| Millis(line.next)) != next,
+                        "its next entry is another or none",
+                    ),
+                    (
+                        line.map(|line| Millis(line.first)) != first,
+                        "its first entry is another or none",
+                    ),
+                    (!there(read, turn).await?, "the index of turns lacks it"),
+                ];
+                for (_, text) in wrong.iter().filter(|(wrong, _)| *wrong) {
+                    findings.push(format!("destination {name}: {text}"));
+                }
             }
         }
     }
@@ -173,7 +189,7 @@ async fn destinations<R: Read>(
             key::destinations(),
             counted.destinations.len(),
         ),
-        ("turns", key::turns(), turns),
+        ("turns", key::all_turns(), turns),
         (
             "ready entries",
             key::all_ready(),
@@ -199,7 +215,8 @@ async fn destinations<R: Read>(
     for (what, start, first) in [
         ("alarms", starts.alarms, counted.first_alarm),
         ("leases", starts.leases, counted.first_end),
-        ("turns", starts.turns, first_turn),
+        ("turns", starts.turns, first_turns[0]),
+        ("turns in bulk", starts.bulk_turns, first_turns[1]),
     ] {
         // An index may begin too early; what lies before its start is never found.
         if first.is_some_and(|first| start.is_none_or(|start| start > first.0)) {

@@ -1,6 +1,6 @@
 //! Keys of the queue, of its indexes, and of the history of messages. What lies under them stands in [`super`].
 
-use postrider_kv::key::{Parts, successor};
+use postrider_kv::key::{Key, Parts, successor};
 use postrider_types::{BodyId, Millis, QueueId};
 
 use super::global;
@@ -30,25 +30,30 @@ pub(crate) fn all_ready() -> Vec<u8> {
     global(b'k').build()
 }
 
+/// Those of a destination, in bulk or others.
+fn ready_of_class(destination: &str, bulk: bool) -> Key {
+    global(b'k').str(destination).u8(bulk.into())
+}
+
 /// Those of a destination that may be leased from `moment` on.
-pub(crate) fn ready_from(destination: &str, moment: Millis) -> Vec<u8> {
-    global(b'k').str(destination).u64(moment.0).build()
+pub(crate) fn ready_from(destination: &str, bulk: bool, moment: Millis) -> Vec<u8> {
+    ready_of_class(destination, bulk).u64(moment.0).build()
 }
 
 /// The end (excluded) of all those of a destination.
-pub(crate) fn ready_end(destination: &str) -> Vec<u8> {
-    successor(&global(b'k').str(destination).build())
+pub(crate) fn ready_end(destination: &str, bulk: bool) -> Vec<u8> {
+    successor(&ready_of_class(destination, bulk).build())
 }
 
 /// The end (excluded) of those of a destination that may be leased up to `moment`.
-pub(crate) fn ready_after(destination: &str, moment: Millis) -> Vec<u8> {
+pub(crate) fn ready_after(destination: &str, bulk: bool, moment: Millis) -> Vec<u8> {
     let next = moment.0.saturating_add(1);
-    global(b'k').str(destination).u64(next).build()
+    ready_of_class(destination, bulk).u64(next).build()
 }
 
 /// The entry may be leased from `moment` on.
-pub(crate) fn ready(destination: &str, moment: Millis, id: QueueId) -> Vec<u8> {
-    let key = global(b'k').str(destination);
+pub(crate) fn ready(destination: &str, bulk: bool, moment: Millis, id: QueueId) -> Vec<u8> {
+    let key = ready_of_class(destination, bulk);
     key.u64(moment.0).u64(id.0).build()
 }
 
@@ -56,6 +61,7 @@ pub(crate) fn ready(destination: &str, moment: Millis, id: QueueId) -> Vec<u8> {
 pub(crate) fn ready_of(key: &[u8]) -> Option<Millis> {
     let mut parts = Parts::of(key.get(2..)?);
     parts.str()?;
+    parts.u8()?;
     parts.u64().map(Millis)
 }
 
@@ -73,24 +79,30 @@ pub(crate) fn destination_of(key: &[u8]) -> Option<String> {
     Parts::of(key.get(2..)?).str()
 }
 
-/// All destinations with something to lease some time, the first first.
-pub(crate) fn turns() -> Vec<u8> {
+/// All destinations with something to lease some time.
+pub(crate) fn all_turns() -> Vec<u8> {
     global(b'K').build()
 }
 
+/// Those with something in bulk, or with something else, the first first.
+pub(crate) fn turns(bulk: bool) -> Vec<u8> {
+    global(b'K').u8(bulk.into()).build()
+}
+
 /// Those from `moment` on.
-pub(crate) fn turns_from(moment: Millis) -> Vec<u8> {
-    global(b'K').u64(moment.0).build()
+pub(crate) fn turns_from(bulk: bool, moment: Millis) -> Vec<u8> {
+    global(b'K').u8(bulk.into()).u64(moment.0).build()
 }
 
 /// Something may be leased for the destination from `moment` on.
-pub(crate) fn turn(moment: Millis, destination: &str) -> Vec<u8> {
-    global(b'K').u64(moment.0).str(destination).build()
+pub(crate) fn turn(bulk: bool, moment: Millis, destination: &str) -> Vec<u8> {
+    let key = global(b'K').u8(bulk.into());
+    key.u64(moment.0).str(destination).build()
 }
 
 /// The moment and the destination in a key of [`turn`].
 pub(crate) fn turn_of(key: &[u8]) -> Option<(Millis, String)> {
-    let mut parts = Parts::of(key.get(2..)?);
+    let mut parts = Parts::of(key.get(3..)?);
     Some((Millis(parts.u64()?), parts.str()?))
 }
 

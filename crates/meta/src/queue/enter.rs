@@ -114,7 +114,10 @@ pub(crate) fn rows(
         expires: new.expires.0,
         ..row::Queued::default()
     };
+    let mut before = 0;
     new.destinations.into_iter().map(move |destination| {
+        let bulk = before >= limit::FEW;
+        before += destination.recipients.len();
         let recipients = destination.recipients.into_iter();
         let recipients = recipients.map(|mut recipient| {
             recipient.last = recipient.last.map(|last| cut(last, limit::REPLY));
@@ -123,6 +126,7 @@ pub(crate) fn rows(
         let mut row = row::Queued {
             destination: destination.name,
             recipients: recipients.collect(),
+            bulk,
             ..common.clone()
         };
         if let Some(sender) = destination.sender {
@@ -139,6 +143,8 @@ pub(crate) fn rows(
             row.sign = list.sign.map(|domain| domain.to_string());
             row.ret = row::return_code(None);
             row.envelope_id = None;
+            row.list = true;
+            row.leaves = list.leaves.map(|list| list.to_string());
         }
         row
     })

@@ -28,6 +28,7 @@ pub(super) async fn lower_all<T: Txn>(txn: &mut T, added: row::Starts) -> kv::Re
     let mut after = before;
     lower(&mut after.alarms, added.alarms.map(Millis));
     lower(&mut after.turns, added.turns.map(Millis));
+    lower(&mut after.bulk_turns, added.bulk_turns.map(Millis));
     lower(&mut after.leases, added.leases.map(Millis));
     write(txn, before, after);
     Ok(())
@@ -39,27 +40,40 @@ pub(crate) struct Firsts {
     pub(crate) lease: Option<Millis>,
     /// As many as were asked for.
     pub(crate) turns: Vec<(Millis, String)>,
+    /// The same of those in bulk.
+    pub(crate) bulk_turns: Vec<(Millis, String)>,
 }
 
-/// The first key of each index, and up to `turns` turns.
-pub(crate) async fn firsts(read: &impl Read, turns: usize) -> kv::Result<Firsts> {
+/// Up to `most` turns of those in bulk, or of the others.
+pub(crate) async fn turns(
+    read: &impl Read,
+    bulk: bool,
+    most: usize,
+) -> kv::Result<Vec<(Millis, String)>> {
+    let mut found = Vec::new();
+    let Some(start) = *starts(read).await?.turns_mut(bulk) else {
+        return Ok(found);
+    };
+    let range = Range {
+        start: key::turns_from(bulk, Millis(start)),
+        ..Range::prefix(&key::turns(bulk), most)
+    };
+    for (key, _) in read.range(range).await? {
+        found.push(key::turn_of(&key).ok_or_else(|| row::bad_key(&key))?);
+    }
+    Ok(found)
+}
+
+/// The first key of each index, and up to so many turns, and of those in bulk.
+pub(crate) async fn firsts(read: &impl Read, usual: usize, bulk: usize) -> kv::Result<Firsts> {
     let starts = starts(read).await?;
     let alarms = starts.alarms.map(Millis).map(key::alarms_from);
     let leases = starts.leases.map(Millis).map(key::lease_ends_from);
-    let mut found = Vec::new();
-    if let Some(start) = starts.turns {
-        let range = Range {
-            start: key::turns_from(Millis(start)),
-            ..Range::prefix(&key::turns(), turns)
-        };
-        for (key, _) in read.range(range).await? {
-            found.push(key::turn_of(&key).ok_or_else(|| row::bad_key(&key))?);
-        }
-    }
     Ok(Firsts {
         alarm: first(read, alarms, &key::alarms()).await?,
         lease: first(read, leases, &key::lease_ends()).await?,
-        turns: found,
+        turns: turns(read, false, usual).await?,
+        bulk_turns: turns(read, true, bulk).await?,
     })
 }
 
@@ -96,6 +110,7 @@ impl Firsts {
         let after = row::Starts {
             alarms: self.alarm.map(|moment| moment.0),
             turns: self.turns.first().map(|(moment, _)| moment.0),
+            bulk_turns: self.bulk_turns.first().map(|(moment, _)| moment.0),
             leases: self.lease.map(|moment| moment.0),
         };
         write(txn, starts(txn).await?, after);

@@ -28,7 +28,7 @@ pub(crate) use dkim::DkimKeys;
 pub(crate) use event::{Acceptance, Accepted, Event};
 pub(crate) use mailbox::{Mailbox, MailboxName, special_use, special_use_code};
 pub(crate) use message::{Changed, Message, Vanished, body_id};
-pub(crate) use queue::{Destination, Policy, Queued, Recipient, Seal, Starts, return_code};
+pub(crate) use queue::{Destination, Line, Policy, Queued, Recipient, Seal, Starts, return_code};
 pub(crate) use tls::{TlsDetail, TlsPolicy, TlsResults};
 
 /// The version that is written.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use postrider_kv as kv;
-use postrider_types::{AccountId, BodyId, DomainName, Millis, NodeId, QueueId};
+use postrider_types::{AccountId, Address, BodyId, DomainName, Millis, NodeId, QueueId};
 
 use crate::view::{
     self, DestinationView, Notify, QueueEnvelope, QueueState, QueuedRecipient, QueuedView, Return,
@@ -81,6 +81,18 @@ pub(crate) struct Queued {
     /// In whose name it is sealed; then `sign` is empty.
     #[prost(message, optional, tag = "23")]
     pub(crate) seal: Option<Seal>,
+    /// It belongs to a message for many, and waits behind those for few.
+    #[prost(bool, tag = "24")]
+    pub(crate) bulk: bool,
+    /// When the holder's program had begun, by its own clock; zero where nobody has it.
+    #[prost(uint64, tag = "25")]
+    pub(crate) holder_since: u64,
+    /// A mailing list sends it.
+    #[prost(bool, tag = "26")]
+    pub(crate) list: bool,
+    /// The address of the list that each recipient may leave by a link.
+    #[prost(string, optional, tag = "27")]
+    pub(crate) leaves: Option<String>,
     /// `TLS-Required: No`.
     #[prost(bool, tag = "30")]
     pub(crate) tls_optional: bool,
@@ -214,6 +226,11 @@ impl Queued {
         }
     }
 
+    /// Whether its recipients get a copy each.
+    pub(crate) fn is_bundle(&self) -> bool {
+        self.leaves.is_some() && self.recipients.len() > 1
+    }
+
     /// Takes note that a lease has ended, if its time is up.
     pub(crate) fn end_lease(&mut self, now: Millis) {
         if self.until <= now.0 {
@@ -225,6 +242,7 @@ impl Queued {
     pub(crate) fn release(&mut self) {
         self.holder = None;
         self.until = 0;
+        self.holder_since = 0;
     }
 
     /// When it may be leased for its destination; None while it is held or in hand.
@@ -253,6 +271,7 @@ impl Queued {
         let (state, body) = (self.state(), self.body_id()?);
         let sign = self.sign.as_deref().map(DomainName::parse).transpose();
         let seal = self.seal.map(Seal::view).transpose();
+        let leaves = self.leaves.as_deref().map(Address::parse).transpose();
         let envelope = QueueEnvelope {
             reverse_path: self.reverse_path,
             ret: match self.ret {
@@ -284,6 +303,9 @@ impl Queued {
             last_error: self.last_error,
             state,
             lease: self.lease,
+            bulk: self.bulk,
+            list: self.list,
+            leaves: leaves.map_err(|error| damaged(error.to_string()))?,
         })
     }
 }
@@ -294,9 +316,9 @@ pub(crate) struct Destination {
     /// How many; never zero.
     #[prost(uint64, tag = "1")]
     pub(crate) entries: u64,
-    /// When the next may be leased: the moment of its key in the index of turns.
-    #[prost(uint64, optional, tag = "2")]
-    pub(crate) next: Option<u64>,
+    /// Those for few.
+    #[prost(message, optional, tag = "2")]
+    pub(crate) usual: Option<Line>,
     /// It rests until then.
     #[prost(uint64, optional, tag = "3")]
     pub(crate) not_before: Option<u64>,
@@ -306,10 +328,22 @@ pub(crate) struct Destination {
     /// The last failure.
     #[prost(string, optional, tag = "5")]
     pub(crate) last_error: Option<String>,
+    /// Those in bulk.
+    #[prost(message, optional, tag = "6")]
+    pub(crate) bulk: Option<Line>,
+}
+
+/// The entries of a destination that wait in bulk, or the others. None where there are
+/// none that may be leased.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct Line {
     /// The moment of the first key in its index of entries that may be leased.
     /// What lies before was removed, and a store takes long to read over it.
-    #[prost(uint64, optional, tag = "6")]
-    pub(crate) first: Option<u64>,
+    #[prost(uint64, tag = "1")]
+    pub(crate) first: u64,
+    /// When the next may be leased: the moment of its key in the index of turns.
+    #[prost(uint64, tag = "2")]
+    pub(crate) next: u64,
 }
 
 /// Where the indexes of the queue by time begin: nothing lies before these
@@ -325,18 +359,48 @@ pub(crate) struct Starts {
     /// Of the index of turns.
     #[prost(uint64, optional, tag = "2")]
     pub(crate) turns: Option<u64>,
+    /// Of its part for those in bulk.
+    #[prost(uint64, optional, tag = "4")]
+    pub(crate) bulk_turns: Option<u64>,
     /// Of the index of leases.
     #[prost(uint64, optional, tag = "3")]
     pub(crate) leases: Option<u64>,
 }
 
+impl Starts {
+    /// Where the turns of those in bulk, or of the others, begin.
+    pub(crate) fn turns_mut(&mut self, bulk: bool) -> &mut Option<u64> {
+        match bulk {
+            true => &mut self.bulk_turns,
+            false => &mut self.turns,
+        }
+    }
+}
+
 impl Destination {
+    /// The entries that wait in bulk, or the others.
+    pub(crate) fn line(&self, bulk: bool) -> Option<Line> {
+        match bulk {
+            true => self.bulk,
+            false => self.usual,
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn line_mut(&mut self, bulk: bool) -> &mut Option<Line> {
+        match bulk {
+            true => &mut self.bulk,
+            false => &mut self.usual,
+        }
+    }
+
     /// The destination as queries show it.
     pub(crate) fn view(self, name: String) -> DestinationView {
+        let lines = [self.usual, self.bulk].into_iter().flatten();
         DestinationView {
             name,
             entries: self.entries,
-            next: self.next.map(Millis),
+            next: lines.map(|line| Millis(line.next)).min(),
             not_before: self.not_before.map(Millis),
             failures: self.failures,
             last_error: self.last_error,

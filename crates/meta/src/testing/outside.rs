@@ -84,6 +84,7 @@ fn key(f: &Fixture, selector: &str) -> DkimKey {
 pub(super) async fn a_domain_has_keys_until_it_goes(f: &Fixture) {
     let set = |name: &str, keys: Vec<DkimKey>| c::SetDkimKeys {
         domain: domain(name),
+        before: Vec::new(),
         keys,
     };
     let keys = async |name: &str| {
@@ -142,7 +143,24 @@ pub(super) async fn a_domain_has_keys_until_it_goes(f: &Fixture) {
     })
     .await;
     assert_eq!(keys("other.test").await, []);
-    f.run(set("example.test", all)).await;
-    f.run(set("example.test", Vec::new())).await;
+    f.run(set("example.test", all.clone())).await;
+    // Who has not seen what another has just done changes nothing.
+    let known: Vec<_> = all.iter().map(DkimKey::known).collect();
+    let mut late = known.clone();
+    late[2].1 = DkimState::Active;
+    for before in [late, known[1..].to_vec(), Vec::new()] {
+        let change = c::SetDkimKeys {
+            before,
+            ..set("example.test", vec![key(f, "s9")])
+        };
+        let refusal = f.refused(change).await;
+        assert!(matches!(refusal, Refusal::InUse(_)), "{refusal:?}");
+    }
+    assert_eq!(keys("example.test").await, all);
+    let change = c::SetDkimKeys {
+        before: known,
+        ..set("example.test", Vec::new())
+    };
+    f.run(change).await;
     assert_eq!(keys("example.test").await, []);
 }

@@ -109,10 +109,14 @@ async fn enqueue(f: &Fixture, destinations: Vec<NewDestination>) -> Vec<QueueId>
 pub(super) fn lease(holder: NodeId) -> LeaseQueued {
     LeaseQueued {
         holder,
+        since: Millis(1),
         ttl: MINUTE,
         limit: 100,
+        usual: 100,
+        bulk: 100,
         per_destination: 100,
         busy: Vec::new(),
+        crowded: Vec::new(),
     }
 }
 
@@ -250,6 +254,9 @@ pub(super) async fn a_message_goes_here_and_outside_at_once(f: &Fixture) {
         last_error: None,
         state: QueueState::Waiting,
         lease: 0,
+        bulk: false,
+        list: false,
+        leaves: None,
     };
     assert_eq!(view, expected);
     let all = q::Queued {

@@ -287,6 +287,7 @@ async fn apply(f: &Fixture, step: &Step) {
                 limit,
                 per_destination,
                 busy: busy.into_iter().collect(),
+                since: f.clock.now(),
                 ..queue::lease(NodeId(1))
             };
             let _ = f.try_run(lease).await;

@@ -46,6 +46,13 @@ pub struct DkimKey {
     pub created: Millis,
 }
 
+impl DkimKey {
+    /// What tells whether it was changed: all else stays as it was made.
+    pub fn known(&self) -> (String, DkimState) {
+        (self.selector.clone(), self.state)
+    }
+}
+
 impl fmt::Debug for DkimKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DkimKey")

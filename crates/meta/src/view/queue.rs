@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use postrider_types::{AccountId, BodyId, DomainName, Millis, NodeId, QueueId};
+use postrider_types::{AccountId, Address, BodyId, DomainName, Millis, NodeId, QueueId};
 use serde::{Deserialize, Serialize};
 
 /// How much of a message a notice about its failure brings back (RFC 3461 §4.3).
@@ -113,6 +113,11 @@ pub struct ListCopy {
     pub prefix: Bytes,
     /// The domain in whose name to sign with DKIM.
     pub sign: Option<DomainName>,
+    /// The list that each recipient may leave by a link in its copy. Such a copy is for
+    /// one alone: a lease takes recipient by recipient out of the entry, as entries of
+    /// their own.
+    #[serde(default)]
+    pub leaves: Option<Address>,
 }
 
 /// In whose name a forwarded message is sealed (ARC, RFC 8617), and what is told
@@ -181,6 +186,22 @@ pub struct QueuedView {
     pub state: QueueState,
     /// The number of its last lease; 0 before the first.
     pub lease: u64,
+    /// It belongs to a message for many, and waits behind those for few.
+    #[serde(default)]
+    pub bulk: bool,
+    /// A mailing list sends it, in its own name.
+    #[serde(default)]
+    pub list: bool,
+    /// The list that its recipient may leave by a link in its copy.
+    #[serde(default)]
+    pub leaves: Option<Address>,
+}
+
+impl QueuedView {
+    /// Whether its recipients get a copy each, so that it is not sent as it is.
+    pub fn is_bundle(&self) -> bool {
+        self.leaves.is_some() && self.recipients.len() > 1
+    }
 }
 
 /// A destination that entries wait for.

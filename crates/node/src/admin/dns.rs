@@ -14,6 +14,9 @@ use super::{Error, Handles, Json, Result};
 use crate::keys;
 use crate::web::public_name;
 
+/// How often a change of keys is tried that another comes before.
+const CHANGES: u32 = 3;
+
 pub(super) async fn show(
     State(handles): State<Handles>,
     Path(name): Path<String>,
@@ -28,34 +31,46 @@ pub(super) async fn change_keys(
     Json(change): Json<ChangeKeys>,
 ) -> Result<AxumJson<Dns>> {
     let domain = DomainName::parse(&name)?;
-    let mut list = handles.keys(&domain).await?;
     let nothing = |text: String| Err(Error::new(StatusCode::CONFLICT, "nothing", text));
-    match change.action.as_str() {
-        // Asked again, the same pair is told again.
-        "rotate" if keys::has_pending(&list) => return Ok(AxumJson(handles.dns(domain).await?)),
-        "rotate" => list.extend(handles.new_pair(&list, DkimState::Pending).await?),
-        "activate" => {
-            if !keys::activate(&mut list) {
-                return nothing(format!(
-                    "{domain} has no pending keys: make them with `postrider domain rotate-keys {domain}`"
-                ));
+    let mut tries = 0;
+    loop {
+        let before = handles.keys(&domain).await?;
+        let mut list = before.clone();
+        match change.action.as_str() {
+            // Asked again, the same pair is told again.
+            "rotate" if keys::has_pending(&list) => {
+                return Ok(AxumJson(handles.dns(domain).await?));
+            }
+            "rotate" => list.extend(handles.new_pair(&list, DkimState::Pending).await?),
+            "activate" => {
+                if !keys::activate(&mut list) {
+                    return nothing(format!(
+                        "{domain} has no pending keys: make them with `postrider domain rotate-keys {domain}`"
+                    ));
+                }
+            }
+            "drop_retired" => {
+                if !keys::drop_retired(&mut list) {
+                    return nothing(format!("{domain} has no retired keys"));
+                }
+            }
+            _ => {
+                let text = "`action` is `rotate`, `activate` or `drop_retired`";
+                return Err(Error::invalid(text));
             }
         }
-        "drop_retired" => {
-            if !keys::drop_retired(&mut list) {
-                return nothing(format!("{domain} has no retired keys"));
-            }
-        }
-        _ => {
-            let text = "`action` is `rotate`, `activate` or `drop_retired`";
-            return Err(Error::invalid(text));
+        let set = command::SetDkimKeys {
+            domain: domain.clone(),
+            before: before.iter().map(DkimKey::known).collect(),
+            keys: list,
+        };
+        tries += 1;
+        match handles.run(set).await {
+            // Somebody else was faster: what the keys are now decides.
+            Err(error) if error.is_in_use() && tries < CHANGES => {}
+            done => break done?,
         }
     }
-    let set = command::SetDkimKeys {
-        domain: domain.clone(),
-        keys: list,
-    };
-    handles.run(set).await?;
     let mut dns = handles.dns(domain).await?;
     if change.action == "activate" {
         dns.notes.insert(0, unasked(&dns));

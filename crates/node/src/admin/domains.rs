@@ -48,7 +48,11 @@ pub(super) async fn add(
     // Nothing was signed before, so nothing has to wait until they are published.
     let keys = handles.new_pair(&[], DkimState::Active).await?;
     handles.run(command).await?;
-    let set = command::SetDkimKeys { domain: name, keys };
+    let set = command::SetDkimKeys {
+        domain: name,
+        before: Vec::new(),
+        keys,
+    };
     handles.run(set).await?;
     Ok(StatusCode::CREATED)
 }

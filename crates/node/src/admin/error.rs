@@ -21,6 +21,11 @@ impl Error {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", message)
     }
 
+    /// Whether it is refused while somebody else has to do with it.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.word == "in_use"
+    }
+
     pub(crate) fn new(status: StatusCode, word: &'static str, message: impl Into<String>) -> Self {
         Self {
             status,

@@ -24,7 +24,7 @@ pub use parameter::{
 pub use path::{ForwardPath, Host, Mailbox, PathError};
 pub use reply::Reply;
 pub use srs::{SrsKey, looks_rewritten};
-pub use unsubscribe::{Unsubscribe, UnsubscribeKey};
+pub use unsubscribe::{Unsubscribe, UnsubscribeKey, UnsubscribeLinks};
 
 /// The longest command line in bytes, CRLF included. RFC 5321 §4.5.3.1.4 asks
 /// for 512; MAIL and RCPT grow by what their extensions add (SIZE 26,

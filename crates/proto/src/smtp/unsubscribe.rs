@@ -71,6 +71,29 @@ impl UnsubscribeKey {
     }
 }
 
+/// Where members of a mailing list take themselves out (RFC 8058).
+#[derive(Clone, Debug)]
+pub struct UnsubscribeLinks {
+    /// The server that takes the links: `https://HOST`, no slash at the end.
+    pub url: String,
+    /// The key of their tokens, the same on all nodes.
+    pub key: UnsubscribeKey,
+}
+
+impl UnsubscribeLinks {
+    /// The header fields of a copy by which the entry `member` leaves `list`, CRLF at
+    /// the end.
+    pub fn fields(&self, list: &str, member: &str) -> String {
+        let token = self.key.token(list, member);
+        // RFC 8058 §3.1
+        format!(
+            "List-Unsubscribe: <{}/unsubscribe/{token}>\r\n\
+             List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n",
+            self.url
+        )
+    }
+}
+
 impl fmt::Debug for UnsubscribeKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("UnsubscribeKey")

@@ -43,10 +43,14 @@ fn held(id: u64, destination: &str) -> Held {
         last_error: None,
         state: QueueState::Waiting,
         lease: 1,
+        bulk: false,
+        list: false,
+        leaves: None,
     };
     let ttl = Duration::from_secs(60);
     let grip = Arc::new(Grip::new(QueueId(id), 1, Instant::now(), ttl));
-    Held { entry, grip }
+    let token = Token(0);
+    Held { entry, grip, token }
 }
 
 /// The entry that a worker is to send now.
@@ -63,7 +67,8 @@ async fn a_destination_begins_with_few_connections_and_gets_more_as_it_takes_mai
     let hands = hands();
     let started: Vec<bool> = (0..5).map(|id| hands.put(held(id, "a.test"))).collect();
     assert_eq!(started, [true, true, false, false, false]);
-    assert_eq!((hands.room(), hands.busy()), (1, vec!["a.test".to_owned()]));
+    assert_eq!(hands.room().all, 1);
+    assert_eq!(hands.busy(), [["a.test"], ["a.test"]]);
     let first = send(&hands, "a.test").await.unwrap();
     assert_eq!(first.entry.id, QueueId(0));
     assert!(
@@ -72,7 +77,7 @@ async fn a_destination_begins_with_few_connections_and_gets_more_as_it_takes_mai
     );
     assert!(!hands.widen("a.test"), "three connections are all");
     hands.done(&first);
-    assert_eq!(hands.room(), 2);
+    assert_eq!(hands.room().all, 2);
 }
 
 #[tokio::test]
@@ -98,7 +103,7 @@ async fn what_waits_is_taken_back_and_nothing_is_left_behind() {
     assert_eq!(hands.grips().len(), 2);
     let all = hands.take_all_waiting();
     all.iter().for_each(|held| hands.done(held));
-    assert_eq!((all.len(), hands.room()), (2, 6));
+    assert_eq!((all.len(), hands.room().all), (2, 6));
     for name in ["a.test", "b.test"] {
         assert!(send(&hands, name).await.is_none());
     }
@@ -136,7 +141,7 @@ async fn a_destination_gets_no_more_than_its_rate_and_the_others_do_not_wait() {
     hands.put(held(1, "a.test"));
     let first = send(&hands, "a.test").await.unwrap();
     hands.put(held(2, "a.test"));
-    assert_eq!(hands.busy(), ["a.test"]);
+    assert_eq!(hands.busy()[0], ["a.test"]);
     let minute = Duration::from_secs(60);
     let next = hands.next("a.test", Duration::ZERO, NOW).await;
     assert!(
@@ -151,7 +156,7 @@ async fn a_destination_gets_no_more_than_its_rate_and_the_others_do_not_wait() {
         hands.done(&held);
     }
     while send(&hands, "a.test").await.is_some() {}
-    assert!(hands.busy().is_empty());
+    assert!(hands.busy()[0].is_empty());
     hands.put(held(4, "a.test"));
     let next = hands.next("a.test", Duration::ZERO, NOW).await;
     assert!(matches!(next, Next::Pause(_)), "{next:?}");
@@ -174,4 +179,43 @@ async fn who_waits_for_the_rate_is_told_in_time() {
         matches!(&next, Next::Tell(held) if held.entry.id == QueueId(3)),
         "{next:?}"
     );
+}
+
+fn in_bulk(id: u64, destination: &str) -> Held {
+    let mut held = held(id, destination);
+    held.entry.bulk = true;
+    held
+}
+
+#[tokio::test]
+async fn who_writes_to_many_leaves_room_for_others() {
+    let hands = Hands::new(&Settings {
+        window: 8,
+        connections: 8,
+        connections_per_destination: 2,
+        ..Settings::default()
+    });
+    let room = |all, usual, bulk| Room { all, usual, bulk };
+    assert_eq!(hands.room(), room(8, 6, 6));
+    for id in 1..=4 {
+        hands.put(in_bulk(id, "a.test"));
+    }
+    assert_eq!(hands.room(), room(4, 6, 2));
+    let none: [&str; 0] = [];
+    let first = send(&hands, "a.test").await.unwrap();
+    assert_eq!(hands.busy(), [&none[..], &["a.test"]], "of bulk alone");
+    hands.put(held(5, "a.test"));
+    hands.put(held(6, "a.test"));
+    let next = [send(&hands, "a.test").await, send(&hands, "a.test").await];
+    let next = next.map(|held| held.unwrap());
+    let ids = next.each_ref().map(|held| held.entry.id.0);
+    assert_eq!(ids, [5, 6], "those in bulk wait behind");
+    next.iter().for_each(|held| hands.done(held));
+    hands.done(&first);
+    assert_eq!(hands.room(), room(5, 6, 3));
+    hands
+        .take_all_waiting()
+        .iter()
+        .for_each(|held| hands.done(held));
+    assert_eq!(hands.room(), room(8, 6, 6));
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use postrider_body::{Error as BodyError, Intake};
-use postrider_message::date;
+use postrider_message::{ListFieldRemover, date};
 use postrider_meta::NewBody;
 use postrider_proto::smtp::{Content, Reply, Violation};
 use postrider_types::BodyId;
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{End, Session, deliver, success};
 use crate::Settings;
+use crate::envelope::Envelope;
 use crate::header::{Header, Missing};
 
 /// How long any message may take, however small.
@@ -23,6 +24,8 @@ const LARGE_READ: usize = 64 << 10;
 pub(super) struct Incoming {
     pub(super) content: Content,
     header: Header,
+    /// Takes out fields of mailing lists, as long as the header lasts.
+    remover: Option<ListFieldRemover>,
     /// None once the content is refused.
     intake: Option<Intake>,
     refusal: Option<Reply>,
@@ -52,10 +55,11 @@ impl Incoming {
             self.refuse(deliver::too_large());
             return;
         }
-        let written = if self.header.is_done() {
+        let written = if self.header.is_done() && self.remover.is_none() {
             intake.write(piece).await
         } else {
             self.header.push(piece, &mut self.scratch);
+            remove(&mut self.remover, &mut self.scratch);
             let written = intake.write(&self.scratch).await;
             self.scratch.clear();
             written
@@ -90,6 +94,10 @@ impl Incoming {
             return Err(self.refusal.unwrap_or_else(deliver::too_large));
         };
         self.header.finish(&mut self.scratch);
+        remove(&mut self.remover, &mut self.scratch);
+        if let Some(remover) = &mut self.remover {
+            remover.finish(&mut self.scratch);
+        }
         intake
             .write(&self.scratch)
             .await
@@ -126,6 +134,15 @@ impl Incoming {
     }
 }
 
+/// Takes fields of mailing lists out of what has come, until the header has ended.
+fn remove(remover: &mut Option<ListFieldRemover>, scratch: &mut Vec<u8>) {
+    if let Some(active) = remover {
+        let came = std::mem::take(scratch);
+        active.push(&came, scratch);
+        remover.take_if(|remover| remover.is_done());
+    }
+}
+
 impl Session<'_> {
     /// Begins to receive content.
     pub(super) fn begin(&self, content: Content) -> Incoming {
@@ -136,9 +153,11 @@ impl Session<'_> {
         if envelope.is_some_and(|envelope| success::is_wanted(self.server, envelope)) {
             header.keep(success::MAX_HEADER);
         }
+        let for_lists = envelope.is_some_and(Envelope::is_for_lists_alone);
         Incoming {
             content,
             header,
+            remover: for_lists.then(ListFieldRemover::default),
             intake: Some(self.server.handles.bodies.intake()),
             refusal: None,
             received: 0,

@@ -2,11 +2,10 @@
 //! it, and what their copies carry. Who the members are was found at RCPT.
 
 use postrider_meta::query::{List, Membership};
-use postrider_proto::smtp::Reply;
+use postrider_proto::smtp::{Reply, UnsubscribeLinks};
 use postrider_types::Address;
 
 use super::deliver::Verdict;
-use crate::UnsubscribeLinks;
 use crate::envelope::{Kind, Queued, Target};
 use crate::header::Header;
 
@@ -100,25 +99,21 @@ impl<'a> Lists<'a> {
     pub(super) fn fields(&self, list: &List, leaves: Option<&Address>) -> String {
         let (post, owner) = (mailto(&list.address.to_string()), mailto(&list.owner()));
         let id = id(list);
-        // RFC 2919 §3, RFC 2369 §3. What other lists have put there stays: a list may
-        // well be a member of another.
+        // RFC 2919 §3, RFC 2369 §3. Those of other lists are taken out.
         let mut fields = format!(
             "List-Id: <{id}>\r\nList-Post: <{post}>\r\nList-Owner: <{owner}>\r\n\
-             List-Help: <{owner}>\r\nPrecedence: list\r\n"
+             List-Help: <{owner}>\r\nPrecedence: list\r\nDelivered-To: {}\r\n",
+            list.address
         );
-        // Each outer list is to know its message again when it comes back.
+        // Each outer list is to know its message again when it comes back, also where
+        // others have put their own List-Id in the place of ours.
         let mut outer = list.within;
         while let Some(list) = outer.and_then(|place| self.lists.get(place as usize)) {
             fields += &format!("Delivered-To: {}\r\n", list.address);
             outer = list.within;
         }
         if let (Some(links), Some(entry)) = (self.links, leaves) {
-            let link = links.link(&list.address, entry);
-            // RFC 8058 §3.1
-            fields += &format!(
-                "List-Unsubscribe: <{link}>\r\n\
-                 List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
-            );
+            fields += &links.fields(&list.address.to_string(), &entry.to_string());
         }
         fields
     }
@@ -134,7 +129,8 @@ pub(super) fn takes_no_notices(asked: &dyn std::fmt::Display) -> Reply {
 /// What a list says to a message.
 fn verdict(list: &List, header: &Header, inside: bool) -> Verdict {
     let address = &list.address;
-    // Its own copies have its id; those of lists within it name it as passed through.
+    // Its own copies, and those of lists within it, name it as passed through; copies that
+    // others sent on may have its id alone.
     if header.came_by_list(&id(list)) || header.was_delivered_to(&address.to_string()) {
         let text = format!("the message has come through the list {address} before");
         return Err(Reply::new(554, (5, 4, 6), text));
@@ -217,7 +213,8 @@ mod tests {
              List-Post: <mailto:a%2Fb%26c@example.test>\r\n\
              List-Owner: <mailto:postmaster@example.test>\r\n\
              List-Help: <mailto:postmaster@example.test>\r\n\
-             Precedence: list\r\n"
+             Precedence: list\r\n\
+             Delivered-To: a/b&c@example.test\r\n"
         );
     }
 
@@ -236,7 +233,7 @@ mod tests {
         let leaves = lists.leaves(Some(&ann));
         assert_eq!(leaves, entry.as_ref());
         let fields = lists.fields(&both[0], leaves);
-        let field = fields.split("\r\n").nth(5).unwrap();
+        let field = fields.split("\r\n").nth(6).unwrap();
         let token = field.strip_prefix("List-Unsubscribe: <https://mail.example.test/unsubscribe/");
         let token = token.and_then(|token| token.strip_suffix('>')).unwrap();
         let opened = links.key.open(token).unwrap();

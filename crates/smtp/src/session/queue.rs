@@ -8,7 +8,7 @@ use postrider_meta::{
     ListCopy, NewDestination, NewQueued, QueueEnvelope, QueuedRecipient, Seal, limit,
 };
 use postrider_proto::smtp;
-use postrider_types::{Address, DomainName, Millis};
+use postrider_types::{DomainName, Millis};
 
 use super::Session;
 use super::lists::Lists;
@@ -59,10 +59,6 @@ pub(super) fn queued(
     (!queued.destinations.is_empty()).then_some(queued)
 }
 
-/// The most copies with a link: each is an entry of its own, and all of a message are
-/// accepted at once. Beyond it the members outside go without.
-const MAX_LINKED: usize = 1000;
-
 /// What the recipients of an entry have in common.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Way<'a> {
@@ -70,8 +66,8 @@ struct Way<'a> {
     /// The domain that forwards to them: those that two domains of ours forward are
     /// sealed by each for itself.
     via: Option<&'a DomainName>,
-    /// The list that leads to them, and the one entry that the copy can take out.
-    list: Option<(u32, Option<&'a Address>)>,
+    /// The list that leads to them, and whether copies let their recipients leave it.
+    list: Option<(u32, bool)>,
 }
 
 /// The recipients by destination, as many together as an entry takes.
@@ -83,12 +79,6 @@ fn destinations(
     common: &NewQueued,
 ) -> Vec<NewDestination> {
     let sender = &common.envelope.reverse_path;
-    let leaving = |queued: &Queued| lists.leaves(queued.outside.member.as_ref()).is_some();
-    let linked = envelope
-        .queued
-        .iter()
-        .filter_map(|it| lists.queued(it).ok());
-    let with_links = linked.filter(|it| leaving(it)).take(MAX_LINKED + 1).count() <= MAX_LINKED;
     let mut by_way: BTreeMap<Way<'_>, Vec<QueuedRecipient>> = BTreeMap::new();
     for queued in &envelope.queued {
         let Ok(queued) = lists.queued(queued) else {
@@ -102,7 +92,7 @@ fn destinations(
         let way = Way {
             destination: &outside.destination,
             via: outside.via.as_ref().filter(|_| forwards),
-            list: member.map(|it| (it.list, lists.leaves(Some(it)).filter(|_| with_links))),
+            list: member.map(|it| (it.list, lists.leaves(Some(it)).is_some())),
         };
         let recipients = by_way.entry(way).or_default();
         recipients.push(recipient(envelope, queued));
@@ -116,7 +106,7 @@ fn destinations(
             let list = envelope.lists.get(place as usize)?;
             Some((
                 list.bounces(),
-                copy(list, lists.fields(list, leaves), common),
+                copy(list, lists.fields(list, None), leaves, common),
             ))
         });
         let (bounces, copy) = list.unzip();
@@ -134,7 +124,7 @@ fn destinations(
 }
 
 /// What a list's copies have of their own beside their sender.
-fn copy(list: &List, fields: String, common: &NewQueued) -> ListCopy {
+fn copy(list: &List, fields: String, leaves: bool, common: &NewQueued) -> ListCopy {
     let prefix = [fields.as_bytes(), &common.prefix].concat();
     // What a poster of ours wrote is signed for the poster, by whom readers go. What
     // a stranger wrote keeps its signatures, and the list adds its own.
@@ -142,6 +132,8 @@ fn copy(list: &List, fields: String, common: &NewQueued) -> ListCopy {
     ListCopy {
         prefix: prefix.into(),
         sign: Some(poster.unwrap_or(list.address.domain()).clone()),
+        // An entry that a copy can take out is the address itself.
+        leaves: leaves.then(|| list.address.clone()),
     }
 }
 

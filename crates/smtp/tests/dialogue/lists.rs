@@ -2,8 +2,8 @@
 
 use postrider_meta::command::{Change, ListChange, SetGroup};
 use postrider_meta::{Notify, QueuedView, ReadAt, query};
-use postrider_proto::smtp::UnsubscribeKey;
-use postrider_smtp::{Role, UnsubscribeLinks};
+use postrider_proto::smtp::{UnsubscribeKey, UnsubscribeLinks};
+use postrider_smtp::Role;
 use postrider_types::QueueId;
 
 use crate::world::{World, addr};
@@ -12,7 +12,8 @@ const FIELDS: &str = "List-Id: <news.example.test>\r\n\
      List-Post: <mailto:news@example.test>\r\n\
      List-Owner: <mailto:ann@example.test>\r\n\
      List-Help: <mailto:ann@example.test>\r\n\
-     Precedence: list\r\n";
+     Precedence: list\r\n\
+     Delivered-To: news@example.test\r\n";
 
 /// A world that sends to others.
 async fn world() -> World {
@@ -152,23 +153,27 @@ async fn each_member_has_a_way_out_of_its_own() {
     assert_eq!(left(ann.as_bytes()), None);
     let mut found = Vec::new();
     for entry in queue(&world).await {
-        assert_eq!(entry.recipients.len(), 1, "{entry:?}");
         let prefix = std::str::from_utf8(&entry.prefix).unwrap();
         let sender = entry.envelope.reverse_path;
         let name = sender.strip_suffix("+bounces@example.test").unwrap();
         let id = format!("List-Id: <{name}.example.test>\r\n");
         assert!(prefix.starts_with(&id), "{sender}: {prefix}");
-        let to = entry.recipients[0].address.clone();
-        found.push((to, name.to_owned(), left(&entry.prefix)));
+        // The links are made as the copies are sent, each for one.
+        assert_eq!(left(&entry.prefix), None);
+        let leaves = entry.leaves.map(|list| list.to_string());
+        for to in entry.recipients {
+            found.push((to.address, name.to_owned(), leaves.clone()));
+        }
     }
     found.sort();
     let expected = [
         ("carl@one.test", "inner", None),
-        ("dora@one.test", "inner", by("dora@one.test")),
-        ("eve@one.test", "inner", by("eve@one.test")),
+        ("dora@one.test", "inner", Some("inner@example.test")),
+        ("eve@one.test", "inner", Some("inner@example.test")),
         ("fred@one.test", "outer", None),
     ];
-    let expected = expected.map(|(to, name, left)| (to.to_owned(), name.to_owned(), left));
+    let expected =
+        expected.map(|(to, name, list)| (to.to_owned(), name.to_owned(), list.map(str::to_owned)));
     assert_eq!(found, expected);
     world.check().await;
 }
@@ -264,5 +269,34 @@ async fn a_plain_group_passes_mail_on_as_it_came() {
         "{entry:?}"
     );
     assert!(entry.seal.is_some() && entry.envelope.sign.is_none());
+    world.check().await;
+}
+
+#[tokio::test]
+async fn a_copy_has_the_fields_of_its_list_alone() {
+    let world = world().await;
+    let members = ["bob@example.test", "carl@one.test"];
+    list(&world, "news@example.test", &members, false).await;
+    let other = "Subject: x\r\nList-Id: <a.elsewhere.example>\r\nList-Post:\r\n <mailto:a@b.example>\r\n                 List-Archive: y\r\nTo: z@b.example\r\n\r\nList-Id: text\r\n";
+    post(&world, &["news@example.test"], other, "250").await;
+    let expected = "Subject: x\r\nTo: z@b.example\r\n\r\nList-Id: text\r\n";
+    let bob = world.inbox("bob@example.test").await;
+    assert_eq!(String::from_utf8_lossy(&bob[0].body), expected);
+    // Who gets it directly as well gets it as it came; copies lose the fields on their way.
+    post(
+        &world,
+        &["news@example.test", "ann@example.test"],
+        other,
+        "250",
+    )
+    .await;
+    let ann = world.inbox("ann@example.test").await;
+    assert_eq!(String::from_utf8_lossy(&ann[0].body), other);
+    let entries = queue(&world).await;
+    assert!(entries.iter().all(|entry| entry.list), "{entries:?}");
+    // What has come through here is known, whatever others have put in the place of
+    // the list's own fields.
+    let back = "List-Id: <a.elsewhere.example>\r\nDelivered-To: news@example.test\r\n\r\n";
+    post(&world, &["news@example.test"], back, "554 5.4.6").await;
     world.check().await;
 }

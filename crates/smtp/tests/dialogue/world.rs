@@ -17,8 +17,8 @@ use postrider_meta::{
 };
 use postrider_net::{Connection, Drain, Service, Tls, TlsSettings};
 use postrider_notice::Notices;
-use postrider_proto::smtp::{SrsKey, client::Reply};
-use postrider_smtp::{Handles, Outbound, RecipientCheck, Role, Server, Settings, UnsubscribeLinks};
+use postrider_proto::smtp::{SrsKey, UnsubscribeLinks, client::Reply};
+use postrider_smtp::{Handles, Outbound, RecipientCheck, Role, Server, Settings};
 use postrider_types::{AccountId, Address, CommandId, DomainName, Random, SystemClock};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;

@@ -95,9 +95,13 @@ pub(super) async fn fill(client: &Client, random: &CountingRandom, now: Millis) 
     let lease = c::LeaseQueued {
         holder: NodeId(1),
         ttl: Duration::from_secs(60),
+        since: now,
         limit: 1,
+        usual: 1,
+        bulk: 1,
         per_destination: 1,
         busy: Vec::new(),
+        crowded: Vec::new(),
     };
     assert_eq!(run(client, lease).await.entries, [(QueueId(1), 1)]);
     let policy = StsPolicy {
@@ -141,6 +145,7 @@ pub(super) async fn fill(client: &Client, random: &CountingRandom, now: Millis) 
     };
     let set = c::SetDkimKeys {
         domain: domain("example.test"),
+        before: Vec::new(),
         keys: vec![key],
     };
     run(client, set).await;
@@ -223,8 +228,10 @@ async fn damage_to_destinations_is_found() {
     type Change = fn(&mut row::Destination);
     let changes: [(&str, Change); 5] = [
         ("entries are miscounted", |row| row.entries = 3),
-        ("its first entry", |row| row.first = None),
-        ("its next entry", |row| row.next = None),
+        ("its first entry", |row| row.usual = None),
+        ("its next entry", |row| {
+            row.bulk = Some(row::Line::default())
+        }),
         ("its next entry", |row| row.not_before = Some(u64::MAX)),
         ("index of turns", |row| row.not_before = Some(u64::MAX)),
     ];
@@ -234,7 +241,7 @@ async fn damage_to_destinations_is_found() {
     }
     w.misses(
         &["one.test", "turns lacks it"],
-        key::turn(w.now, "one.test"),
+        key::turn(false, w.now, "one.test"),
     )
     .await;
     let none = row::encode(&row::Destination::default());
@@ -245,8 +252,8 @@ async fn damage_to_destinations_is_found() {
     )
     .await;
     for (text, key) in [
-        ("turns", key::turn(w.now, "two.test")),
-        ("ready", key::ready("two.test", w.now, QueueId(3))),
+        ("turns", key::turn(true, w.now, "two.test")),
+        ("ready", key::ready("two.test", true, w.now, QueueId(3))),
         ("alarms", key::alarm(w.now, QueueId(3))),
         ("leases", key::lease_end(w.now, QueueId(3))),
     ] {

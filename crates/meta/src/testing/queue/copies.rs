@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use postrider_types::DomainName;
 
-use super::{accept, existing, seal, to};
-use crate::testing::Fixture;
+use super::{ONE, accept, enqueue, entry, existing, ids, lease, seal, to};
+use crate::command::LeaseQueued;
+use crate::testing::{Fixture, address};
 use crate::{ListCopy, Refusal, Return};
 
 pub(in crate::testing) async fn each_copy_of_a_list_has_what_is_its_own(f: &Fixture) {
@@ -15,6 +16,7 @@ pub(in crate::testing) async fn each_copy_of_a_list_has_what_is_its_own(f: &Fixt
         copy.list = Some(ListCopy {
             prefix: Bytes::from_static(prefix),
             sign: sign.and_then(domain),
+            leaves: None,
         });
         copy
     };
@@ -47,4 +49,56 @@ pub(in crate::testing) async fn each_copy_of_a_list_has_what_is_its_own(f: &Fixt
         let refusal = f.refused(accept(f, vec![bad])).await;
         assert!(matches!(refusal, Refusal::Invalid(_)), "{refusal:?}");
     }
+}
+
+pub(in crate::testing) async fn who_may_leave_gets_a_copy_alone(f: &Fixture) {
+    let locals = ["a", "b", "c", "d"];
+    let mut copy = to("one.test", &locals);
+    copy.list = Some(ListCopy {
+        prefix: Bytes::from_static(b"A: b\r\n"),
+        sign: None,
+        leaves: Some(address("news@example.test")),
+    });
+    let bundle = enqueue(f, vec![copy]).await[0];
+    assert!(existing(f, bundle).await.is_bundle());
+    let few = |limit| LeaseQueued {
+        limit,
+        ..lease(ONE)
+    };
+    let mut seen = Vec::new();
+    for limit in [1, 2] {
+        let leased = f.run(few(limit)).await;
+        assert_eq!(leased.entries.len(), limit as usize);
+        for id in ids(&leased) {
+            let own = existing(f, id).await;
+            assert_ne!(id, bundle);
+            assert_eq!(own.leaves, Some(address("news@example.test")));
+            assert_eq!((own.recipients.len(), own.lease), (1, 1));
+            seen.push(own.recipients[0].address.clone());
+        }
+    }
+    // The last keeps the entry.
+    assert_eq!(ids(&f.run(few(100)).await), [bundle]);
+    seen.push(existing(f, bundle).await.recipients[0].address.clone());
+    assert_eq!(seen, locals.map(|local| format!("{local}@one.test")));
+    let body = existing(f, bundle).await.body;
+    f.run(super::done(bundle, 1, 1)).await;
+    assert_eq!(entry(f, bundle).await, None);
+    assert!(super::body_there(f, body).await, "three others need it");
+}
+
+pub(in crate::testing) async fn an_alarm_takes_copies_together(f: &Fixture) {
+    let mut copy = to("one.test", &["a", "b"]);
+    copy.list = Some(ListCopy {
+        prefix: Bytes::new(),
+        sign: None,
+        leaves: Some(address("news@example.test")),
+    });
+    let bundle = enqueue(f, vec![copy]).await[0];
+    f.clock.advance(super::HOUR);
+    assert_eq!(ids(&f.run(lease(ONE)).await), [bundle]);
+    assert!(
+        existing(f, bundle).await.is_bundle(),
+        "it is told of, not sent"
+    );
 }

@@ -141,7 +141,9 @@ pub(in crate::testing) async fn an_alarm_rings_while_the_destination_rests(f: &F
 }
 
 pub(in crate::testing) async fn no_destination_keeps_others_waiting(f: &Fixture) {
-    let crowd = enqueue(f, vec![to("crowd.test", &["x"]); 150]).await;
+    // Two messages, so that nothing is in bulk.
+    let half = || vec![to("crowd.test", &["x"]); 75];
+    let crowd = [enqueue(f, half()).await, enqueue(f, half()).await].concat();
     f.clock.advance(Duration::from_secs(1));
     let others = vec![to("one.test", &["x"]), to("two.test", &["x"])];
     let others = enqueue(f, others).await;
@@ -206,4 +208,107 @@ pub(in crate::testing) async fn a_removed_node_takes_nothing(f: &Fixture) {
     ] {
         assert!(matches!(refused, Refusal::NotFound(_)), "{refused:?}");
     }
+}
+
+pub(in crate::testing) async fn who_writes_to_many_keeps_nobody_waiting(f: &Fixture) {
+    let many: Vec<String> = (0..limit::FEW + 20)
+        .map(|n| format!("d{n:03}.test"))
+        .collect();
+    let many = enqueue(f, many.iter().map(|name| to(name, &["x"])).collect()).await;
+    f.clock.advance(Duration::from_secs(1));
+    let locals: Vec<String> = (0..100).map(|n| format!("x{n}")).collect();
+    let locals: Vec<&str> = locals.iter().map(String::as_str).collect();
+    let crowd = enqueue(f, vec![to("crowd.test", &locals); 3]).await;
+    assert_eq!(take(f, ONE).await, many[..limit::FEW]);
+    f.clock.advance(Duration::from_secs(1));
+    let others = vec![to("crowd.test", &["y"]), to("d119.test", &["y"])];
+    let others = enqueue(f, others).await;
+    let small = |usual, bulk| LeaseQueued {
+        limit: 3,
+        usual,
+        bulk,
+        ..lease(TWO)
+    };
+    // What is left of the one message waits longer than the other, and yet behind it.
+    let first = f.run(small(3, 3)).await;
+    assert_eq!(ids(&first), [&crowd[..1], &others[..]].concat());
+    assert_eq!(first.next, Some(existing(f, many[limit::FEW]).await.due));
+    assert_eq!(ids(&f.run(small(3, 0)).await), []);
+    assert_eq!(ids(&f.run(small(0, 1)).await), [many[limit::FEW]]);
+    let crowded = LeaseQueued {
+        crowded: vec!["crowd.test".into(), "d100.test".into()],
+        ..small(3, 3)
+    };
+    let rest = &many[limit::FEW + 1..];
+    assert_eq!(ids(&f.run(crowded).await), rest[..3]);
+    // They stay in bulk when they are tried again.
+    f.run(again(rest[0], 1, f.clock.now())).await;
+    let late = enqueue(f, vec![to("late.test", &["z"])]).await;
+    assert_eq!(ids(&f.run(small(1, 1)).await)[0], late[0]);
+    let held = crate::command::ChangeQueued {
+        ids: vec![crowd[2]],
+        change: QueueChange::Hold,
+    };
+    f.run(held.clone()).await;
+    f.run(crate::command::ChangeQueued {
+        change: QueueChange::Remove,
+        ..held
+    })
+    .await;
+    let too_many = LeaseQueued {
+        crowded: vec![String::new(); limit::BUSY + 1],
+        ..lease(ONE)
+    };
+    assert!(matches!(f.refused(too_many).await, Refusal::Limit(_)));
+}
+
+pub(in crate::testing) async fn a_node_that_is_back_frees_what_it_had(f: &Fixture) {
+    let names: Vec<String> = (0..limit::FREED + 10)
+        .map(|n| format!("d{n:04}.test"))
+        .collect();
+    let all = enqueue(f, names.iter().map(|name| to(name, &["x"])).collect()).await;
+    let life = |since| {
+        move |holder| LeaseQueued {
+            since: Millis(since),
+            ..lease(holder)
+        }
+    };
+    let (first, second) = (life(5), life(6));
+    let other = f
+        .run(LeaseQueued {
+            limit: 5,
+            ..first(TWO)
+        })
+        .await;
+    while !f.run(first(ONE)).await.entries.is_empty() {}
+    let free = async |since| {
+        let (mut freed, mut after) = (0, None);
+        loop {
+            let holder = ONE;
+            let since = Millis(since);
+            let done = f
+                .run(c::FreeQueued {
+                    holder,
+                    since,
+                    after,
+                })
+                .await;
+            freed += done.freed as usize;
+            after = done.next;
+            if after.is_none() {
+                return freed;
+            }
+        }
+    };
+    assert_eq!(free(5).await, 0, "that is its present life");
+    assert_eq!(free(6).await, all.len() - 5);
+    // The dead one tells nothing any more, and the other node has what it had.
+    let refused = f.refused(done(all[7], 1, 1)).await;
+    assert!(matches!(refused, Refusal::NotFound(_)), "{refused:?}");
+    assert_eq!(ids(&f.run(second(TWO)).await), all[5..105]);
+    f.run(done(other.entries[0].0, 1, 1)).await;
+    let taken = f.run(second(ONE)).await.entries.len();
+    assert_eq!(taken, 100);
+    assert_eq!(free(6).await, 0, "a command that comes late");
+    assert_eq!(free(7).await, 100);
 }
