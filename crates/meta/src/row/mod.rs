@@ -5,6 +5,7 @@
 mod account;
 mod body;
 mod cluster;
+mod destination;
 mod directory;
 mod dkim;
 mod event;
@@ -20,6 +21,7 @@ use prost::Message as Proto;
 pub(crate) use account::{Account, Counters, Credentials};
 pub(crate) use body::{Body, Content, Object, StoreName, encoding_code};
 pub(crate) use cluster::{Cluster, Lease, Node, Secret, Token, role_words};
+pub(crate) use destination::{Destination, Line, Starts};
 pub(crate) use directory::{
     AccountName, Alias, DefaultMailbox, DefaultMailboxes, Domain, Group, Holder, Name, Number,
     Relay,
@@ -28,7 +30,7 @@ pub(crate) use dkim::DkimKeys;
 pub(crate) use event::{Acceptance, Accepted, Event};
 pub(crate) use mailbox::{Mailbox, MailboxName, special_use, special_use_code};
 pub(crate) use message::{Changed, Message, Vanished, body_id};
-pub(crate) use queue::{Destination, Line, Policy, Queued, Recipient, Seal, Starts, return_code};
+pub(crate) use queue::{Policy, Queued, Recipient, Seal, return_code};
 pub(crate) use tls::{TlsDetail, TlsPolicy, TlsResults};
 
 /// The version that is written.

@@ -12,6 +12,7 @@ mod greet;
 mod incoming;
 mod lists;
 mod mail;
+mod postmaster;
 mod queue;
 mod rcpt;
 mod relayed;
