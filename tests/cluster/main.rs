@@ -25,6 +25,8 @@ mod maildrop;
 mod queue;
 mod roles;
 mod snapshots;
+mod upgrade;
+mod versions;
 mod witness;
 
 use std::fs::File;
@@ -52,9 +54,14 @@ struct Turn {
 /// Waits for this test's turn, over all processes that run tests, and starts its
 /// cluster.
 async fn start(plan: Plan<'_>) -> anyhow::Result<Turn> {
+    start_with(BINARY, plan).await
+}
+
+/// The same with another build of the program.
+async fn start_with(binary: &str, plan: Plan<'_>) -> anyhow::Result<Turn> {
     let turn = turn()?;
     Ok(Turn {
-        cluster: Cluster::start(BINARY, plan).await?,
+        cluster: Cluster::start(binary, plan).await?,
         _turn: turn,
     })
 }

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod figures;
+mod fixture;
 mod host;
 mod https;
 mod imap;
@@ -18,6 +19,7 @@ mod wire;
 
 pub use cluster::{Cluster, Member, Plan, Roles};
 pub use figures::Figures;
+pub use fixture::Fixture;
 pub use host::Host;
 pub use https::{Authority, HttpsServer, Posted};
 pub use imap::Imap;

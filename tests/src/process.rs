@@ -152,6 +152,17 @@ impl Process {
         self.child.as_ref().and_then(Child::id)
     }
 
+    /// Which build it is from its next start on.
+    pub fn set_binary(&mut self, binary: &str) {
+        self.binary = binary.into();
+    }
+
+    /// What the process finds in its environment from its next start on.
+    pub fn set_environment(&mut self, environment: &[(&str, &str)]) {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        self.environment = environment.iter().map(owned).collect();
+    }
+
     /// Where it listens. Changes with each start where the settings say port 0.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses

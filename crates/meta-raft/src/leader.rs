@@ -12,6 +12,7 @@ use openraft::{BasicNode, Instant as _, Raft};
 use parking_lot::Mutex;
 use postrider_meta::Error as MetaError;
 use postrider_rpc::Channels;
+use postrider_types::Versions;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -65,6 +66,8 @@ pub(crate) struct Core {
     pub(crate) node_id: u64,
     /// It shall not lead.
     pub(crate) witness: bool,
+    /// The versions of the cluster that this program works in.
+    pub(crate) versions: Versions,
     pub(crate) channels: Channels,
     pub(crate) addresses: Addresses,
     pub(crate) archive: Option<Archive>,

@@ -114,6 +114,7 @@ impl Node {
             timeout: settings.timeout,
             node_id: settings.node_id,
             witness: settings.witness,
+            versions: settings.versions,
             channels,
             addresses,
             archive,

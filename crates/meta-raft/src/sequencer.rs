@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use postrider_kv::Buffered;
 use postrider_meta::{Command, Context, Error, Executed, Outcome, Refusal, Token};
-use postrider_types::{AccountId, Clock, CommandId};
+use postrider_types::{AccountId, Clock, CommandId, Versions};
 
 use crate::batch::Batch;
 use crate::engine::View;
@@ -151,7 +151,8 @@ impl Sequencer {
         // Reads the disk: not on a thread of the runtime.
         let mut evaluated = crate::blocking::run(move || {
             let view = core.shared.engine.view();
-            futures::executor::block_on(evaluate(view, term, now, commands, bytes))
+            let versions = core.versions;
+            futures::executor::block_on(evaluate(view, versions, term, now, commands, bytes))
         })
         .await
         .map_err(|error| crate::blocking::broken_off("evaluation", &error))??;
@@ -207,6 +208,7 @@ impl Sequencer {
 /// they have written `bytes`: a small command may write much.
 async fn evaluate(
     view: View,
+    versions: Versions,
     term: u64,
     now: postrider_types::Millis,
     commands: Vec<(CommandId, Command)>,
@@ -214,12 +216,17 @@ async fn evaluate(
 ) -> Result<Evaluated, Error> {
     let failed = |error: postrider_kv::Error| Error::Failed(error.to_string());
     let progress = view.place().map_err(failed)?;
+    let version = postrider_meta::version(&view).await.map_err(failed)?;
+    if let Some(objection) = versions.objection("the leader's program", version) {
+        // It ends soon, and another node leads.
+        return Err(Error::Unavailable(objection));
+    }
     let mut transaction = Buffered::new(view);
     let mut verdicts = Vec::with_capacity(commands.len());
     let mut accounts = BTreeSet::new();
     let mut commands = commands.into_iter();
     for (id, command) in commands.by_ref() {
-        let context = Context { now, id };
+        let context = Context { now, id, version };
         // An error is the store's: nothing of this batch can be trusted.
         let evaluated = postrider_meta::evaluate(&mut transaction, &context, command)
             .await

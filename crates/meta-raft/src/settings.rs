@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use postrider_meta::limit;
-use postrider_types::human;
+use postrider_types::{Version, Versions, human};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Bounds;
@@ -76,6 +76,13 @@ pub struct Settings {
     /// Bytes of the state engine's own journal, at least 64 MiB.
     #[serde(with = "human::size")]
     pub journal_bytes: u64,
+    /// The cluster's version is not raised above this, so that the release before
+    /// can still be gone back to. Not set: it is raised once every node knows more.
+    pub hold_version: Option<Version>,
+    /// The versions of the cluster that the program works in: no setting, but a
+    /// test may play another program.
+    #[serde(skip)]
+    pub versions: Versions,
 }
 
 impl Default for Settings {
@@ -102,6 +109,8 @@ impl Default for Settings {
             cache_bytes: 64 * MIB,
             buffer_bytes: 16 * MIB,
             journal_bytes: 128 * MIB,
+            hold_version: None,
+            versions: Versions::PROGRAM,
         }
     }
 }

@@ -15,7 +15,7 @@ use postrider_meta_raft::{Archive, Leader, Settings};
 use postrider_rpc::proto::raft_client::RaftClient;
 use postrider_rpc::tonic::Request;
 use postrider_rpc::{Channels, Failure, Timeouts, Tls, proto};
-use postrider_types::{AccountId, Clock, NodeId, Role, SystemClock};
+use postrider_types::{AccountId, Clock, NodeId, Role, SystemClock, Versions};
 use support::cluster::{Member, Network, free_address, leader, same_state, three};
 use support::{account, client, count, message, uid, until};
 use tempfile::TempDir;
@@ -141,6 +141,7 @@ fn row(address: &str, roles: &[Role]) -> NewNode {
         address: address.into(),
         roles: roles.to_vec(),
         version: "1".into(),
+        versions: Versions::PROGRAM,
     }
 }
 
@@ -184,6 +185,8 @@ async fn only_who_is_known_to_hold_metadata_gets_a_vote() {
         address: second.address(),
         roles: vec![Role::Meta],
         version: "1".into(),
+        versions: Versions::PROGRAM,
+        hold: None,
     };
     meta.run(announce).await.unwrap().0.unwrap();
     second.node.join(&seeds).await.unwrap();

@@ -26,6 +26,7 @@ fn row(address: &str, role: Role) -> NewNode {
         address: address.into(),
         roles: vec![role],
         version: "1".into(),
+        versions: postrider_types::Versions::PROGRAM,
     }
 }
 

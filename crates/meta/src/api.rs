@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use postrider_types::{
-    AccountId, Clock, CommandId, DomainId, MailboxId, Millis, QueueId, Random, Uid,
+    AccountId, Clock, CommandId, DomainId, MailboxId, Millis, QueueId, Random, Uid, Version,
 };
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,9 @@ pub struct Context {
     pub now: Millis,
     /// The command's id.
     pub id: CommandId,
+    /// What is written must be readable by every program that works in a cluster of
+    /// this version: newer forms are used where it has the feature.
+    pub version: Version,
 }
 
 /// The store cannot answer now. Nothing is known about the command: sent
@@ -304,6 +307,7 @@ sum! {
     c::AddNode => c::Admission,
     c::AnnounceNode => (),
     c::RemoveNode => (),
+    c::RaiseVersion => (),
     c::TakeLeases => Vec<LeaseView>,
     c::ReleaseLeases => (),
 }
@@ -359,6 +363,7 @@ sum! {
     q::Secret => Option<Bytes>,
     // The cluster
     q::Cluster => Option<ClusterView>,
+    q::ClusterVersion => Version,
     q::Authority => Option<Authority>,
     q::Nodes => Vec<NodeView>,
     q::MayJoin => bool,

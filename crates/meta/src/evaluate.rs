@@ -105,7 +105,8 @@ fn keep<R: Read>(
     accounts: BTreeSet<AccountId>,
 ) -> Evaluated {
     let mut value = vec![VERSION];
-    let verdict = match rmp_serde::encode::write(&mut value, &verdict) {
+    // With names: what a later version adds to an outcome is passed over here.
+    let verdict = match rmp_serde::encode::write_named(&mut value, &verdict) {
         Ok(()) => {
             txn.put(key, value);
             Ok(verdict)

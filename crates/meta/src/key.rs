@@ -25,6 +25,7 @@
 //! | `g S` | [`row::StoreName`](crate::row::StoreName): the object store that belongs to the metadata |
 //! | `g R` | [`row::Secret`](crate::row::Secret): what all nodes derive keys from |
 //! | `g C` | [`row::Cluster`](crate::row::Cluster): the cluster, its authority, the last node id given out |
+//! | `g V` | [`row::ClusterVersion`](crate::row::ClusterVersion): the version that all nodes obey |
 //! | `g c` node id | [`row::Node`](crate::row::Node): kept for ever, so that a removed node stays refused |
 //! | `g T` BLAKE3 of a secret | [`row::Token`](crate::row::Token): a join token |
 //! | `g l` name | [`row::Lease`](crate::row::Lease) |

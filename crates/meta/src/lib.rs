@@ -29,6 +29,7 @@ mod queue;
 mod row;
 mod stop;
 mod uids;
+mod version;
 mod view;
 mod watch;
 
@@ -38,5 +39,6 @@ pub use api::{
 };
 pub use consistency::check_consistency;
 pub use evaluate::{Evaluated, evaluate};
+pub use version::version;
 pub use view::*;
 pub use watch::{Group, Watchers};

@@ -10,7 +10,7 @@ use postrider_kv::{self as kv, Buffered};
 use postrider_types::{AccountId, Clock, CommandId};
 
 use crate::api::{Answer, Changes, Command, Context, Error, Executed, Meta, Query, ReadAt, Token};
-use crate::{Watchers, check_consistency, evaluate, query};
+use crate::{Watchers, check_consistency, evaluate, query, version};
 
 /// The store.
 pub struct Memory {
@@ -51,11 +51,12 @@ fn failed(error: kv::Error) -> Error {
 impl Meta for Memory {
     async fn execute(&self, id: CommandId, command: Command) -> Result<Executed, Error> {
         let mut applied = self.applied.lock().await;
+        let mut txn = Buffered::new(self.engine.snapshot());
         let cx = Context {
             now: self.clock.now(),
             id,
+            version: version(&txn).await.map_err(failed)?,
         };
-        let mut txn = Buffered::new(self.engine.snapshot());
         let evaluated = evaluate(&mut txn, &cx, command).await.map_err(failed)?;
         let verdict = evaluated.verdict?;
         self.engine.apply(txn.into_ops().await.map_err(failed)?);

@@ -17,6 +17,7 @@ mod relays;
 mod repeats;
 mod resolve;
 mod tls;
+mod versions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -191,6 +192,9 @@ pub async fn suite<B: Backend>(start: impl AsyncFn(Arc<dyn Clock>) -> Arc<B>) {
         cluster::a_lease_has_one_holder,
         cluster::leases_are_bounded,
         cluster::what_has_ended_is_trimmed,
+        versions::a_node_alone_raises_its_version,
+        versions::a_version_is_raised_when_every_node_knows_it,
+        versions::a_program_of_another_version_is_refused,
     );
     random::any_sequence_of_commands_keeps_the_store_whole(&start).await;
 }

@@ -11,6 +11,7 @@ use metrics::gauge;
 use postrider_blob::Store;
 use postrider_meta::{Client, ReadAt, query};
 use postrider_net::Drain;
+use postrider_types::Versions;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ pub(crate) struct Health {
     meta: Client,
     blobs: Arc<Store>,
     drain: Drain,
+    versions: Versions,
     started: Instant,
 }
 
@@ -51,16 +53,20 @@ pub(crate) struct Report {
     pub(crate) queue: Option<Stats>,
     /// Seconds since the node started.
     pub(crate) uptime_seconds: u64,
-    /// The program's version.
+    /// The program's release.
     pub(crate) version: String,
+    /// The version that all nodes obey; absent where the metadata do not answer.
+    #[serde(default)]
+    pub(crate) cluster_version: Option<u32>,
 }
 
 impl Health {
-    pub(crate) fn new(meta: Client, blobs: Arc<Store>, drain: Drain) -> Self {
+    pub(crate) fn new(meta: Client, blobs: Arc<Store>, drain: Drain, versions: Versions) -> Self {
         Self {
             meta,
             blobs,
             drain,
+            versions,
             started: Instant::now(),
         }
     }
@@ -73,7 +79,9 @@ impl Health {
     /// The same, but the metadata have `limit` to answer.
     pub(crate) async fn report_within(&self, limit: Duration) -> Report {
         let queue = self.queue_within(limit);
-        let (inline, queue) = tokio::join!(self.inline_bytes_within(limit), queue);
+        let inline = self.inline_bytes_within(limit);
+        let version = self.cluster_version_within(limit);
+        let (inline, queue, version) = tokio::join!(inline, queue, version);
         let (writable, readable) = (self.blobs.writable(), self.blobs.readable());
         let draining = self.drain.is_draining();
         let mut reasons = Vec::new();
@@ -107,6 +115,7 @@ impl Health {
             queue,
             uptime_seconds: self.started.elapsed().as_secs(),
             version: env!("CARGO_PKG_VERSION").into(),
+            cluster_version: version,
         }
     }
 
@@ -117,6 +126,10 @@ impl Health {
         if let Ok(bytes) = inline {
             gauge!("postrider_body_inline_bytes").set(bytes as f64);
         }
+        if let Some(version) = self.cluster_version_within(ANSWER_TIMEOUT).await {
+            gauge!("postrider_cluster_version").set(f64::from(version));
+        }
+        gauge!("postrider_program_version").set(f64::from(self.versions.newest.0));
         gauge!("postrider_draining").set(f64::from(u8::from(self.drain.is_draining())));
     }
 
@@ -129,6 +142,14 @@ impl Health {
         let ask = self.meta.ask(query::QueueStats {}, ReadAt::Latest);
         let (stats, _) = tokio::time::timeout(limit, ask).await.ok()?.ok()?;
         Some(stats.into())
+    }
+
+    /// As far as is known here, which needs no leader where there is a replica.
+    async fn cluster_version_within(&self, limit: Duration) -> Option<u32> {
+        let at = ReadAt::AtLeast(Default::default());
+        let ask = self.meta.ask(query::ClusterVersion {}, at);
+        let (version, _) = tokio::time::timeout(limit, ask).await.ok()?.ok()?;
+        Some(version.0)
     }
 
     async fn inline_bytes_within(&self, limit: Duration) -> Result<u64, String> {

@@ -335,6 +335,7 @@ mod tests {
             address: format!("{name}.test:7425"),
             roles: vec![Role::Meta],
             version: "1".into(),
+            versions: postrider_types::Versions::PROGRAM,
         };
         let found = command::FoundCluster {
             id: "00c0ffee".repeat(4),

@@ -17,14 +17,14 @@ use postrider_net::{Counts, Drain, Listener, Tls};
 use postrider_proto::smtp::{SrsKey, UnsubscribeKey};
 use postrider_queue::{Courier, Wake};
 use postrider_rpc::{Channels, Timeouts};
-use postrider_types::{NodeId, Role, SystemClock};
+use postrider_types::{NodeId, Role, SystemClock, Versions};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::backend::Backend;
 use crate::bound::{Bound, Certificates, bind};
-use crate::cluster::{self, Cluster, Identity, Reporter, Roster, Server};
+use crate::cluster::{self, Cluster, Identity, Raiser, Reporter, Roster, Server};
 use crate::counts::{Exchange, Leader};
 use crate::dir::{self, DirLock};
 use crate::figures::Figures;
@@ -156,7 +156,7 @@ impl Node {
         // Alone there is nobody to talk to, and no certificate for it.
         let tls = identity.as_ref().map(Identity::tls);
         let tls = tls.unwrap_or(postrider_rpc::Tls::Off);
-        let channels = Channels::new(tls, Timeouts::default());
+        let channels = Channels::new(tls, Timeouts::default()).speaking(settings.meta.versions);
         let backend =
             Backend::start(&settings, identity.as_ref(), channels.clone(), &blobs).await?;
         if let Some(identity) = &mut identity {
@@ -166,7 +166,12 @@ impl Node {
         let meta = Client::new(backend.meta(), clock, Arc::new(ThreadRandom));
         let bodies = Bodies::new(meta.clone(), blobs.clone(), settings.body.clone());
         let drain = Drain::new();
-        let health = Arc::new(Health::new(meta.clone(), blobs.clone(), drain.clone()));
+        let health = Arc::new(Health::new(
+            meta.clone(),
+            blobs.clone(),
+            drain.clone(),
+            settings.meta.versions,
+        ));
         let (leases, keeper) = match &identity {
             Some(identity) => {
                 let (leases, keeper) = Leases::kept(meta.clone(), identity.facts.node);
@@ -188,11 +193,12 @@ impl Node {
                     node,
                     name: section.name().into(),
                     roles: settings.roles.clone().into(),
+                    versions: settings.meta.versions,
                     backend: backend.clone(),
                     health: health.clone(),
                     leases: leases.clone(),
                 },
-                roster: Roster::new(node),
+                roster: Roster::new(node, settings.meta.versions),
                 join_secret: join_secret.clone(),
                 identity,
                 backend: backend.clone(),
@@ -241,6 +247,9 @@ impl Node {
             // Who was removed shall not be let in before that is known here.
             if self.backend.replica().is_some() {
                 cluster.roster.load(&self.meta).await?;
+            }
+            if let Some(gone) = cluster.roster.gone() {
+                anyhow::bail!(gone.clone());
             }
             self.link(cluster, server, &parts.settings, &parts.counts);
         }
@@ -293,6 +302,7 @@ impl Node {
         }
         let ready = async {
             self.until_available(&parts.health).await?;
+            self.check_version(services.settings.meta.versions).await?;
             let data_dir = &self.bound.data_dir;
             // The cluster's store was claimed by its first node.
             if self.cluster.is_none() {
@@ -322,7 +332,7 @@ impl Node {
             let watched = ownership::watch(bodies, wrong, self.jobs.stop.clone());
             self.jobs.tasks.spawn(watched);
         }
-        self.work(&bodies, &parts.leases);
+        self.work(&bodies, &parts.leases, &services.settings);
         if let Some(courier) = courier {
             let running = courier.run(self.jobs.stop.clone(), services.settings.drain_timeout);
             self.spawn("courier", running.boxed());
@@ -368,7 +378,7 @@ impl Node {
     }
 
     /// Begins the background work.
-    fn work(&self, bodies: &Bodies, leases: &Leases) {
+    fn work(&self, bodies: &Bodies, leases: &Leases, settings: &Settings) {
         let stop = || self.jobs.stop.clone();
         self.spawn("metrics", background::fold_metrics(stop()).boxed());
         let watching = background::watch_queue(self.meta.clone(), stop());
@@ -389,6 +399,13 @@ impl Node {
         let meta = self.meta.clone();
         let trim = move |stop| background::trim(meta.clone(), stop).boxed();
         once("trim", Box::new(trim));
+        let raiser = Raiser {
+            meta: self.meta.clone(),
+            versions: settings.meta.versions,
+            hold: settings.meta.hold_version,
+        };
+        let raise = move |stop| raiser.clone().run(stop).boxed();
+        once("version", Box::new(raise));
         let replica = self.backend.replica().filter(|_| self.cluster.is_some());
         if let Some(replica) = replica.cloned() {
             let archive = move |stop| background::archive(replica.clone(), stop).boxed();
@@ -502,6 +519,15 @@ impl Node {
         // So that the command line says that nothing runs here.
         let _ = std::fs::remove_file(self.bound.data_dir.join(dir::URL));
         Ok(())
+    }
+
+    /// Refuses to work in a cluster whose version the program does not know.
+    async fn check_version(&self, versions: Versions) -> anyhow::Result<()> {
+        let version = self.meta.ask(query::ClusterVersion {}, ReadAt::Latest);
+        match versions.objection("this program", version.await?.0) {
+            None => Ok(()),
+            Some(objection) => anyhow::bail!(objection),
+        }
     }
 
     /// Waits until the metadata answer.

@@ -107,6 +107,14 @@ const GAUGES: &[(&str, &str)] = &[
         "When the certificate in a file ends, in Unix seconds",
     ),
     (
+        "postrider_cluster_version",
+        "The version that all nodes obey, 0 before there is one; the same on each node",
+    ),
+    (
+        "postrider_program_version",
+        "The newest version of the cluster that this node's program knows",
+    ),
+    (
         "postrider_connections_active",
         "Connections open now, by protocol",
     ),

@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use postrider_types::Versions;
 use tonic::transport::{Channel, Endpoint, Server};
 
 use crate::connector::Connector;
+use crate::guard::agent;
 use crate::tls::{Error, Tls};
 
 /// How long to wait for the other side.
@@ -37,6 +39,7 @@ type Target = (Option<u64>, String);
 pub struct Channels {
     tls: Tls,
     timeouts: Timeouts,
+    versions: Versions,
     /// None: TCP.
     connector: Option<Connector>,
     open: Arc<Mutex<HashMap<Target, Channel>>>,
@@ -48,8 +51,19 @@ impl Channels {
         Self {
             tls,
             timeouts,
+            versions: Versions::PROGRAM,
             connector: None,
             open: Arc::default(),
+        }
+    }
+
+    /// The same for a program of these versions, none of whose connections is open
+    /// yet.
+    pub fn speaking(self, versions: Versions) -> Self {
+        Self {
+            versions,
+            open: Arc::default(),
+            ..self
         }
     }
 
@@ -97,6 +111,8 @@ impl Channels {
         };
         let mut endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))
             .map_err(|_| Error::Address(address.clone()))?
+            .user_agent(agent(self.versions))
+            .map_err(setup)?
             .connect_timeout(self.timeouts.connect)
             .http2_keep_alive_interval(self.timeouts.keepalive)
             .keep_alive_timeout(self.timeouts.keepalive)

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use hyper::http::header::USER_AGENT;
 use hyper::http::request::Parts;
+use postrider_types::{Version, Versions};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::failure::Failure;
@@ -40,6 +42,7 @@ pub enum Standing {
 #[derive(Clone)]
 pub struct Guard {
     standing: Arc<dyn Fn(u64) -> Standing + Send + Sync>,
+    versions: Versions,
     joins: Arc<Semaphore>,
 }
 
@@ -60,15 +63,21 @@ impl Guard {
     pub fn new(standing: impl Fn(u64) -> Standing + Send + Sync + 'static) -> Self {
         Self {
             standing: Arc::new(standing),
+            versions: Versions::PROGRAM,
             joins: Arc::new(Semaphore::new(JOINS)),
         }
+    }
+
+    /// The same for a program of these versions.
+    pub fn speaking(self, versions: Versions) -> Self {
+        Self { versions, ..self }
     }
 
     /// Whether `peer` may make this call. A stranger needs a permit as well.
     pub(crate) fn admit(&self, peer: Peer, head: &mut Parts) -> Result<(), Failure> {
         let path = head.uri.path();
         match peer {
-            Peer::Unknown => Ok(()),
+            Peer::Unknown => {}
             Peer::Node(node) => {
                 let voters = path.starts_with(RAFT) || head.headers.contains_key(FORWARDED);
                 match (self.standing)(node) {
@@ -83,13 +92,27 @@ impl Guard {
                     Standing::Frontend | Standing::Voter => {}
                 }
                 head.extensions.insert(Caller(node));
-                Ok(())
             }
-            Peer::Stranger if path.starts_with(JOIN) => Ok(()),
+            Peer::Stranger if path.starts_with(JOIN) => {}
             Peer::Stranger => {
                 let text = "this call needs a certificate of the cluster: join first";
-                Err(Failure::Failed(text.into()))
+                return Err(Failure::Failed(text.into()));
             }
+        }
+        self.understand(head)
+    }
+
+    /// Refuses a program with which this one shares no version.
+    fn understand(&self, head: &Parts) -> Result<(), Failure> {
+        let agent = head.headers.get(USER_AGENT);
+        let theirs = agent.and_then(|agent| version_of(agent.to_str().ok()?));
+        let ours = self.versions.newest;
+        match theirs.filter(|theirs| !theirs.works_beside(ours)) {
+            None => Ok(()),
+            Some(theirs) => Err(Failure::Unsupported(format!(
+                "the caller's program is of version {theirs}, this node's of version {ours}: only \
+                 neighbours work together. Upgrade all nodes by one version after the other"
+            ))),
         }
     }
 
@@ -103,4 +126,18 @@ impl Guard {
     pub(crate) fn refuses(&self, peer: Peer) -> bool {
         matches!(peer, Peer::Node(node) if (self.standing)(node) == Standing::Removed)
     }
+}
+
+/// The product in the user agent of each call between nodes.
+const AGENT: &str = "postrider/";
+
+/// How a program of these versions calls itself.
+pub(crate) fn agent(versions: Versions) -> String {
+    format!("{AGENT}{}", versions.newest)
+}
+
+/// The newest version that the program knows, out of its user agent.
+fn version_of(agent: &str) -> Option<Version> {
+    let first = agent.split(' ').next()?;
+    first.strip_prefix(AGENT)?.parse().ok().map(Version)
 }

@@ -7,10 +7,12 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
+use postrider_types::Versions;
 use tonic::transport::{ClientTlsConfig, Endpoint};
 
 use crate::authority::{NODE_NAME, is_of, trust_anchor};
 use crate::failure::Failure;
+use crate::guard::agent;
 use crate::proto::join_client::JoinClient;
 use crate::proto::{JoinReply, JoinRequest};
 use crate::token::Token;
@@ -21,13 +23,19 @@ const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// Joins the cluster of `token`: asks at each of its addresses until one
-/// answers. The request's secret is filled in here. Its command id stays the
+/// answers. The request's secret and versions are filled in here. Its command id stays the
 /// same, so that nodes that were asked one after another add it once.
 ///
 /// [`Failure::Failed`] and [`Failure::Unsupported`] are final.
-pub async fn join(token: &Token, request: JoinRequest) -> Result<JoinReply, Failure> {
+pub async fn join(
+    token: &Token,
+    versions: Versions,
+    request: JoinRequest,
+) -> Result<JoinReply, Failure> {
     let request = JoinRequest {
         secret: Bytes::copy_from_slice(&token.secret),
+        oldest: versions.oldest.0,
+        newest: versions.newest.0,
         ..request
     };
     if token.addresses.is_empty() {
@@ -36,7 +44,7 @@ pub async fn join(token: &Token, request: JoinRequest) -> Result<JoinReply, Fail
     }
     let mut reasons = String::new();
     for address in &token.addresses {
-        match ask(token, address, request.clone()).await {
+        match ask(token, address, versions, request.clone()).await {
             Ok(reply) => return Ok(reply),
             Err(failure @ (Failure::Failed(_) | Failure::Unsupported(_))) => return Err(failure),
             Err(failure) => {
@@ -48,13 +56,18 @@ pub async fn join(token: &Token, request: JoinRequest) -> Result<JoinReply, Fail
     Err(Failure::Unavailable(reasons))
 }
 
-async fn ask(token: &Token, address: &str, request: JoinRequest) -> Result<JoinReply, Failure> {
+async fn ask(
+    token: &Token,
+    address: &str,
+    versions: Versions,
+    request: JoinRequest,
+) -> Result<JoinReply, Failure> {
     let unusable = |error| Failure::Unavailable(reason(&error));
     let tls = ClientTlsConfig::new()
         .trust_anchor(trust_anchor(&token.cluster, &token.anchor))
         .domain_name(NODE_NAME);
     let endpoint = Endpoint::from_shared(format!("https://{address}"))
-        .and_then(|endpoint| endpoint.tls_config(tls))
+        .and_then(|endpoint| endpoint.tls_config(tls)?.user_agent(agent(versions)))
         .map_err(unusable)?
         .connect_timeout(CONNECT)
         .timeout(ANSWER);

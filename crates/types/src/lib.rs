@@ -9,6 +9,7 @@ pub mod human;
 mod id;
 mod role;
 mod status;
+mod version;
 
 pub use address::{Address, AddressError, DomainName};
 pub use clock::{Clock, Millis, Random, SystemClock};
@@ -19,3 +20,4 @@ pub use id::{
 };
 pub use role::{Role, RoleError};
 pub use status::EnhancedStatus;
+pub use version::{Feature, Version, Versions};

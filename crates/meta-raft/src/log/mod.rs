@@ -12,6 +12,8 @@ mod storage;
 mod writer;
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -14,7 +14,9 @@ use postrider_meta::query::Mailboxes;
 use postrider_meta::{Client, Content, Encoding, Meta, NewBody, QuotaLimit, ReadAt};
 use postrider_meta_raft::{Node, Settings};
 use postrider_rpc::{Channels, Timeouts, Tls};
-use postrider_types::{AccountId, Address, BodyId, DomainName, Flags, Millis, Random, SystemClock};
+use postrider_types::{
+    AccountId, Address, BodyId, DomainName, Flags, Millis, Random, SystemClock, Version, Versions,
+};
 
 pub(crate) struct Dice;
 
@@ -33,6 +35,11 @@ pub(crate) fn settings(dir: &Path) -> Settings {
         buffer_bytes: 2 << 20,
         snapshot_bytes: 1 << 20,
         keep_entries: 4,
+        // The suite of the domain raises the cluster's version.
+        versions: Versions {
+            oldest: Version(1),
+            newest: Version(9),
+        },
         ..Settings::default()
     }
 }

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::api::{Context, Refusal};
 use crate::stop::Stop;
 use crate::view::{Authority, NewNode};
-use crate::{cluster, key, limit, row};
+use crate::{cluster, key, limit, row, version};
 
-/// Adds a node under a fresh id, and uses its token once. Nodes that have its
+/// Adds a node under a fresh id, and uses its token once. Refused to one whose
+/// program does not work in the cluster's version. Nodes that have its
 /// address are marked as replaced by it: their machine lost its disk.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AddNode {
@@ -38,6 +39,7 @@ pub(super) async fn apply<T: Txn>(
     // The token first: who has none learns nothing.
     use_token(txn, cx, &command.token).await?;
     cluster::check_node(&command.node)?;
+    version::check_node(txn, command.node.versions).await?;
     let mut cluster = cluster::existing(txn).await?;
     let last = cluster.last_node;
     let next = last

@@ -28,6 +28,7 @@ mod lease_queued;
 mod name_store;
 mod purge;
 mod put_policy;
+mod raise_version;
 mod record_tls;
 mod release_leases;
 mod relocate;
@@ -73,6 +74,7 @@ pub use lease_queued::{LeaseQueued, Leased};
 pub use name_store::NameStore;
 pub use purge::{Purge, Purged};
 pub use put_policy::PutPolicy;
+pub use raise_version::RaiseVersion;
 pub use record_tls::RecordTls;
 pub use release_leases::ReleaseLeases;
 pub use relocate::{Move, Relocate, Relocated};
@@ -176,6 +178,9 @@ pub async fn apply<T: Txn>(
         Command::FoundCluster(c) => found_cluster::apply(txn, cx, c)
             .await
             .map(Outcome::FoundCluster),
+        Command::RaiseVersion(c) => raise_version::apply(txn, cx, c)
+            .await
+            .map(Outcome::RaiseVersion),
         Command::IssueToken(c) => issue_token::apply(txn, cx, c)
             .await
             .map(Outcome::IssueToken),

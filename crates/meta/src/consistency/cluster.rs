@@ -1,9 +1,9 @@
-//! The cluster: its nodes, join tokens and leases.
+//! The cluster: its version, nodes, join tokens and leases.
 
 use std::collections::BTreeMap;
 
 use postrider_kv::{self as kv, Read};
-use postrider_types::NodeId;
+use postrider_types::{NodeId, Version};
 
 use super::{Walk, look_up, parsed, row_of};
 use crate::{key, limit, row};
@@ -14,6 +14,7 @@ pub(super) async fn check<R: Read>(read: &R, findings: &mut Vec<String>) -> kv::
     let nodes = nodes(read, findings).await?;
     let tokens = tokens(read, findings).await?;
     let holders = holders(read, findings).await?;
+    version(read, &nodes, findings).await?;
     let Some(cluster) = cluster else {
         if !nodes.is_empty() || tokens > 0 {
             let nodes = nodes.len();
@@ -44,6 +45,27 @@ pub(super) async fn check<R: Read>(read: &R, findings: &mut Vec<String>) -> kv::
     for (lease, holder) in holders {
         if !nodes.get(&holder).is_some_and(row::Node::is_member) {
             findings.push(format!("lease {lease}: node {holder} is not there"));
+        }
+    }
+    Ok(())
+}
+
+/// The cluster's version, which each node's program knows.
+async fn version<R: Read>(
+    read: &R,
+    nodes: &BTreeMap<NodeId, row::Node>,
+    findings: &mut Vec<String>,
+) -> kv::Result<()> {
+    let row: Option<row::ClusterVersion> = look_up(read, &key::version(), findings).await?;
+    let Some(row) = row else { return Ok(()) };
+    if row.version == 0 {
+        findings.push("the cluster's version is 0, which is none".into());
+    }
+    for (id, node) in nodes.iter().filter(|(_, node)| node.is_member()) {
+        let (version, view) = (Version(row.version), node.clone().view(*id));
+        if !view.versions.include(version) {
+            let text = format!("node {id}: does not know the cluster's version {version}");
+            findings.push(text);
         }
     }
     Ok(())

@@ -14,6 +14,7 @@ use crate::testing::{CountingRandom, ManualClock};
 use crate::{Act, Client, Content, Encoding, NewBody, QuotaLimit, UidRanges, command as c, key};
 
 mod cluster;
+mod golden;
 mod queue;
 
 type Damaged = Buffered<Snapshot>;

@@ -86,6 +86,7 @@ impl Store {
         Context {
             now: self.now,
             id: postrider_types::CommandId::new(self.now, &self.random),
+            version: Default::default(),
         }
     }
 
@@ -227,6 +228,7 @@ async fn a_command_whose_verdict_may_be_forgotten_is_not_evaluated() {
     let dated = |now: Millis| Context {
         now,
         id: postrider_types::CommandId::new(store.now, &store.random),
+        version: Default::default(),
     };
     let far = limit::COMMAND_AGE + std::time::Duration::from_millis(1);
     for now in [store.now.after(far), store.now.before(far)] {

@@ -9,6 +9,11 @@ pub(crate) fn cluster() -> Vec<u8> {
     global(b'C').build()
 }
 
+/// The version that all nodes obey.
+pub(crate) fn version() -> Vec<u8> {
+    global(b'V').build()
+}
+
 /// All nodes by id, removed ones too.
 pub(crate) fn nodes() -> Vec<u8> {
     global(b'c').build()

@@ -12,6 +12,7 @@ mod authority;
 mod bodies;
 mod changes_since;
 mod cluster;
+mod cluster_version;
 mod dead_objects;
 mod default_mailboxes;
 mod dkim_keys;
@@ -55,6 +56,7 @@ pub use authority::Authority;
 pub use bodies::Bodies;
 pub use changes_since::{ChangePage, ChangesSince};
 pub use cluster::Cluster;
+pub use cluster_version::ClusterVersion;
 pub use dead_objects::DeadObjects;
 pub use default_mailboxes::DefaultMailboxes;
 pub use dkim_keys::DkimKeys;
@@ -122,6 +124,7 @@ pub async fn answer<R: Read>(read: &R, query: Query) -> kv::Result<Answer> {
         Query::StoreId(q) => Answer::StoreId(store_id::answer(read, q).await?),
         Query::Authority(q) => Answer::Authority(authority::answer(read, q).await?),
         Query::Cluster(q) => Answer::Cluster(cluster::answer(read, q).await?),
+        Query::ClusterVersion(q) => Answer::ClusterVersion(cluster_version::answer(read, q).await?),
         Query::Leases(q) => Answer::Leases(leases::answer(read, q).await?),
         Query::Nodes(q) => Answer::Nodes(nodes::answer(read, q).await?),
         Query::MayJoin(q) => Answer::MayJoin(may_join::answer(read, q).await?),

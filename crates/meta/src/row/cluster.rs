@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use postrider_kv as kv;
-use postrider_types::{Millis, NodeId, Role};
+use postrider_types::{Millis, NodeId, Role, Version, Versions};
 
 use crate::view::{LeaseView, NewNode, NodeView};
 
@@ -47,6 +47,15 @@ pub(crate) struct Node {
     /// A later node with its address.
     #[prost(uint64, optional, tag = "7")]
     pub(crate) replaced_by: Option<u64>,
+    /// The oldest version of the cluster that its program works in.
+    #[prost(uint32, tag = "8")]
+    pub(crate) oldest: u32,
+    /// The newest one.
+    #[prost(uint32, tag = "9")]
+    pub(crate) newest: u32,
+    /// The cluster's version is not to be raised above this.
+    #[prost(uint32, optional, tag = "10")]
+    pub(crate) hold: Option<u32>,
 }
 
 impl Node {
@@ -60,6 +69,9 @@ impl Node {
             joined: now.0,
             removed: None,
             replaced_by: None,
+            oldest: node.versions.oldest.0,
+            newest: node.versions.newest.0,
+            hold: None,
         }
     }
 
@@ -87,8 +99,24 @@ impl Node {
             joined: Millis(self.joined),
             removed: self.removed.map(Millis),
             replaced_by: self.replaced_by.map(NodeId),
+            versions: Versions {
+                oldest: Version(self.oldest),
+                newest: Version(self.newest),
+            },
+            hold: self.hold.map(Version),
         }
     }
+}
+
+/// The version that all nodes obey. None before the first one was set.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct ClusterVersion {
+    /// At least 1.
+    #[prost(uint32, tag = "1")]
+    pub(crate) version: u32,
+    /// When it was raised to that.
+    #[prost(uint64, tag = "2")]
+    pub(crate) raised: u64,
 }
 
 /// Roles as rows hold them.

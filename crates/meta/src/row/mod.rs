@@ -20,7 +20,7 @@ use prost::Message as Proto;
 
 pub(crate) use account::{Account, Counters, Credentials};
 pub(crate) use body::{Body, Content, Object, StoreName, encoding_code};
-pub(crate) use cluster::{Cluster, Lease, Node, Secret, Token, role_words};
+pub(crate) use cluster::{Cluster, ClusterVersion, Lease, Node, Secret, Token, role_words};
 pub(crate) use destination::{Destination, Line, Starts};
 pub(crate) use directory::{
     AccountName, Alias, DefaultMailbox, DefaultMailboxes, Domain, Group, Holder, Name, Number,

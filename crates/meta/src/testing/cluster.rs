@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use postrider_types::{BodyId, Clock, CommandId, Millis, NodeId, Role};
+use postrider_types::{BodyId, Clock, CommandId, Millis, NodeId, Role, Versions};
 
 use super::Fixture;
 use crate::command as c;
 use crate::query as q;
 use crate::{Authority, Command, LeaseView, NewNode, NodeView, Refusal, limit};
 
-const HASH: [u8; 32] = [7; 32];
+pub(super) const HASH: [u8; 32] = [7; 32];
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn id() -> String {
@@ -23,12 +23,13 @@ fn authority() -> Authority {
     }
 }
 
-fn new_node(name: &str) -> NewNode {
+pub(super) fn new_node(name: &str) -> NewNode {
     NewNode {
         name: name.into(),
         address: format!("{name}.example.test:7425"),
         roles: vec![Role::Meta, Role::Frontend],
         version: "0.1.0".into(),
+        versions: Versions::up_to(1),
     }
 }
 
@@ -149,6 +150,8 @@ pub(super) async fn a_cluster_is_founded_once(f: &Fixture) {
         joined: f.clock.now(),
         removed: None,
         replaced_by: None,
+        versions: Versions::up_to(1),
+        hold: None,
     };
     assert_eq!(f.ask(q::Nodes {}).await, [expected]);
 }
@@ -174,6 +177,8 @@ pub(super) async fn a_node_joins_with_a_token(f: &Fixture) {
         address: "[2001:db8::2]:7000".into(),
         roles: vec![Role::Frontend],
         version: "0.2.0".into(),
+        versions: Versions::up_to(2),
+        hold: None,
     };
     f.run(announce.clone()).await;
     let two = node(f, 2).await;
@@ -302,6 +307,8 @@ pub(super) async fn a_removed_node_stays_refused(f: &Fixture) {
         address: "two:1".into(),
         roles: vec![Role::Frontend],
         version: "1".into(),
+        versions: Versions::up_to(1),
+        hold: None,
     };
     let refused = f.refused(announce).await;
     assert!(matches!(refused, Refusal::NotFound(_)), "{refused:?}");

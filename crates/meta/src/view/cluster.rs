@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use postrider_types::{Millis, NodeId, Role};
+use postrider_types::{Millis, NodeId, Role, Version, Versions};
 use serde::{Deserialize, Serialize};
 
 /// The certificate authority that signs the cluster's nodes. Whoever has the
@@ -41,8 +41,10 @@ pub struct NewNode {
     pub address: String,
     /// What it does: at least one role.
     pub roles: Vec<Role>,
-    /// The version of the program it runs.
+    /// The release of the program it runs.
     pub version: String,
+    /// The versions of the cluster that this program works in.
+    pub versions: Versions,
 }
 
 /// A node, present or removed.
@@ -56,7 +58,7 @@ pub struct NodeView {
     pub address: String,
     /// What it does.
     pub roles: Vec<Role>,
-    /// The version of the program it last announced.
+    /// The release of the program it last announced.
     pub version: String,
     /// When it was added.
     pub joined: Millis,
@@ -65,6 +67,28 @@ pub struct NodeView {
     /// A later node with its address: its machine lost its disk and joined
     /// again, so that this one will not come back and is to be removed.
     pub replaced_by: Option<NodeId>,
+    /// The versions of the cluster that its program works in.
+    pub versions: Versions,
+    /// Above this the cluster's version is not to be raised, as its settings say.
+    pub hold: Option<Version>,
+}
+
+impl NodeView {
+    /// Why the cluster's version cannot be raised to `to` as far as this node goes;
+    /// None where it can.
+    pub fn objection(&self, to: Version) -> Option<String> {
+        let id = self.id;
+        if !self.versions.include(to) {
+            return Some(format!(
+                "node {id} runs {}, which knows versions {} to {}",
+                self.version, self.versions.oldest, self.versions.newest
+            ));
+        }
+        let hold = self.hold.filter(|hold| *hold < to)?;
+        Some(format!(
+            "node {id} holds it at {hold} (meta.hold_version in its settings)"
+        ))
+    }
 }
 
 /// Who may do a job that one node of the cluster does.

@@ -28,6 +28,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::client::{Client, Target};
 use output::Output;
 pub(crate) use output::describe;
+use postrider_types::Versions;
 
 /// A mail server that survives the loss of machines.
 ///
@@ -121,6 +122,12 @@ const NO_ANSWER: u8 = 2;
 
 /// Runs the command line. Exit codes: as [`Cli`] tells.
 pub fn main() -> ExitCode {
+    main_as(Versions::PROGRAM)
+}
+
+/// The same for a program that works in other versions of the cluster: what tests of
+/// upgrades run.
+pub fn main_as(versions: Versions) -> ExitCode {
     // First of all: every TLS user in the process shares this provider. A
     // second call (in tests) leaves the first one in place.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -137,7 +144,7 @@ pub fn main() -> ExitCode {
     };
     let Cli { node, command } = cli;
     let json = node.json;
-    let result = runtime.block_on(run(node, command));
+    let result = runtime.block_on(run(node, command, versions));
     // What still blocks, such as a password check, must not hold up the exit.
     runtime.shutdown_background();
     match result {
@@ -154,7 +161,7 @@ fn answered(told: anyhow::Result<ExitCode>, output: Output) -> ExitCode {
     })
 }
 
-async fn run(node: NodeArgs, command: Command) -> anyhow::Result<ExitCode> {
+async fn run(node: NodeArgs, command: Command, versions: Versions) -> anyhow::Result<ExitCode> {
     let output = Output { json: node.json };
     let client = || {
         Client::find(&Target {
@@ -166,9 +173,9 @@ async fn run(node: NodeArgs, command: Command) -> anyhow::Result<ExitCode> {
     };
     match command {
         Command::Quickstart(args) => return args.run(&node.dir).await,
-        Command::Serve(args) => return args.run().await,
+        Command::Serve(args) => return args.run(versions).await,
         Command::CheckConfig(args) => return args.run(output),
-        Command::Cluster(command) => return command.run(client, output).await,
+        Command::Cluster(command) => return command.run(client, versions, output).await,
         Command::Status => {
             let told = async { status::run(&client()?, output).await };
             return Ok(answered(told.await, output));

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
+use postrider_types::Versions;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::node::Node;
@@ -34,13 +35,14 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self, versions: Versions) -> anyhow::Result<ExitCode> {
         let loaded = settings::load(&self.config, settings::environment());
-        let settings = match loaded.map(|settings| (settings.problems(), settings)) {
+        let mut settings = match loaded.map(|settings| (settings.problems(), settings)) {
             Ok((problems, settings)) if problems.is_empty() => settings,
             Ok((problems, _)) => return Ok(refuse(&problems.join("\n"))),
             Err(error) => return Ok(refuse(&error.to_string())),
         };
+        settings.meta.versions = versions;
         logs::start(&settings.log)?;
         tokio::select! {
             entered = cluster::enter(&settings) => entered?,

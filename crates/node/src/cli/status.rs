@@ -18,8 +18,9 @@ pub(super) async fn run(client: &Client, output: Output) -> anyhow::Result<ExitC
             text.push_str(&format!("  {reason}\n"));
         }
         text.push_str(&format!(
-            "version {}, up for {} s, {} of bodies wait to be packed\n",
+            "release {}{}, up for {} s, {} of bodies wait to be packed\n",
             report.version,
+            words::cluster_version(report.cluster_version),
             report.uptime_seconds,
             postrider_types::human::format_size(report.inline_bytes),
         ));

@@ -98,6 +98,14 @@ pub(super) fn counted(count: u64, one: &str, several: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { several })
 }
 
+/// The version that all nodes obey, as it follows a program's release.
+pub(crate) fn cluster_version(version: Option<u32>) -> String {
+    let version = version.filter(|version| *version > 0);
+    version.map_or_else(String::new, |version| {
+        format!(", cluster version {version}")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

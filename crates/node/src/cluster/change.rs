@@ -144,6 +144,7 @@ mod tests {
             leader: Some(1),
             term: 1,
             third: None,
+            cluster_version: Some(1),
             nodes: nodes.iter().map(node).collect(),
             safe: false,
             verdict: String::new(),

@@ -109,6 +109,10 @@ async fn found(
     }
     let meta = Client::new(raft.clone(), Arc::new(SystemClock), Arc::new(ThreadRandom));
     available(&meta).await?;
+    let version = meta.ask(query::ClusterVersion {}, ReadAt::Latest).await?.0;
+    if let Some(objection) = settings.meta.versions.objection("this program", version) {
+        bail!(objection);
+    }
     let blobs = postrider_blob::Store::open(&settings.blob)?;
     let bodies = Bodies::new(meta.clone(), blobs, settings.body.clone());
     ownership::claim(&bodies, &settings.data_dir).await?;
@@ -191,6 +195,8 @@ async fn announce(
         address: node.address,
         roles: node.roles,
         version: node.version,
+        versions: node.versions,
+        hold: settings.meta.hold_version,
     };
     let verdict = meta.run(announce).await?.0;
     verdict.context("an earlier attempt began under another meta.node_id: set that again")
@@ -202,6 +208,7 @@ fn new_node(cluster: &Cluster, settings: &Settings) -> NewNode {
         address: cluster.address.clone(),
         roles: settings.roles.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
+        versions: settings.meta.versions,
     }
 }
 

@@ -65,6 +65,8 @@ pub(crate) async fn join(settings: &Settings, token: &Token) -> anyhow::Result<I
     let request = JoinRequest {
         // Filled in by the call.
         secret: Bytes::new(),
+        oldest: 0,
+        newest: 0,
         address: cluster.address.clone(),
         roles: settings.roles.iter().map(ToString::to_string).collect(),
         signing_request: pending.signing_request.clone(),
@@ -72,7 +74,7 @@ pub(crate) async fn join(settings: &Settings, token: &Token) -> anyhow::Result<I
         version: env!("CARGO_PKG_VERSION").into(),
         command: Bytes::copy_from_slice(&pending.command),
     };
-    let reply = postrider_rpc::join(token, request).await?;
+    let reply = postrider_rpc::join(token, settings.meta.versions, request).await?;
     let identity = identity(settings, cluster, pending.key, reply)?;
     identity.write(&settings.data_dir)?;
     // It holds the key a second time.

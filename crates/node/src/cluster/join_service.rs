@@ -13,7 +13,7 @@ use postrider_rpc::proto::join_server::Join;
 use postrider_rpc::proto::{InviteReply, InviteRequest, JoinReply, JoinRequest, Member};
 use postrider_rpc::tonic::{Request, Response, Status};
 use postrider_rpc::{Authority, Channels, Failure, check_signing_request};
-use postrider_types::{CommandId, Role};
+use postrider_types::{CommandId, Role, Version, Versions};
 
 use super::invite::Invitations;
 use super::roster::Roster;
@@ -192,5 +192,9 @@ fn new_node(request: &JoinRequest) -> Result<NewNode, String> {
         address: request.address.clone(),
         roles: roles.map_err(|error| error.to_string())?,
         version: request.version.clone(),
+        versions: Versions {
+            oldest: Version(request.oldest),
+            newest: Version(request.newest),
+        },
     })
 }

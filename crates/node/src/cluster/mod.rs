@@ -19,6 +19,7 @@ mod server;
 mod settle;
 mod status;
 mod token;
+mod version;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,7 @@ pub(crate) use reporter::Reporter;
 pub(crate) use roster::Roster;
 pub(crate) use server::Server;
 pub(crate) use settle::Settling;
+pub(crate) use version::Raiser;
 
 use crate::backend::Backend;
 use crate::counts::Leader;
@@ -71,6 +73,8 @@ impl Cluster {
                 .as_ref()
                 .map_or_else(String::new, settings::Cluster::name),
             roles: settings.roles.clone(),
+            versions: settings.meta.versions,
+            hold: settings.meta.hold_version,
             backend: self.backend.clone(),
             meta: self.meta.clone(),
             channels: self.channels.clone(),

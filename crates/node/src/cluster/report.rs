@@ -15,8 +15,12 @@ pub(crate) struct Report {
     pub(crate) node: u64,
     /// The name that it is shown under.
     pub(crate) name: String,
-    /// The program's version.
+    /// The program's release.
     pub(crate) version: String,
+    /// The newest version of the cluster that the program knows.
+    pub(crate) knows: u32,
+    /// The cluster's version as it sees it; absent where the metadata do not answer.
+    pub(crate) cluster_version: Option<u32>,
     /// What it does.
     pub(crate) roles: Vec<Role>,
     /// Whether it serves.
@@ -82,8 +86,10 @@ pub(crate) struct Node {
     pub(crate) address: String,
     /// What it does.
     pub(crate) roles: Vec<Role>,
-    /// The program's version, as it last said.
+    /// The program's release, as it last said.
     pub(crate) version: String,
+    /// The newest version of the cluster that the program knows.
+    pub(crate) knows: u32,
     /// It has a vote.
     pub(crate) voter: bool,
     /// Entries that the leader has and it has not applied; absent: not known.
@@ -142,6 +148,8 @@ pub(crate) struct Status {
     /// The vote in the bucket, as the leader knows it; absent where it has none and
     /// needs none.
     pub(crate) third: Option<Vote>,
+    /// The version that all nodes obey; absent: not known, or none yet.
+    pub(crate) cluster_version: Option<u32>,
     /// All nodes but removed ones.
     pub(crate) nodes: Vec<Node>,
     /// Whether any one node may fail now.

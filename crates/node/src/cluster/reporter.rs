@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postrider_meta_raft::{BUCKET, Health as Replica, Leader};
-use postrider_types::{Clock as _, NodeId, Role, SystemClock};
+use postrider_types::{Clock as _, NodeId, Role, SystemClock, Versions};
 
 use super::report::{Report, Third};
 use crate::backend::Backend;
@@ -21,6 +21,7 @@ pub(crate) struct Reporter {
     pub(crate) node: NodeId,
     pub(crate) name: Arc<str>,
     pub(crate) roles: Arc<[Role]>,
+    pub(crate) versions: Versions,
     pub(crate) backend: Backend,
     pub(crate) health: Arc<Health>,
     pub(crate) leases: Leases,
@@ -41,6 +42,8 @@ impl Reporter {
             node: self.node.0,
             name: self.name.to_string(),
             version: env!("CARGO_PKG_VERSION").into(),
+            knows: self.versions.newest.0,
+            cluster_version: health.cluster_version,
             roles: self.roles.to_vec(),
             ready: health.ready,
             stopping: health.draining,

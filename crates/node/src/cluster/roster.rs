@@ -1,6 +1,7 @@
 //! Who belongs to the cluster, as a copy at hand: refreshed from the metadata
 //! every second and at once when this node changed something. By it removed
-//! nodes are refused, and by it a node learns that it was removed itself.
+//! nodes are refused, and by it a node learns that it was removed itself, or that
+//! its program does not work in the cluster's version.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -11,7 +12,7 @@ use postrider_meta::{Client, NodeView, ReadAt, query};
 use postrider_rpc::proto::membership_client::MembershipClient;
 use postrider_rpc::tonic::Request;
 use postrider_rpc::{Channels, Failure, Standing, proto};
-use postrider_types::NodeId;
+use postrider_types::{NodeId, Version, Versions};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +36,8 @@ pub(crate) struct Roster(Arc<Inner>);
 
 struct Inner {
     me: NodeId,
+    /// The versions of the cluster that this program works in.
+    versions: Versions,
     nodes: ArcSwap<Vec<NodeView>>,
     /// When the latest state was seen last.
     confirmed: ArcSwapOption<Instant>,
@@ -43,10 +46,11 @@ struct Inner {
 }
 
 impl Roster {
-    /// Of node `me`; empty until the first look.
-    pub(crate) fn new(me: NodeId) -> Self {
+    /// Of node `me`, whose program works in `versions`; empty until the first look.
+    pub(crate) fn new(me: NodeId, versions: Versions) -> Self {
         Self(Arc::new(Inner {
             me,
+            versions,
             nodes: ArcSwap::default(),
             confirmed: ArcSwapOption::default(),
             look: Notify::new(),
@@ -91,7 +95,8 @@ impl Roster {
             .collect()
     }
 
-    /// Why this node must end: it was removed from the cluster.
+    /// Why this node must end: it was removed from the cluster, or its program does
+    /// not work in the cluster's version.
     pub(crate) fn gone(&self) -> Option<&String> {
         self.0.gone.get()
     }
@@ -112,6 +117,8 @@ impl Roster {
     }
 
     async fn read(&self, meta: &Client, at: ReadAt) -> Result<(), postrider_meta::Error> {
+        let (version, _) = meta.ask(query::ClusterVersion {}, at).await?;
+        self.check(version);
         let (nodes, _) = meta.ask(query::Nodes {}, at).await?;
         let own = nodes.iter().find(|node| node.id == self.0.me);
         if own.is_some_and(|node| node.removed.is_some()) {
@@ -122,6 +129,12 @@ impl Roster {
             self.0.confirmed.store(Some(Arc::new(Instant::now())));
         }
         Ok(())
+    }
+
+    fn check(&self, version: Version) {
+        if let Some(objection) = self.0.versions.objection("this program", version) {
+            let _ = self.0.gone.set(objection);
+        }
     }
 
     fn removed(&self) {

@@ -63,6 +63,7 @@ impl Server {
         let routes = routes(cluster, exchange);
         let roster = cluster.roster.clone();
         let guard = Guard::new(move |node| roster.standing(node));
+        let guard = guard.speaking(cluster.reporter.versions);
         for listener in self.listeners {
             let tls = cluster.identity.tls();
             let (guard, routes) = (guard.clone(), routes.clone());

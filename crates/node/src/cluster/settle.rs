@@ -11,7 +11,7 @@ use anyhow::Context;
 use postrider_meta::{Client, NodeView, ReadAt, command, query};
 use postrider_meta_raft::Remote;
 use postrider_rpc::{Channels, Failure};
-use postrider_types::{Role, SystemClock};
+use postrider_types::{Role, SystemClock, Version, Versions};
 use tokio_util::sync::CancellationToken;
 
 use super::identity::Identity;
@@ -36,6 +36,10 @@ pub(crate) struct Settling {
     /// As it is shown.
     pub(crate) name: String,
     pub(crate) roles: Vec<Role>,
+    /// The versions of the cluster that its program works in.
+    pub(crate) versions: Versions,
+    /// Above this the cluster's version is not to be raised.
+    pub(crate) hold: Option<Version>,
     pub(crate) backend: Backend,
     pub(crate) meta: Client,
     pub(crate) channels: Channels,
@@ -124,6 +128,8 @@ impl Settling {
                 && node.address == self.address
                 && node.roles == self.roles
                 && node.version == version
+                && node.versions == self.versions
+                && node.hold == self.hold
         });
         if known {
             return Ok(());
@@ -133,6 +139,8 @@ impl Settling {
             address: self.address.clone(),
             roles: self.roles.clone(),
             version: version.into(),
+            versions: self.versions,
+            hold: self.hold,
         };
         meta.run(announce).await?.0?;
         Ok(())

@@ -10,12 +10,13 @@ use postrider_rpc::proto::ReportRequest;
 use postrider_rpc::proto::nodes_client::NodesClient;
 use postrider_rpc::tonic::{Request, Status as Reply};
 use postrider_rpc::{Channels, Failure};
-use postrider_types::Role;
+use postrider_types::{Role, Version};
 use tokio::time::timeout;
 
 use super::Cluster;
 use super::judge::judge;
 use super::report::{Node, Report, Status, Vote};
+use super::version::blockers;
 
 /// How long a node may take to tell.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -39,18 +40,40 @@ impl Cluster {
         fill(&mut nodes, leader, term);
         nodes.extend(ghosts(&nodes, leader));
         let third = third(&nodes, leader);
-        let judgement = judge(&nodes, leader, third.as_ref());
+        let mut judgement = judge(&nodes, leader, third.as_ref());
+        let cluster_version = version(&nodes);
+        judgement
+            .notes
+            .extend(self.pending_version(cluster_version));
         Status {
             cluster: self.identity.facts.cluster.clone(),
             asked: self.identity.facts.node.0,
             leader,
             term,
             third,
+            cluster_version,
             nodes,
             safe: judgement.safe,
             verdict: judgement.verdict,
             notes: judgement.notes,
         }
+    }
+
+    /// Why the cluster's version is not raised, where some node knows a newer one.
+    fn pending_version(&self, present: Option<u32>) -> Option<String> {
+        let present = Version(present?);
+        let nodes = self.roster.nodes();
+        let members = nodes.iter().filter(|node| node.removed.is_none());
+        let newest = members.map(|node| node.versions.newest).max()?;
+        let to = present.next();
+        let why = blockers(&nodes, to);
+        if newest < to || why.is_empty() {
+            return None;
+        }
+        Some(format!(
+            "the cluster works as version {present} and is not raised to {to} yet: {}",
+            why.join("; ")
+        ))
     }
 
     async fn report_of(&self, node: &NodeView) -> Result<Report, String> {
@@ -103,11 +126,19 @@ fn row(view: &NodeView, report: Result<Report, String>) -> Node {
         address: view.address.clone(),
         roles: told.map_or_else(|| view.roles.clone(), |report| report.roles.clone()),
         version: told.map_or_else(|| view.version.clone(), |report| report.version.clone()),
+        knows: told.map_or(view.versions.newest.0, |report| report.knows),
         voter: false,
         lag: None,
         report,
         unreachable,
     }
+}
+
+/// The cluster's version, as the newest state has it.
+fn version(nodes: &[Node]) -> Option<u32> {
+    let reports = nodes.iter().filter_map(|node| node.report.as_ref());
+    let told = reports.filter_map(|report| report.cluster_version);
+    told.max().filter(|version| *version > 0)
 }
 
 /// Who leads, and in which term: as those say that know the highest one. A

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 
 use bytes::Bytes;
+use postrider_types::Versions;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio::task::JoinHandle;
@@ -194,7 +195,7 @@ async fn a_node_joins_by_token_and_is_known_from_then_on() {
         .parse()
         .unwrap();
     let (key, request) = request();
-    let reply = join(&token, request).await.unwrap();
+    let reply = join(&token, Versions::PROGRAM, request).await.unwrap();
     assert_eq!((reply.node, reply.cluster), (9, cluster("a")));
     let tls = Tls::Mutual(Identity {
         ca: reply.authority,
@@ -232,7 +233,9 @@ async fn a_stranger_reaches_join_alone() {
     assert!(JoinClient::new(channel).join(large).await.is_err());
 
     // It gets there, and needs the secret.
-    let refused = join(&token, request().1).await.unwrap_err();
+    let refused = join(&token, Versions::PROGRAM, request().1)
+        .await
+        .unwrap_err();
     assert_eq!(refused, Failure::Failed("the join token is unknown".into()));
 
     // In the clear there is nothing at all.
@@ -260,7 +263,9 @@ async fn another_authority_is_refused_by_both_sides() {
     assert!(report(Tls::Mutual(node), &server.address).await.is_err());
     // A joining node shows its secret to no such server, and says why.
     let token = theirs.token(SECRET, vec![server.address.clone()]);
-    let refused = join(&token, request().1).await.unwrap_err();
+    let refused = join(&token, Versions::PROGRAM, request().1)
+        .await
+        .unwrap_err();
     let told = matches!(&refused, Failure::Unavailable(text) if text.contains("does not belong"));
     assert!(told, "{refused:?}");
     // And is not talked into trusting another authority.
@@ -270,7 +275,9 @@ async fn another_authority_is_refused_by_both_sides() {
     };
     let server = start(&Tls::Mutual(identity(&ours, 3)), liar).await;
     let token = ours.token(SECRET, vec![server.address.clone()]);
-    let refused = join(&token, request().1).await.unwrap_err();
+    let refused = join(&token, Versions::PROGRAM, request().1)
+        .await
+        .unwrap_err();
     assert!(matches!(refused, Failure::Failed(_)), "{refused:?}");
 }
 
@@ -326,6 +333,28 @@ async fn a_node_is_not_taken_for_another_at_its_address() {
     let channel = channels.get(&server.address).unwrap();
     let told = NodesClient::new(channel).report(ReportRequest {}).await;
     assert!(told.is_ok());
+}
+
+#[tokio::test]
+async fn only_neighbours_in_version_are_answered() {
+    let authority = Authority::new(&cluster("f")).unwrap();
+    let server = node_one(&authority).await;
+    let tls = Tls::Mutual(identity(&authority, 2));
+    let ours = Versions::PROGRAM.newest.0;
+    for (newest, answered) in [(ours, true), (ours + 1, true), (ours + 2, false)] {
+        let channels = Channels::new(tls.clone(), Timeouts::default());
+        let channels = channels.speaking(Versions::up_to(newest));
+        let channel = channels.get(&server.address).unwrap();
+        let told = NodesClient::new(channel).report(ReportRequest {}).await;
+        let told = told.map(|_| ()).map_err(Failure::from);
+        match answered {
+            true => assert_eq!(told, Ok(())),
+            false => assert!(
+                matches!(&told, Err(Failure::Unsupported(text)) if text.contains("neighbours")),
+                "{told:?}"
+            ),
+        }
+    }
 }
 
 #[tokio::test]
@@ -429,7 +458,7 @@ async fn one_address_does_not_keep_others_from_joining() {
         idle.push(idle_stranger(&authority, &server.address).await);
     }
     let token = authority.token(SECRET, vec![server.address.clone()]);
-    join(&token, request().1).await.unwrap();
+    join(&token, Versions::PROGRAM, request().1).await.unwrap();
 }
 
 #[tokio::test]
@@ -452,7 +481,7 @@ async fn slow_strangers_keep_nobody_from_joining() {
             });
         }
     }
-    join(&token, request().1).await.unwrap();
+    join(&token, Versions::PROGRAM, request().1).await.unwrap();
     // And they are told so after a while.
     let told = slow.join_next().await.unwrap().unwrap();
     assert!(told.unwrap_err().message().contains("too long"));

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{Authority, NewNode};
-use postrider_types::{NodeId, Role};
+use postrider_types::{NodeId, Role, Versions};
 
 const HASH: [u8; 32] = [7; 32];
 
@@ -12,6 +12,7 @@ fn node(address: &str) -> NewNode {
         address: address.into(),
         roles: vec![Role::Meta],
         version: "1".into(),
+        versions: Versions::PROGRAM,
     }
 }
 
@@ -40,6 +41,8 @@ pub(super) async fn found(client: &Client, now: Millis) {
         node: node("two:2"),
     };
     assert_eq!(run(client, add).await.node, NodeId(2));
+    let to = Versions::PROGRAM.newest;
+    run(client, c::RaiseVersion { to }).await;
     let take = c::TakeLeases {
         holder: NodeId(2),
         names: vec!["job".into()],
@@ -79,6 +82,24 @@ async fn damage_to_the_cluster_is_found() {
         |row: &mut row::Node| row.removed = Some(1),
     )
     .await;
+    w.finds_edited(
+        &["which is none"],
+        key::version(),
+        |row: &mut row::ClusterVersion| row.version = 0,
+    )
+    .await;
+    for newest in [0, 9] {
+        let range = Versions::up_to(newest);
+        w.finds_edited(
+            &["node 2", "does not know"],
+            key::node(NodeId(2)),
+            |row: &mut row::Node| {
+                row.oldest = range.oldest.0;
+                row.newest = range.newest.0;
+            },
+        )
+        .await;
+    }
     w.finds_edited(&["used up"], key::token(&HASH), |row: &mut row::Token| {
         row.uses = 0;
     })

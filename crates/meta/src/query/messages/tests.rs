@@ -53,7 +53,12 @@ impl Store {
         let mut txn = Buffered::new(self.engine.snapshot());
         let now = self.clock.now();
         let id = CommandId::new(now, &self.random);
-        let evaluated = evaluate(&mut txn, &Context { now, id }, command.into()).await;
+        let cx = Context {
+            now,
+            id,
+            version: Default::default(),
+        };
+        let evaluated = evaluate(&mut txn, &cx, command.into()).await;
         let outcome = evaluated.unwrap().verdict.unwrap().unwrap();
         self.engine.apply(txn.into_ops().await.unwrap());
         outcome

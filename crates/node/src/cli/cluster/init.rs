@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use postrider_types::Versions;
 use serde::Serialize;
 
 use super::super::output::Output;
@@ -42,8 +43,8 @@ struct Answer<'a> {
 }
 
 impl Init {
-    pub(super) async fn run(self, output: Output) -> anyhow::Result<ExitCode> {
-        let settings = match super::load(&self.config) {
+    pub(super) async fn run(self, versions: Versions, output: Output) -> anyhow::Result<ExitCode> {
+        let settings = match super::load(&self.config, versions) {
             Ok(settings) => settings,
             Err(problems) => return Ok(refuse(&problems)),
         };

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use postrider_rpc::Token;
+use postrider_types::Versions;
 use serde::Serialize;
 
 use super::super::output::Output;
@@ -60,8 +61,8 @@ struct Answer<'a> {
 }
 
 impl Join {
-    pub(super) async fn run(self, output: Output) -> anyhow::Result<ExitCode> {
-        let settings = match super::load(&self.config) {
+    pub(super) async fn run(self, versions: Versions, output: Output) -> anyhow::Result<ExitCode> {
+        let settings = match super::load(&self.config, versions) {
             Ok(settings) => settings,
             Err(problems) => return Ok(refuse(&problems)),
         };

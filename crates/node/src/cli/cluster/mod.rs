@@ -13,6 +13,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use postrider_types::Versions;
 
 use super::output::Output;
 use crate::client::Client;
@@ -34,11 +35,12 @@ impl Cluster {
     pub(super) async fn run(
         self,
         client: impl FnOnce() -> anyhow::Result<Client>,
+        versions: Versions,
         output: Output,
     ) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Init(command) => return command.run(output).await,
-            Self::Join(command) => return command.run(output).await,
+            Self::Init(command) => return command.run(versions, output).await,
+            Self::Join(command) => return command.run(versions, output).await,
             Self::Status(command) => {
                 let told = async { command.run(&client()?, output).await };
                 return Ok(super::answered(told.await, output));
@@ -52,9 +54,10 @@ impl Cluster {
     }
 }
 
-/// The settings in `file`, which must be usable; what is wrong with them otherwise.
-fn load(file: &Path) -> Result<Settings, String> {
-    let settings = settings::load(file, settings::environment()).map_err(|e| e.to_string())?;
+/// The settings in `file` for a program of `versions`, which must be usable; what is wrong with them otherwise.
+fn load(file: &Path, versions: Versions) -> Result<Settings, String> {
+    let mut settings = settings::load(file, settings::environment()).map_err(|e| e.to_string())?;
+    settings.meta.versions = versions;
     let problems = settings.problems();
     match problems.is_empty() {
         true => Ok(settings),

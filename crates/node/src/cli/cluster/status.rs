@@ -15,7 +15,8 @@ use crate::cluster::report;
 /// Any node can be asked. Exit code 0 if any one node may fail without harm, 1 if not, 2 if that
 /// could not be found out.
 ///
-/// LAG is how many entries of the log a node has yet to apply; WORK is what it does for all:
+/// VERSION is the release that a node runs, and the newest version of the cluster that this knows;
+/// all obey the version in the first line. LAG is how many entries of the log a node has yet to apply; WORK is what it does for all:
 /// "background" packs and cleans up, "snapshots" carries copies of the metadata to the bucket.
 ///
 /// Example: postrider cluster status --dir /var/lib/postrider
@@ -43,8 +44,10 @@ fn text(status: &report::Status) -> String {
         None => "nobody leads".to_owned(),
     };
     let mut text = format!(
-        "Cluster {}, asked node {}: {leader}.\n\n",
-        status.cluster, status.asked
+        "Cluster {}{}, asked node {}: {leader}.\n\n",
+        status.cluster,
+        words::cluster_version(status.cluster_version),
+        status.asked
     );
     let heads = [
         "NODE", "NAME", "ADDRESS", "ROLES", "STATE", "VOTE", "LAG", "BUCKET", "WORK", "VERSION",
@@ -125,7 +128,7 @@ fn row(node: &report::Node, leader: Option<u64>) -> [String; 10] {
         or_dash(node.lag),
         or_dash(bucket),
         or_dash(work.filter(|work| !work.is_empty())),
-        node.version.clone(),
+        format!("{} ({})", node.version, node.knows),
     ]
 }
 
@@ -142,6 +145,7 @@ mod tests {
             address: format!("mail{id}:7425"),
             roles: Role::FULL.to_vec(),
             version: "0.1.0".into(),
+            knows: 1,
             voter: true,
             lag: None,
             report,
@@ -170,6 +174,7 @@ mod tests {
                     ..report::Third::default()
                 },
             }),
+            cluster_version: Some(1),
             nodes: vec![node(1, Some(ready)), away],
             safe: false,
             verdict: "NOT safe: ...".into(),
@@ -177,10 +182,10 @@ mod tests {
         };
         let text = text(&status);
         for part in [
-            "asked node 1: node 1 leads in term 4.",
+            ", cluster version 1, asked node 1: node 1 leads in term 4.",
             "NODE  NAME   ADDRESS     ROLES          STATE      VOTE    LAG  BUCKET  WORK        VERSION",
-            "1     mail1  mail1:7425  meta,frontend  ready      leader  -    ok      background  0.1.0",
-            "2     mail2  mail2:7425  meta,frontend  no answer  yes     -    -       -           0.1.0",
+            "1     mail1  mail1:7425  meta,frontend  ready      leader  -    ok      background  0.1.0 (1)",
+            "2     mail2  mail2:7425  meta,frontend  no answer  yes     -    -       -           0.1.0 (1)",
             "\nThe bucket: has the third vote, 3 entries behind.\n",
             "\nNOT safe: ...\nMail to other servers: the queue is empty.\nNote: look\nNode 2 was asked in vain: connection refused\n",
         ] {

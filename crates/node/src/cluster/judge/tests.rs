@@ -11,6 +11,7 @@ fn nodes(count: u64) -> Vec<Node> {
         address: format!("mail{id}:7425"),
         roles: Role::FULL.to_vec(),
         version: "0.1.0".into(),
+        knows: 1,
         voter: true,
         lag: Some(0),
         report: Some(Report {
