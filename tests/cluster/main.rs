@@ -21,6 +21,7 @@ mod growth;
 mod handover;
 mod idle;
 mod limits;
+mod linear;
 mod maildrop;
 mod queue;
 mod roles;

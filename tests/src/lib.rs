@@ -8,6 +8,7 @@ mod fixture;
 mod host;
 mod https;
 mod imap;
+pub mod linear;
 pub mod load;
 mod node;
 mod peer;
