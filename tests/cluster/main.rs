@@ -24,6 +24,7 @@ mod limits;
 mod linear;
 mod maildrop;
 mod queue;
+mod recovery;
 mod roles;
 mod snapshots;
 mod upgrade;

@@ -258,6 +258,42 @@ impl Cluster {
         Ok(self.members.len() - 1)
     }
 
+    /// The cluster's id.
+    pub async fn id(&self) -> anyhow::Result<String> {
+        let (_, status) = self.status().await?;
+        let id = status["cluster"].as_str();
+        Ok(id.with_context(|| format!("no id in {status}"))?.to_owned())
+    }
+
+    /// All nodes die, and their disks are gone.
+    pub async fn lose_all(&mut self) -> anyhow::Result<()> {
+        for member in self.members.iter_mut().filter(|member| !member.removed) {
+            if member.process.runs() {
+                member.process.kill().await?;
+            }
+            member.removed = true;
+            std::fs::remove_dir_all(member.dir().join("data"))?;
+        }
+        Ok(())
+    }
+
+    /// Builds a new cluster of one from the bucket, and starts it; its place, and what
+    /// the command told.
+    pub async fn recover(&mut self, arguments: &[&str]) -> anyhow::Result<(usize, Value)> {
+        let mut member = self.member(Roles::Both)?;
+        let file = member.dir().join("postrider.toml");
+        let file = file.to_string_lossy();
+        let all = ["recover", "--json", "--config", &*file];
+        let all: Vec<&str> = all.iter().chain(arguments).copied().collect();
+        let (status, printed) = member.tool(&all, b"").await?;
+        ensure!(status.success(), "{all:?}: {status}: {printed}");
+        let told = serde_json::from_str(&printed)?;
+        member.process.start_again().await?;
+        member.id = own_id(&member)?;
+        self.members.push(member);
+        Ok((self.members.len() - 1, told))
+    }
+
     /// A join token for one node.
     pub async fn token(&self) -> anyhow::Result<String> {
         let answer = self.any()?.cli(&["cluster", "token", "--json"]).await?;

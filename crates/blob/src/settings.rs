@@ -111,6 +111,49 @@ impl fmt::Debug for Secret {
 }
 
 impl Settings {
+    /// The same for the place that `url` names: `s3://BUCKET/PREFIX`,
+    /// `https://HOST/BUCKET/PREFIX` (also `http`) or `file:///FOLDER`. Keys and
+    /// region stay as they are.
+    pub fn at(&self, url: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "`{url}` names no bucket; write s3://BUCKET/PREFIX, https://HOST/BUCKET/PREFIX or \
+                 file:///FOLDER"
+            )
+        };
+        let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
+        if scheme == "file" {
+            return Ok(Self {
+                folder: Some(rest.into()),
+                s3: None,
+                ..self.clone()
+            });
+        }
+        let (endpoint, rest) = match scheme {
+            "s3" => (None, rest),
+            "http" | "https" => {
+                let (host, rest) = rest.split_once('/').ok_or_else(wrong)?;
+                (Some(format!("{scheme}://{host}")), rest)
+            }
+            _ => return Err(wrong()),
+        };
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() {
+            return Err(wrong());
+        }
+        let s3 = self.s3.clone().unwrap_or_default();
+        Ok(Self {
+            folder: None,
+            s3: Some(S3 {
+                bucket: bucket.into(),
+                prefix: prefix.trim_matches('/').into(),
+                endpoint: endpoint.or(s3.endpoint),
+                ..s3
+            }),
+            ..self.clone()
+        })
+    }
+
     /// Says what is wrong with the settings, and what is allowed.
     pub fn check(&self) -> Result<(), String> {
         if self.folder.is_some() == self.s3.is_some() {
@@ -258,6 +301,30 @@ mod tests {
             s3.allow_http = true;
         }
         assert_eq!(told.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_url_names_a_place() {
+        let at = |url: &str| bucket("https://s3.example.org").at(url);
+        let s3 = |url: &str| at(url).unwrap().s3.unwrap();
+        let told = |s3: S3| (s3.endpoint, s3.bucket, s3.prefix);
+        let own = Some("https://s3.example.org".to_owned());
+        assert_eq!(told(s3("s3://b/a/c/")), (own, "b".into(), "a/c".into()));
+        let other = Some("http://127.0.0.1:8333".to_owned());
+        let found = told(s3("http://127.0.0.1:8333/b"));
+        assert_eq!(found, (other, "b".into(), String::new()));
+        let folder = at("file:///var/mail").unwrap();
+        assert_eq!(folder.folder, Some("/var/mail".into()));
+        assert_eq!(folder.check(), Ok(()));
+        for bad in [
+            "mail",
+            "s3://",
+            "https://host",
+            "https://host/",
+            "ftp://host/b",
+        ] {
+            assert!(at(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

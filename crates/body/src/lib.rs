@@ -1,6 +1,6 @@
 //! Message bodies between metadata and objects: taking one in ([`Intake`]),
 //! reading it ([`Reader`]), moving small ones into packs ([`Packer`]), removing
-//! what nobody knows any more ([`Sweeper`]).
+//! what nobody knows any more ([`Sweeper`]), comparing all of it ([`Verifier`]).
 //!
 //! Owns the stored form of a body (compression, blocks, checksums) and the keys
 //! of its objects. Knows no protocol; what is known about a body changes by
@@ -18,6 +18,7 @@ mod packer;
 mod reader;
 mod settings;
 mod sweeper;
+mod verifier;
 
 pub use bodies::Bodies;
 pub use error::Error;
@@ -26,4 +27,5 @@ pub use ownership::OwnershipError;
 pub use packer::{Packed, Packer};
 pub use reader::Reader;
 pub use settings::Settings;
-pub use sweeper::{Sweeper, Swept};
+pub use sweeper::{Needed, Sweeper, Swept};
+pub use verifier::{Verified, Verifier};

@@ -116,6 +116,16 @@ impl Bodies {
         }
     }
 
+    /// Makes the object store that of metadata that were recovered from it: from now
+    /// on it is no other's, and whoever had it before neither starts nor removes
+    /// anything.
+    pub async fn take_store(&self) -> Result<(), OwnershipError> {
+        let shared = &self.shared;
+        let id = shared.store_id().await?.ok_or(OwnershipError::Unclaimed)?;
+        shared.blobs.put(OBJECT, vec![id.into()]).await?;
+        shared.verify_store().await
+    }
+
     /// Makes sure that the object store is the metadata's.
     pub async fn verify_store(&self) -> Result<(), OwnershipError> {
         self.shared.verify_store().await

@@ -1,13 +1,15 @@
 //! Removes objects in which nothing lives any more, and objects that nobody ever
 //! came to know, each after a grace period.
 //!
-//! Nothing younger than the grace period is touched: a reader may still be in a
+//! Nothing younger than the grace period is touched, and nothing that a backup may
+//! name ([`Needed`]): a reader may still be in a
 //! dead object, and an upload whose command is under way looks like an orphan. The
 //! metadata store refuses objects long before they reach that age. And nothing is
 //! touched in an object store that is not the metadata's own (`ownership.rs`).
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 use metrics::counter;
 use postrider_blob::Listed;
@@ -36,9 +38,15 @@ pub struct Swept {
     pub orphans: u64,
 }
 
+/// Tells since when all that was in use is needed still, for backups that may be
+/// restored: what nobody uses since before that may go. None: there are none. An
+/// error: it cannot be told, and nothing goes.
+pub type Needed = Arc<dyn Fn() -> BoxFuture<'static, Result<Option<Millis>, Error>> + Send + Sync>;
+
 /// The sweeper. One is enough for a cluster; several do no harm but waste.
 pub struct Sweeper {
     shared: Arc<Shared>,
+    needed: Option<Needed>,
 }
 
 impl Sweeper {
@@ -46,6 +54,15 @@ impl Sweeper {
     pub fn new(bodies: &Bodies) -> Self {
         Self {
             shared: bodies.shared.clone(),
+            needed: None,
+        }
+    }
+
+    /// The same, but it keeps what backups need.
+    pub fn keeping(self, needed: Needed) -> Self {
+        Self {
+            needed: Some(needed),
+            ..self
         }
     }
 
@@ -70,12 +87,7 @@ impl Sweeper {
         // To metadata that is not theirs all objects are orphans.
         let verified = self.shared.verify_store().await;
         verified.map_err(|error| Error::Unavailable(error.to_string()))?;
-        let before = self
-            .shared
-            .meta
-            .clock()
-            .now()
-            .before(self.shared.settings.grace);
+        let before = self.shared.before(self.needed.as_ref()).await?;
         let mut swept = Swept {
             dead: self.dead(before).await?,
             orphans: 0,
@@ -83,7 +95,10 @@ impl Sweeper {
         for kind in [key::SINGLES, key::PACKS] {
             swept.orphans += self.orphans(kind, before).await?;
         }
-        self.shared.blobs.remove_remnants(before).await?;
+        // Files that are half written are in no backup.
+        let now = self.shared.meta.clock().now();
+        let left = now.before(self.shared.settings.grace);
+        self.shared.blobs.remove_remnants(left).await?;
         counter!("postrider_body_objects_removed_total", "why" => "dead").increment(swept.dead);
         counter!("postrider_body_objects_removed_total", "why" => "orphan")
             .increment(swept.orphans);
@@ -185,9 +200,22 @@ impl Sweeper {
     }
 }
 
+impl Shared {
+    /// What is dead or unknown since before this may go.
+    pub(crate) async fn before(&self, needed: Option<&Needed>) -> Result<Millis, Error> {
+        let now = self.meta.clock().now();
+        let before = now.before(self.settings.grace);
+        let needed = match needed {
+            Some(needed) => needed().await?,
+            None => None,
+        };
+        Ok(needed.map_or(before, |needed| before.min(needed)))
+    }
+}
+
 /// Whether an object is older than `before` by its key and by the store's clock.
 /// One whose key is not ours is never old.
-fn is_old(found: &Listed, before: Millis) -> bool {
+pub(crate) fn is_old(found: &Listed, before: Millis) -> bool {
     let Some(id) = key::id(&found.key) else {
         return false;
     };

@@ -2,14 +2,14 @@
 //! leader writes these bytes, the log and the network carry them as they are,
 //! and applying slices keys and values out of them without a copy.
 //!
-//! Version byte, term of the leader, the batch it was evaluated over, changed
-//! accounts, writes. Numbers are little endian, lengths LEB128.
+//! Version byte, term of the leader, the batch it was evaluated over, its moment,
+//! changed accounts, writes. Numbers are little endian, lengths LEB128.
 
 use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use postrider_kv::Op;
-use postrider_types::AccountId;
+use postrider_types::{AccountId, Millis};
 use serde::{Deserialize, Serialize};
 
 const VERSION: u8 = 1;
@@ -29,6 +29,9 @@ pub(crate) struct Contents {
     pub(crate) term: u64,
     /// The index of the batch that was the last one applied when it was evaluated.
     pub(crate) over: u64,
+    /// When it was evaluated, by the leader's clock: what it holds was acknowledged
+    /// later.
+    pub(crate) time: Millis,
     /// Accounts that it changes, for hints.
     pub(crate) accounts: Vec<AccountId>,
     /// Its writes, in order.
@@ -37,12 +40,19 @@ pub(crate) struct Contents {
 
 impl Batch {
     /// Encodes a batch.
-    pub(crate) fn encode(term: u64, over: u64, accounts: &[AccountId], ops: &[Op]) -> Self {
+    pub(crate) fn encode(
+        term: u64,
+        over: u64,
+        time: Millis,
+        accounts: &[AccountId],
+        ops: &[Op],
+    ) -> Self {
         let size: usize = ops.iter().map(|op| op.size() + 8).sum();
         let mut out = BytesMut::with_capacity(size + 8 * accounts.len() + 64);
         out.put_u8(VERSION);
         out.put_u64_le(term);
         out.put_u64_le(over);
+        out.put_u64_le(time.0);
         put_length(&mut out, accounts.len());
         for account in accounts {
             out.put_u64_le(account.0);
@@ -87,6 +97,7 @@ impl Batch {
         }
         let term = reader.number()?;
         let over = reader.number()?;
+        let time = Millis(reader.number()?);
         let count = reader.length()?;
         let mut accounts = Vec::with_capacity(count.min(1024));
         for _ in 0..count {
@@ -116,6 +127,7 @@ impl Batch {
         Ok(Contents {
             term,
             over,
+            time,
             accounts,
             ops,
         })
@@ -209,11 +221,13 @@ mod tests {
         fn reads_what_it_wrote(
             term: u64,
             over: u64,
+            time: u64,
             accounts in proptest::collection::vec(any::<u64>().prop_map(AccountId), 0..9),
             ops in proptest::collection::vec(op(), 0..20),
         ) {
-            let batch = Batch::encode(term, over, &accounts, &ops);
-            prop_assert_eq!(batch.decode(), Ok(Contents { term, over, accounts, ops }));
+            let time = Millis(time);
+            let batch = Batch::encode(term, over, time, &accounts, &ops);
+            prop_assert_eq!(batch.decode(), Ok(Contents { term, over, time, accounts, ops }));
         }
 
         #[test]

@@ -58,6 +58,17 @@ pub enum Error {
     /// A snapshot could not be brought to the object store or from it.
     #[error("the archive of snapshots: {0}; it is tried again later")]
     Archive(String),
+    /// A piece of the archived log is damaged or gone.
+    #[error("the piece {key} of the archived log is damaged: {reason}")]
+    Piece {
+        /// Its object.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The state cannot be restored from the archive.
+    #[error("{0}")]
+    Restore(String),
     /// A setting is out of its range.
     #[error("setting {name}: {reason}")]
     Setting {

@@ -16,7 +16,7 @@ use postrider_types::Versions;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::archive::Archive;
+use crate::archive::{Archive, Archiving};
 use crate::bucket::{BUCKET, Bucket};
 use crate::error::{Error, Result};
 use crate::log::Log;
@@ -89,6 +89,11 @@ pub(crate) struct Core {
     pub(crate) witnesses: Mutex<BTreeSet<u64>>,
     /// Told when this node, a witness, holds more than the one that asks for its vote.
     pub(crate) outdone: Notify,
+    /// How the archive is doing, where this node keeps it.
+    pub(crate) archiving: Mutex<Option<Archiving>>,
+    /// The last entry that the archive has taken from this node's log; the highest
+    /// number where it takes none.
+    pub(crate) gathered: watch::Sender<u64>,
 }
 
 impl Core {

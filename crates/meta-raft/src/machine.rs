@@ -158,6 +158,7 @@ impl Machine {
                     contents.term == term(&id) && contents.over == self.progress.batch;
                 if applied.accepted {
                     self.progress.batch = id.index;
+                    self.progress.time = contents.time;
                     group.ops.extend(contents.ops);
                     group.accounts.extend(contents.accounts);
                 } else {

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use openraft::Raft;
@@ -36,6 +37,9 @@ use crate::reads::{self, Reads};
 use crate::recover;
 use crate::sequencer::{self, Limits};
 use crate::settings::Settings;
+
+/// How long a snapshot waits for the archive to take what it cuts off the log.
+const GATHER: Duration = Duration::from_secs(5);
 
 /// A member of the metadata cluster.
 pub struct Node {
@@ -127,6 +131,8 @@ impl Node {
             settled: Mutex::new(None),
             witnesses: Mutex::default(),
             outdone: Notify::new(),
+            archiving: Mutex::new(None),
+            gathered: watch::channel(u64::MAX).0,
         });
         core.begin(&settings).await?;
         let (queue, receiver) = Queue::new(settings.queue_commands, settings.queue_bytes);
@@ -199,20 +205,13 @@ impl Node {
     }
 
     /// Brings the newest snapshot of this node to the object store, unless one is
-    /// there that holds as much, and removes old ones from it. Whether it did.
-    /// For one node of the cluster at a time.
+    /// there that holds as much. Whether it did. [`Self::archiver`] does this and
+    /// more, in operation.
     pub async fn archive(&self) -> Result<bool> {
-        let newest = self.core.shared.snapshots.newest();
-        let (Some(archive), Some(stored)) = (&self.core.archive, newest) else {
-            return Ok(false);
-        };
-        let archived = archive.newest().await?;
-        if archived.is_some_and(|archived| Some(archived.id) >= stored.applied()) {
-            return Ok(false);
+        match &self.core.archive {
+            Some(archive) => archive.carry(&self.core).await,
+            None => Ok(false),
         }
-        archive.upload(&stored).await?;
-        archive.prune().await?;
-        Ok(true)
     }
 
     /// The Raft handle: membership, leadership, waiting.
@@ -398,6 +397,10 @@ fn failed(error: postrider_kv::Error) -> MetaError {
 async fn take_snapshots(core: Arc<Core>) {
     loop {
         core.shared.growth.due.notified().await;
+        // A snapshot cuts the log: what the archive lacks would be gone.
+        let applied = *core.shared.applied.borrow();
+        let mut gathered = core.gathered.subscribe();
+        let _ = timeout(GATHER, gathered.wait_for(|entry| *entry >= applied)).await;
         if let Err(error) = core.raft.trigger().snapshot().await {
             tracing::warn!(%error, "no snapshot");
             return;

@@ -242,7 +242,7 @@ async fn evaluate(
     }
     let accounts: Vec<AccountId> = accounts.into_iter().collect();
     let ops = transaction.into_ops().await.map_err(failed)?;
-    let batch = Batch::encode(term, progress.batch, &accounts, &ops);
+    let batch = Batch::encode(term, progress.batch, now, &accounts, &ops);
     Ok(Evaluated {
         verdicts,
         rest: commands.collect(),

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 use postrider_kv::Pair;
+use postrider_types::Millis;
 use serde::{Deserialize, Serialize};
 
 use self::pace::Pace;
@@ -25,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::log::{make_dir, sync_dir};
 use crate::raft::{LogId, SnapshotMeta, StoredMembership, term};
 
-const MAGIC: &[u8; 8] = b"PRsnap02";
+const MAGIC: &[u8; 8] = b"PRsnap03";
 /// A block is closed once it holds this many bytes.
 const BLOCK: usize = 1 << 20;
 /// No block is larger: a block and one value.
@@ -39,6 +40,7 @@ const END: usize = 16;
 struct Head {
     applied: Option<LogId>,
     batch: u64,
+    time: u64,
     membership: StoredMembership,
 }
 
@@ -144,12 +146,13 @@ impl Stored {
         Progress {
             applied: self.head.applied,
             batch: self.head.batch,
+            time: Millis(self.head.time),
             membership: self.head.membership.clone(),
         }
     }
 
     /// Its pairs, in order. Ends with an error unless it is whole.
-    pub(crate) fn pairs(&self) -> Result<Pairs> {
+    pub(crate) fn pairs(&self) -> Result<Pairs<BufReader<File>>> {
         let file = File::open(&self.path).map_err(Error::io("cannot open", &self.path))?;
         let mut reader = BufReader::with_capacity(1 << 18, file);
         read_head(&mut reader).map_err(Error::io("cannot read", &self.path))?;
@@ -227,6 +230,7 @@ impl Snapshots {
         let head = Head {
             applied: progress.applied,
             batch: progress.batch,
+            time: progress.time.0,
             membership: progress.membership,
         };
         let path = self
@@ -381,16 +385,32 @@ fn read_state_bytes(file: &mut (impl Read + Seek)) -> io::Result<u64> {
     Ok(read_end(&end)?.1)
 }
 
+/// Reads a whole snapshot from `reader` and checks all of it. The last entry in it.
+/// Blocks.
+pub(crate) fn check(reader: impl Read) -> io::Result<Option<LogId>> {
+    let mut reader = BufReader::with_capacity(1 << 18, reader);
+    let head = read_head(&mut reader)?;
+    let mut pairs = Pairs {
+        reader,
+        block: Bytes::new(),
+        count: 0,
+        path: PathBuf::new(),
+        done: false,
+    };
+    while pairs.read()?.is_some() {}
+    Ok(head.applied)
+}
+
 /// The pairs of a snapshot.
-pub(crate) struct Pairs {
-    reader: BufReader<File>,
+pub(crate) struct Pairs<R> {
+    reader: R,
     block: Bytes,
     count: u64,
     path: PathBuf,
     done: bool,
 }
 
-impl Pairs {
+impl<R: Read> Pairs<R> {
     fn read(&mut self) -> io::Result<Option<Pair>> {
         while self.block.is_empty() {
             let raw = read_number(&mut self.reader)?;
@@ -426,7 +446,7 @@ impl Pairs {
     }
 }
 
-impl Iterator for Pairs {
+impl<R: Read> Iterator for Pairs<R> {
     type Item = Result<Pair>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -30,7 +30,7 @@ fn bucket() -> Archive {
         folder: None,
     };
     let store = Store::over(backend, &postrider_blob::Settings::default());
-    Archive::new(store, "snapshots/1234")
+    Archive::new(store, "1234")
 }
 
 async fn member(id: u64, network: &Network, archive: &Archive) -> Member {

@@ -311,7 +311,7 @@ fn archive(dir: &TempDir, cluster: &str) -> Archive {
         folder: Some(dir.path().to_owned()),
         ..postrider_blob::Settings::default()
     };
-    Archive::new(Store::open(&settings).unwrap(), format!("raft/{cluster}"))
+    Archive::new(Store::open(&settings).unwrap(), cluster)
 }
 
 async fn written(member: &Member) {
@@ -324,7 +324,7 @@ async fn written(member: &Member) {
 }
 
 fn objects(dir: &TempDir) -> Vec<std::path::PathBuf> {
-    let folder = std::fs::read_dir(dir.path().join("raft/one")).unwrap();
+    let folder = std::fs::read_dir(dir.path().join("snapshots/one")).unwrap();
     let files = folder.map(|item| item.unwrap().path());
     files.filter(|path| path.extension().is_some()).collect()
 }
@@ -344,7 +344,7 @@ async fn snapshots_go_through_the_archive() {
         assert!(first.node.archive().await.unwrap());
         assert!(!first.node.archive().await.unwrap());
     }
-    assert_eq!(objects(&bucket).len(), 2);
+    assert_eq!(objects(&bucket).len(), 3);
     deliver(&meta, alice, 3, 10).await;
 
     // A new node begins with what is archived, before it has heard of anybody.
@@ -457,11 +457,14 @@ async fn a_running_member_that_lags_fetches_the_snapshot_it_is_told_of() {
     let name = object.file_name().unwrap().to_str().unwrap();
     let tell = async |object: &str| tell(&members[lags], health.node, health.term, object).await;
     // One that is not there, and one of another cluster.
-    for wrong in [name.replace(".snap", "0.snap"), format!("raft/two/{name}")] {
+    for wrong in [
+        name.replace(".snap", "0.snap"),
+        format!("snapshots/two/{name}"),
+    ] {
         assert!(tell(&wrong).await.is_err(), "{wrong}");
     }
     assert!(members[lags].node.health().applied < reached);
-    tell(&format!("raft/one/{name}")).await.unwrap();
+    tell(&format!("snapshots/one/{name}")).await.unwrap();
     until("it has the snapshot", async || {
         members[lags].node.health().applied >= reached
     })

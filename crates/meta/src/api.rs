@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use postrider_types::{
-    AccountId, Clock, CommandId, DomainId, MailboxId, Millis, QueueId, Random, Uid, Version,
+    AccountId, Clock, CommandId, DomainId, MailboxId, Millis, NodeId, QueueId, Random, Uid, Version,
 };
 use serde::{Deserialize, Serialize};
 
@@ -303,6 +303,7 @@ sum! {
     c::SetSecret => (),
     // The cluster
     c::FoundCluster => (),
+    c::RefoundCluster => NodeId,
     c::IssueToken => (),
     c::AddNode => c::Admission,
     c::AnnounceNode => (),
@@ -351,6 +352,8 @@ sum! {
     // Bodies
     q::Bodies => Vec<Option<BodyView>>,
     q::InlineBodies => Page<BodyView>,
+    q::AllBodies => Page<BodyView>,
+    q::Objects => Page<ObjectView>,
     q::Packs => Page<ObjectView>,
     q::PackContents => Page<BodyView>,
     q::DeadObjects => Page<ObjectView>,

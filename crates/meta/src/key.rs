@@ -73,6 +73,7 @@ mod work;
 
 pub(crate) use account::*;
 pub(crate) use body::*;
+pub use cluster::is_upkeep;
 pub(crate) use cluster::*;
 pub(crate) use directory::*;
 pub(crate) use outside::*;

@@ -39,6 +39,7 @@ pub use api::{
 };
 pub use consistency::check_consistency;
 pub use evaluate::{Evaluated, evaluate};
+pub use key::is_upkeep;
 pub use version::version;
 pub use view::*;
 pub use watch::{Group, Watchers};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use postrider_blob::Store;
 use postrider_meta::{Error, Meta};
-use postrider_meta_raft::{Archive, Health, Leader, Members, Node, Remote};
+use postrider_meta_raft::{Archive, Archiving, Health, Leader, Members, Node, Remote};
 use postrider_rpc::{Channels, Failure};
 use postrider_types::{NodeId, SystemClock};
 use tokio::time::timeout;
@@ -63,10 +63,7 @@ impl Backend {
                     facts.node
                 );
             }
-            let archived = || {
-                let folder = format!("snapshots/{}", facts.cluster);
-                Archive::new(blobs.clone(), folder)
-            };
+            let archived = || Archive::new(blobs.clone(), &facts.cluster);
             archive = (!settings.is_witness()).then(archived);
         }
         crate::dir::make_private(&metadata.dir)?;
@@ -95,6 +92,11 @@ impl Backend {
     /// How the replica is doing, if there is one.
     pub(crate) fn health(&self) -> Option<Health> {
         self.replica().map(|node| node.health())
+    }
+
+    /// How the archive in the bucket is doing, where this node keeps it.
+    pub(crate) fn archiving(&self) -> Option<Archiving> {
+        self.replica()?.archiving()
     }
 
     /// Who leads, as far as is known.

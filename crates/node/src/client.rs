@@ -23,6 +23,8 @@ use crate::dir;
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(90);
+/// The same for one that reads much.
+const LONG: Duration = Duration::from_secs(1800);
 /// The largest answer.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -124,6 +126,12 @@ impl Client {
         understood(&answer)
     }
 
+    /// The same, for what takes its time.
+    pub(crate) async fn get_slowly<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let answer = self.within(LONG, Method::GET, path, Vec::new()).await?;
+        understood(&answer)
+    }
+
     /// All pages of the list at `path`, which may end in a query.
     pub(crate) async fn list<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Vec<T>> {
         let mut items = Vec::new();
@@ -165,6 +173,16 @@ impl Client {
     }
 
     async fn request(&self, method: Method, path: &str, body: Vec<u8>) -> anyhow::Result<Bytes> {
+        self.within(TIMEOUT, method, path, body).await
+    }
+
+    async fn within(
+        &self,
+        limit: Duration,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> anyhow::Result<Bytes> {
         let request = Request::builder()
             .method(method)
             .uri(format!(
@@ -193,7 +211,7 @@ impl Client {
             let body = body.map_err(|e| anyhow!("the answer broke off: {e}"))?;
             anyhow::Ok((status, body.to_bytes()))
         };
-        let (status, body) = tokio::time::timeout(TIMEOUT, exchange)
+        let (status, body) = tokio::time::timeout(limit, exchange)
             .await
             .map_err(|_| anyhow!("{} does not answer in time", self.shown()))??;
         if status.is_success() {

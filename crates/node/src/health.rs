@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use crate::admin::api::Stats;
+use crate::backend::Backend;
+use crate::cluster::ARCHIVE_LAG;
 
 /// How long the metadata may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -26,6 +28,7 @@ pub(crate) struct Health {
     blobs: Arc<Store>,
     drain: Drain,
     versions: Versions,
+    backend: Backend,
     started: Instant,
 }
 
@@ -61,12 +64,19 @@ pub(crate) struct Report {
 }
 
 impl Health {
-    pub(crate) fn new(meta: Client, blobs: Arc<Store>, drain: Drain, versions: Versions) -> Self {
+    pub(crate) fn new(
+        meta: Client,
+        blobs: Arc<Store>,
+        drain: Drain,
+        versions: Versions,
+        backend: Backend,
+    ) -> Self {
         Self {
             meta,
             blobs,
             drain,
             versions,
+            backend,
             started: Instant::now(),
         }
     }
@@ -97,8 +107,14 @@ impl Health {
         if !readable {
             reasons.push("the object store gives no objects: packed mail cannot be read".into());
         }
+        let lag = self.backend.archiving().map_or(Duration::ZERO, |it| it.lag);
+        let archived = lag < ARCHIVE_LAG;
+        if !archived {
+            let lag = lag.as_secs();
+            reasons.push(format!("the archive in the bucket is {lag} s behind"));
+        }
         let ready = inline.is_ok() && !draining;
-        let status = match (ready, writable && readable) {
+        let status = match (ready, writable && readable && archived) {
             (true, true) => "ready",
             (true, false) => "degraded",
             (false, _) => "not ready",

@@ -2,6 +2,7 @@
 //! `2027-01-31T12:00:00.250Z`.
 
 use std::fmt;
+use std::str::FromStr;
 
 use postrider_types::Millis;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -40,6 +41,15 @@ impl Moment {
         let seconds = (hours * 60 + minutes) * 60 + seconds;
         let midnight = date::parse(day).ok()?.0;
         Some(Self(Millis(midnight + seconds * 1_000 + millis)))
+    }
+}
+
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let error = || format!("`{text}` is no moment such as 2027-01-31T12:00:00Z, in UTC");
+        Self::parse(text).ok_or_else(error)
     }
 }
 

@@ -171,6 +171,7 @@ impl Node {
             blobs.clone(),
             drain.clone(),
             settings.meta.versions,
+            backend.clone(),
         ));
         let (leases, keeper) = match &identity {
             Some(identity) => {
@@ -266,6 +267,7 @@ impl Node {
             backend: self.backend.clone(),
             cluster: self.cluster.clone(),
             bodies: bodies.clone(),
+            blobs: parts.blobs.clone(),
             health: parts.health.clone(),
             figures: Arc::new(Figures {
                 health: parts.health.clone(),
@@ -332,7 +334,7 @@ impl Node {
             let watched = ownership::watch(bodies, wrong, self.jobs.stop.clone());
             self.jobs.tasks.spawn(watched);
         }
-        self.work(&bodies, &parts.leases, &services.settings);
+        self.work(&bodies, &parts.blobs, &parts.leases, &services.settings);
         if let Some(courier) = courier {
             let running = courier.run(self.jobs.stop.clone(), services.settings.drain_timeout);
             self.spawn("courier", running.boxed());
@@ -378,7 +380,8 @@ impl Node {
     }
 
     /// Begins the background work.
-    fn work(&self, bodies: &Bodies, leases: &Leases, settings: &Settings) {
+    fn work(&self, bodies: &Bodies, blobs: &Arc<Store>, leases: &Leases, settings: &Settings) {
+        let retention = settings.backup.retention;
         let stop = || self.jobs.stop.clone();
         self.spawn("metrics", background::fold_metrics(stop()).boxed());
         let watching = background::watch_queue(self.meta.clone(), stop());
@@ -391,7 +394,8 @@ impl Node {
         let packer = move |stop| Packer::new(&of).run(stop).boxed();
         once("packer", Box::new(packer));
         let of = bodies.clone();
-        let sweeper = move |stop| Sweeper::new(&of).run(stop).boxed();
+        let needed = background::needed(blobs.clone(), retention);
+        let sweeper = move |stop| Sweeper::new(&of).keeping(needed.clone()).run(stop).boxed();
         once("sweeper", Box::new(sweeper));
         let meta = self.meta.clone();
         let purge = move |stop| background::purge(meta.clone(), stop).boxed();
@@ -408,7 +412,10 @@ impl Node {
         once("version", Box::new(raise));
         let replica = self.backend.replica().filter(|_| self.cluster.is_some());
         if let Some(replica) = replica.cloned() {
-            let archive = move |stop| background::archive(replica.clone(), stop).boxed();
+            let of = bodies.clone();
+            let archive = move |stop| {
+                background::archive(replica.clone(), of.clone(), retention, stop).boxed()
+            };
             let job = leases.clone().run(leases::SNAPSHOTS, stop(), archive);
             self.spawn("archive", job.boxed());
         }

@@ -3,8 +3,10 @@
 use std::sync::{Arc, OnceLock};
 
 use postrider_auth::Authenticator;
-use postrider_body::Bodies;
+use postrider_blob::Store;
+use postrider_body::{Bodies, Verifier};
 use postrider_meta::Client;
+use postrider_meta_raft::Archive;
 use postrider_net::{Counts, Drain, Listener, Tls};
 use postrider_notice::Notices;
 use postrider_proto::smtp::{SrsKey, UnsubscribeKey, UnsubscribeLinks};
@@ -15,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin;
 use crate::backend::Backend;
+use crate::background;
 use crate::cluster::Cluster;
 use crate::figures::Figures;
 use crate::gateway::Check;
@@ -30,6 +33,7 @@ pub(crate) struct Services {
     pub(crate) backend: Backend,
     pub(crate) cluster: Option<Arc<Cluster>>,
     pub(crate) bodies: Bodies,
+    pub(crate) blobs: Arc<Store>,
     pub(crate) auth: Authenticator,
     pub(crate) health: Arc<Health>,
     /// What `/metrics` tells beside what is counted.
@@ -84,8 +88,16 @@ impl Services {
                 self.run(listener, postrider_pop3::Server::new(handles, settings));
             }
             Protocol::Http | Protocol::Https => {
+                let retention = self.settings.backup.retention;
+                let needed = background::needed(self.blobs.clone(), retention);
+                let cluster = self.cluster.as_ref();
+                let archive = |cluster: &Arc<Cluster>| {
+                    Archive::new(self.blobs.clone(), &cluster.identity.facts.cluster)
+                };
                 let admin = admin::Handles {
                     meta: self.meta.clone(),
+                    verifier: Verifier::new(&self.bodies, Some(needed)),
+                    archive: cluster.map(archive),
                     backend: self.backend.clone(),
                     cluster: self.cluster.clone(),
                     health: self.health.clone(),

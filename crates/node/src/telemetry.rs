@@ -14,6 +14,11 @@ const SECONDS: [f64; 14] = [
 /// What counts up, with what it says.
 const COUNTERS: &[(&str, &str)] = &[
     (
+        "postrider_archive_pieces_total",
+        "Pieces of the log put into the bucket",
+    ),
+    ("postrider_archive_bytes_total", "Bytes of them"),
+    (
         "postrider_connections_total",
         "Connections served, by protocol",
     ),
@@ -101,6 +106,14 @@ const COUNTERS: &[(&str, &str)] = &[
 ];
 /// What goes up and down, with what it says.
 const GAUGES: &[(&str, &str)] = &[
+    (
+        "postrider_archive_lag_seconds",
+        "How long changes have waited to be archived in the bucket, on the node that does it",
+    ),
+    (
+        "postrider_archive_active",
+        "1 on the node that archives the log, 0 where it did before",
+    ),
     ("postrider_build_info", "1, with the version of the program"),
     (
         "postrider_certificate_expires_timestamp_seconds",

@@ -13,3 +13,4 @@ mod packing;
 mod reading;
 mod support;
 mod sweeping;
+mod verifying;

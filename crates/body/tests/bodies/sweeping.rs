@@ -1,9 +1,12 @@
 //! The sweeper: what it removes, and what it never touches.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use postrider_body::{Sweeper, Swept};
+use futures::FutureExt;
+use postrider_body::{Error, Needed, Sweeper, Swept};
+use postrider_types::{Clock, Millis};
 use tokio_util::sync::CancellationToken;
 
 use crate::faults::Fault;
@@ -102,4 +105,38 @@ async fn it_sweeps_again_after_an_outage_and_stops_when_told() {
         .await
         .unwrap()
         .unwrap();
+}
+
+#[tokio::test]
+async fn what_a_backup_may_name_stays() {
+    let world = World::new().await;
+    let (_, uid) = world.deliver(&message(1, 100_000, true)).await;
+    // Never committed here; a state of before may name it.
+    world.take(&message(2, 100_000, true)).await.unwrap();
+    world.pass(HOUR);
+    let backup = world.clock.now();
+    world.pass(HOUR);
+    world.remove(uid).await;
+    world.pass(HOUR * 100);
+    let told: Arc<Mutex<Option<Option<Millis>>>> = Arc::default();
+    let asked = told.clone();
+    let needed: Needed = Arc::new(move || {
+        let told = *asked.lock().unwrap();
+        let away = || Error::Unavailable("the backups are not listed".into());
+        async move { told.ok_or_else(away) }.boxed()
+    });
+    let sweeper = Sweeper::new(&world.bodies).keeping(needed);
+    assert!(sweeper.step().await.is_err());
+    assert_eq!(world.keys().await.len(), 2);
+    // The backup is from before the removal, and from after the upload.
+    *told.lock().unwrap() = Some(Some(backup));
+    let (dead, orphans) = (0, 1);
+    assert_eq!(sweeper.step().await.unwrap(), Swept { dead, orphans });
+    *told.lock().unwrap() = Some(Some(world.clock.now()));
+    let (dead, orphans) = (1, 0);
+    assert_eq!(sweeper.step().await.unwrap(), Swept { dead, orphans });
+    assert!(world.keys().await.is_empty());
+    *told.lock().unwrap() = Some(None);
+    assert_eq!(sweeper.step().await.unwrap(), Swept::default());
+    world.consistent().await;
 }

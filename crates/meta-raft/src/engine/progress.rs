@@ -2,6 +2,7 @@
 //! write, and never without it.
 
 use bytes::Bytes;
+use postrider_types::Millis;
 
 use crate::raft::{LogId, StoredMembership, log_id, term};
 
@@ -12,16 +13,22 @@ pub(crate) struct Progress {
     pub(crate) applied: Option<LogId>,
     /// The index of the last batch applied; 0 for none.
     pub(crate) batch: u64,
+    /// When the last batch applied was evaluated; zero before the first.
+    pub(crate) time: Millis,
     /// The members.
     pub(crate) membership: StoredMembership,
 }
 
+/// Bytes of the row that holds it, without the members.
+const ROW: usize = 33;
+
 impl Progress {
-    pub(super) fn encode(&self) -> [u8; 25] {
-        let mut out = [0; 25];
+    pub(super) fn encode(&self) -> [u8; ROW] {
+        let mut out = [0; ROW];
         out[0] = u8::from(self.applied.is_some());
         let (term, index) = self.applied.map_or((0, 0), |id| (term(&id), id.index));
-        for (at, number) in [term, index, self.batch].into_iter().enumerate() {
+        let numbers = [term, index, self.batch, self.time.0];
+        for (at, number) in numbers.into_iter().enumerate() {
             out[1 + 8 * at..9 + 8 * at].copy_from_slice(&number.to_le_bytes());
         }
         out
@@ -32,7 +39,7 @@ impl Progress {
         membership: Option<Bytes>,
     ) -> std::result::Result<Self, &'static str> {
         let bytes = progress.ok_or("the state is not complete")?;
-        let bytes: [u8; 25] = bytes[..].try_into().map_err(|_| "damaged progress row")?;
+        let bytes: [u8; ROW] = bytes[..].try_into().map_err(|_| "damaged progress row")?;
         let number = |at: usize| {
             let mut number = [0; 8];
             number.copy_from_slice(&bytes[1 + 8 * at..9 + 8 * at]);
@@ -45,6 +52,7 @@ impl Progress {
         Ok(Self {
             applied: (bytes[0] != 0).then(|| log_id(number(0), number(1))),
             batch: number(2),
+            time: Millis(number(3)),
             membership,
         })
     }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use postrider_kv::{Range, Read, testing};
+use postrider_types::Millis;
 use tempfile::TempDir;
 
 use super::*;
@@ -60,6 +61,7 @@ fn progress(index: u64) -> Progress {
     Progress {
         applied: Some(log_id(3, index)),
         batch: index,
+        time: Millis(1_000 * index),
         membership: StoredMembership::default(),
     }
 }

@@ -8,7 +8,7 @@ use crate::batch::Batch;
 use crate::payload;
 use crate::raft::{Vote, log_id};
 use postrider_kv::Op;
-use postrider_types::AccountId;
+use postrider_types::{AccountId, Millis};
 
 const STORED: &str = include_str!("golden.txt");
 
@@ -72,7 +72,7 @@ fn batch() -> Batch {
             end: "to".into(),
         },
     ];
-    Batch::encode(2, 3, &[AccountId(4)], &ops)
+    Batch::encode(2, 3, Millis(5), &[AccountId(4)], &ops)
 }
 
 #[test]

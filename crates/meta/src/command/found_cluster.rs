@@ -47,19 +47,24 @@ pub(super) async fn apply<T: Txn>(
 }
 
 fn check(command: &FoundCluster) -> Result<(), Refusal> {
-    let id = &command.id;
-    if id.len() != 32 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
-        let text = "the id of a cluster has 32 hexadecimal digits";
-        return Err(Refusal::Invalid(text.into()));
-    }
-    let pem = |text: &str| text.starts_with("-----BEGIN ") && text.len() <= MAX_PEM;
-    if !pem(&command.authority.certificate) || !pem(&command.authority.key) {
-        let text = "the authority of a cluster is a certificate and a key in PEM";
-        return Err(Refusal::Invalid(text.into()));
-    }
+    check_identity(&command.id, &command.authority)?;
     // The last id of all would leave none for the next node.
     if command.node_id.0 == 0 || command.node_id.0 == u64::MAX {
         return Err(Refusal::Invalid("node ids start from 1".into()));
     }
     cluster::check_node(&command.node)
+}
+
+/// Refuses what no cluster could be known by.
+pub(super) fn check_identity(id: &str, authority: &Authority) -> Result<(), Refusal> {
+    if id.len() != 32 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
+        let text = "the id of a cluster has 32 hexadecimal digits";
+        return Err(Refusal::Invalid(text.into()));
+    }
+    let pem = |text: &str| text.starts_with("-----BEGIN ") && text.len() <= MAX_PEM;
+    if !pem(&authority.certificate) || !pem(&authority.key) {
+        let text = "the authority of a cluster is a certificate and a key in PEM";
+        return Err(Refusal::Invalid(text.into()));
+    }
+    Ok(())
 }

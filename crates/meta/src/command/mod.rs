@@ -30,6 +30,7 @@ mod purge;
 mod put_policy;
 mod raise_version;
 mod record_tls;
+mod refound_cluster;
 mod release_leases;
 mod relocate;
 mod remove_account;
@@ -76,6 +77,7 @@ pub use purge::{Purge, Purged};
 pub use put_policy::PutPolicy;
 pub use raise_version::RaiseVersion;
 pub use record_tls::RecordTls;
+pub use refound_cluster::RefoundCluster;
 pub use release_leases::ReleaseLeases;
 pub use relocate::{Move, Relocate, Relocated};
 pub use remove_account::RemoveAccount;
@@ -181,6 +183,9 @@ pub async fn apply<T: Txn>(
         Command::RaiseVersion(c) => raise_version::apply(txn, cx, c)
             .await
             .map(Outcome::RaiseVersion),
+        Command::RefoundCluster(c) => refound_cluster::apply(txn, cx, c)
+            .await
+            .map(Outcome::RefoundCluster),
         Command::IssueToken(c) => issue_token::apply(txn, cx, c)
             .await
             .map(Outcome::IssueToken),

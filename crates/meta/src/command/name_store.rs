@@ -21,10 +21,7 @@ pub(super) async fn apply<T: Txn>(
     command: NameStore,
 ) -> Result<(), Stop> {
     let id = command.id;
-    if id.len() != 32 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
-        let text = "the id of an object store has 32 hexadecimal digits";
-        return Err(Refusal::Invalid(text.into()).into());
-    }
+    check(&id)?;
     match row::get::<row::StoreName>(txn, &key::store_name()).await? {
         Some(present) if present.id == id => Ok(()),
         Some(present) => {
@@ -36,6 +33,15 @@ pub(super) async fn apply<T: Txn>(
             Ok(())
         }
     }
+}
+
+/// Refuses what is no id of an object store.
+pub(super) fn check(id: &str) -> Result<(), Refusal> {
+    if id.len() != 32 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
+        let text = "the id of an object store has 32 hexadecimal digits";
+        return Err(Refusal::Invalid(text.into()));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

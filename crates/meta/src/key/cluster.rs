@@ -62,3 +62,24 @@ pub(crate) fn store_name() -> Vec<u8> {
 pub(crate) fn secret() -> Vec<u8> {
     global(b'R').build()
 }
+
+/// Whether the rows under `key` are renewed all the time though nobody does
+/// anything: leases and the verdicts of commands. A state that lacks their last
+/// changes is as good.
+pub fn is_upkeep(key: &[u8]) -> bool {
+    matches!(key.get(..2), Some(b"gl" | b"gv"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leases_and_verdicts_are_upkeep() {
+        use postrider_types::{CommandId, Millis};
+        let verdict = super::super::verdict(CommandId::floor(Millis(9)));
+        assert!(is_upkeep(&lease("background")) && is_upkeep(&verdict));
+        assert!(!is_upkeep(&cluster()) && !is_upkeep(&token(&[1; 32])));
+        assert!(!is_upkeep(b"") && !is_upkeep(b"g"));
+    }
+}

@@ -8,6 +8,7 @@ use crate::api::{Answer, Query};
 mod account;
 mod accounts;
 mod aliases;
+mod all_bodies;
 mod authority;
 mod bodies;
 mod changes_since;
@@ -30,6 +31,7 @@ mod may_join;
 mod may_send_as;
 mod messages;
 mod nodes;
+mod objects;
 mod pack_contents;
 mod packs;
 mod page;
@@ -52,6 +54,7 @@ mod unfinished;
 pub use account::Account;
 pub use accounts::Accounts;
 pub use aliases::Aliases;
+pub use all_bodies::AllBodies;
 pub use authority::Authority;
 pub use bodies::Bodies;
 pub use changes_since::{ChangePage, ChangesSince};
@@ -74,6 +77,7 @@ pub use may_join::MayJoin;
 pub use may_send_as::MaySendAs;
 pub use messages::{MessagePage, Messages};
 pub use nodes::Nodes;
+pub use objects::Objects;
 pub use pack_contents::PackContents;
 pub use packs::Packs;
 pub use queue::{Queue, QueueFilter, StateKind};
@@ -114,6 +118,8 @@ pub async fn answer<R: Read>(read: &R, query: Query) -> kv::Result<Answer> {
         Query::Messages(q) => Answer::Messages(messages::answer(read, q).await?),
         Query::ChangesSince(q) => Answer::ChangesSince(changes_since::answer(read, q).await?),
         Query::Bodies(q) => Answer::Bodies(bodies::answer(read, q).await?),
+        Query::AllBodies(q) => Answer::AllBodies(all_bodies::answer(read, q).await?),
+        Query::Objects(q) => Answer::Objects(objects::answer(read, q).await?),
         Query::InlineBodies(q) => Answer::InlineBodies(inline_bodies::answer(read, q).await?),
         Query::Packs(q) => Answer::Packs(packs::answer(read, q).await?),
         Query::PackContents(q) => Answer::PackContents(pack_contents::answer(read, q).await?),

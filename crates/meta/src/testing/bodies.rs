@@ -213,3 +213,34 @@ pub(super) async fn inline_bytes_have_a_budget(f: &Fixture) {
     f.run(accept(body)).await;
     assert_eq!(f.inline_usage().await, 14);
 }
+
+pub(super) async fn all_bodies_and_objects_are_told(f: &Fixture) {
+    let key = f.pack_key();
+    f.fill_inbox(5).await;
+    let moved = inline(f).await;
+    f.run(pack(&key, &moved[..3])).await;
+    let (mut bodies, mut after) = (Vec::new(), None);
+    loop {
+        let page = f.ask(q::AllBodies {
+            after,
+            limit: 2,
+            max_bytes: 1 << 20,
+        });
+        let page = page.await;
+        assert!(page.items.len() <= 2);
+        bodies.extend(page.items);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let inline = bodies.iter().filter(|body| body.inline.is_some());
+    assert_eq!((bodies.len(), inline.count()), (5, 2));
+    let page = f.ask(q::Objects {
+        after: None,
+        limit: 10,
+    });
+    let objects = page.await.items;
+    assert_eq!(objects.len(), 1);
+    assert_eq!((&objects[0].key, objects[0].length), (&key, 30));
+}

@@ -423,3 +423,41 @@ pub(super) async fn what_has_ended_is_trimmed(f: &Fixture) {
     assert!(!may_join(f, command_id(f)).await);
     assert_eq!(f.ask(q::Nodes {}).await.len(), 1);
 }
+
+pub(super) async fn restored_metadata_are_another_clusters(f: &Fixture) {
+    let refound = |id: String| c::RefoundCluster {
+        id,
+        authority: authority(),
+        node: new_node("new"),
+        store: "5a".repeat(16),
+    };
+    let other = "0badcafe".repeat(4);
+    let refused = f.refused(refound(other.clone())).await;
+    assert!(matches!(refused, Refusal::NotFound(_)), "{refused:?}");
+    found(f, 2).await;
+    f.run(add("two")).await;
+    f.run(c::TakeLeases {
+        holder: NodeId(2),
+        names: vec!["background".into()],
+        ttl: Duration::from_secs(15),
+    })
+    .await;
+    let refused = f.refused(refound(id())).await;
+    assert!(matches!(refused, Refusal::Exists(_)), "{refused:?}");
+    let mut bad = refound(other.clone());
+    bad.store = "mail".into();
+    assert!(matches!(f.refused(bad).await, Refusal::Invalid(_)));
+
+    // An id that no node of before has had.
+    assert_eq!(f.run(refound(other.clone())).await, NodeId(3));
+    let view = f.ask(q::Cluster {}).await.expect("a cluster");
+    assert_eq!(view.id, other);
+    assert_eq!(f.ask(q::StoreId {}).await, Some("5a".repeat(16)));
+    for (id, present) in [(1, false), (2, false), (3, true)] {
+        assert_eq!(node(f, id).await.removed.is_none(), present, "{id}");
+    }
+    assert_eq!(f.ask(q::Leases {}).await, []);
+    // The old token lets nobody in.
+    let refused = f.refused(add("three")).await;
+    assert!(matches!(refused, Refusal::Invalid(_)), "{refused:?}");
+}

@@ -5,6 +5,7 @@ mod dns;
 mod queue;
 mod tls_reports;
 mod trace;
+mod verify;
 
 use postrider_meta::{
     AccountState, AccountView, AliasView, DefaultMailbox, DomainView, GroupView, SpecialUse,
@@ -16,6 +17,7 @@ pub(crate) use dns::{ChangeKeys, Dns, Key, Policy, Record};
 pub(crate) use queue::{Changed, Destination, Entry, Recipient, Select, Stats};
 pub(crate) use tls_reports::{SendTlsReports, SentTlsReports, TlsPolicy, TlsResults};
 pub(crate) use trace::{Acceptance, Event, Place, Trace};
+pub(crate) use verify::Verified;
 
 /// One page of a list.
 #[derive(Debug, Serialize, Deserialize)]

@@ -15,6 +15,7 @@ mod queue;
 mod status;
 mod tls_reports;
 mod trace;
+mod verify;
 
 use std::sync::{Arc, OnceLock};
 
@@ -25,7 +26,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json as AxumJson, Router};
 use bytes::Bytes;
+use postrider_body::Verifier;
 use postrider_meta::{Act, Ask, Client, Cursor, Page, ReadAt};
+use postrider_meta_raft::Archive;
 use postrider_net::Network;
 use postrider_queue::TlsReporter;
 use serde::Deserialize;
@@ -53,6 +56,10 @@ pub(crate) struct Handles {
     pub(crate) backend: Backend,
     pub(crate) cluster: Option<Arc<Cluster>>,
     pub(crate) health: Arc<Health>,
+    /// Compares bodies with the bucket.
+    pub(crate) verifier: Verifier,
+    /// What the bucket holds to recover from; None for a node that stands alone.
+    pub(crate) archive: Option<Archive>,
     /// This node's name and postmaster.
     pub(crate) smtp: Arc<postrider_smtp::Settings>,
     /// Sends reports about TLS; nothing as long as this node sends no mail.
@@ -70,6 +77,7 @@ pub(crate) fn router(handles: Handles) -> Router {
     Router::new()
         .route("/status", get(status::show))
         .route("/check", get(status::check))
+        .route("/verify/{part}", get(verify::step))
         .route("/domains", get(domains::list).post(domains::add))
         .route(
             "/domains/{name}",

@@ -14,10 +14,12 @@ mod group;
 mod output;
 mod queue;
 mod quickstart;
+mod recover;
 mod serve;
 mod status;
 mod tls_reports;
 mod trace;
+mod verify;
 mod words;
 
 use std::path::PathBuf;
@@ -111,6 +113,8 @@ enum Command {
     #[command(subcommand)]
     TlsReports(tls_reports::TlsReports),
     Trace(trace::Trace),
+    Verify(verify::Verify),
+    Recover(recover::Recover),
     /// Show whether the node is ready, and why if not
     Status,
     /// Look for contradictions in the metadata; reads all of it
@@ -175,6 +179,8 @@ async fn run(node: NodeArgs, command: Command, versions: Versions) -> anyhow::Re
         Command::Quickstart(args) => return args.run(&node.dir).await,
         Command::Serve(args) => return args.run(versions).await,
         Command::CheckConfig(args) => return args.run(output),
+        Command::Recover(args) => return args.run(&node.dir, output).await,
+        Command::Verify(args) => return args.run(&client()?, output).await,
         Command::Cluster(command) => return command.run(client, versions, output).await,
         Command::Status => {
             let told = async { status::run(&client()?, output).await };

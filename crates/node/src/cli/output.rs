@@ -1,7 +1,9 @@
 //! What the command line prints: text in columns, or JSON.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde::Serialize;
@@ -48,6 +50,48 @@ impl Output {
             // `postrider ... | head` has seen enough.
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             other => other.context("cannot write to standard output"),
+        }
+    }
+}
+
+/// Tells on standard error how far a long command is, at most once a second and
+/// not at all for machines.
+pub(super) struct Progress {
+    silent: bool,
+    terminal: bool,
+    told: Mutex<Instant>,
+}
+
+impl Progress {
+    pub(super) fn new(output: Output) -> Self {
+        Self {
+            silent: output.json,
+            terminal: io::stderr().is_terminal(),
+            told: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Tells `text`, unless something was told within the last second.
+    pub(super) fn tell(&self, text: &str) {
+        let mut told = match self.told.lock() {
+            Ok(told) => told,
+            Err(broken) => broken.into_inner(),
+        };
+        if self.silent || told.elapsed() < Duration::from_secs(1) {
+            return;
+        }
+        *told = Instant::now();
+        // On a terminal the line is written anew.
+        let _ = match self.terminal {
+            true => write!(io::stderr(), "\r\x1b[K{text}"),
+            false => writeln!(io::stderr(), "{text}"),
+        };
+    }
+
+    /// Makes room for other words.
+    pub(super) fn end(&self) {
+        if self.terminal && !self.silent {
+            let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }
 }

@@ -202,7 +202,7 @@ async fn announce(
     verdict.context("an earlier attempt began under another meta.node_id: set that again")
 }
 
-fn new_node(cluster: &Cluster, settings: &Settings) -> NewNode {
+pub(super) fn new_node(cluster: &Cluster, settings: &Settings) -> NewNode {
     NewNode {
         name: cluster.name(),
         address: cluster.address.clone(),
@@ -212,13 +212,13 @@ fn new_node(cluster: &Cluster, settings: &Settings) -> NewNode {
     }
 }
 
-fn fresh_id(meta: &Client) -> String {
+pub(super) fn fresh_id(meta: &Client) -> String {
     let mut id = [0; 16];
     meta.random().fill(&mut id);
     format!("{:032x}", u128::from_be_bytes(id))
 }
 
-async fn available(meta: &Client) -> anyhow::Result<()> {
+pub(super) async fn available(meta: &Client) -> anyhow::Result<()> {
     let deadline = tokio::time::Instant::now() + READY;
     loop {
         match meta.ask(query::Cluster {}, ReadAt::Latest).await {

@@ -18,6 +18,9 @@ const SLOW: u64 = 100;
 /// Clocks that are further apart are worth a word. Reports take up to two seconds.
 const MAX_APART: Duration = Duration::from_secs(10);
 
+/// An archive that is further behind is worth a word.
+pub(crate) const ARCHIVE_LAG: Duration = Duration::from_secs(60);
+
 /// What is to be said of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Judgement {
@@ -110,6 +113,7 @@ pub(crate) fn judge(nodes: &[Node], leader: Option<u64>, third: Option<&Vote>) -
     notes.extend(third.and_then(slow));
     notes.extend(versions(nodes));
     notes.extend(clocks(nodes));
+    notes.extend(archive(nodes));
     notes.retain(|note| !verdict.contains(note.as_str()));
     Judgement {
         safe: spare > 0 && leader.is_some(),
@@ -290,6 +294,20 @@ fn clocks(nodes: &[Node]) -> Option<String> {
             "the clocks of the nodes differ by {} s: have all keep time by NTP, before commands \
              are refused",
             apart.as_secs()
+        )
+    })
+}
+
+/// What is not archived is lost with all disks.
+fn archive(nodes: &[Node]) -> Option<String> {
+    let told = nodes.iter().filter_map(|node| node.report.as_ref());
+    let lags = told.filter_map(|report| report.archive_lag_seconds);
+    let lag = Duration::from_secs(lags.max()?);
+    (lag >= ARCHIVE_LAG).then(|| {
+        format!(
+            "the archive in the bucket is {} s behind: were all disks lost now, so much would be; \
+             look at the bucket and at the log of the node that does the work \"snapshots\"",
+            lag.as_secs()
         )
     })
 }

@@ -50,6 +50,11 @@ pub(crate) struct Report {
     pub(crate) bucket_writable: bool,
     /// The work for all nodes that it does now.
     pub(crate) leases: Vec<String>,
+    /// The last entry that is archived in the bucket; absent where another node archives.
+    pub(crate) archived: Option<u64>,
+    /// Seconds for which something has waited to be archived in the bucket; absent
+    /// where another node archives.
+    pub(crate) archive_lag_seconds: Option<u64>,
     /// What waits to be sent, in the whole cluster; absent where the metadata do not
     /// answer.
     pub(crate) queue: Option<Stats>,

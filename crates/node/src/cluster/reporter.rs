@@ -33,6 +33,7 @@ impl Reporter {
         let health = self.health.report_within(LOOK);
         let (health, leader) = tokio::join!(health, self.backend.leader());
         let replica = self.backend.health();
+        let archiving = self.backend.archiving();
         let leader = match leader {
             Leader::Unknown => None,
             Leader::Me { .. } => Some(self.node.0),
@@ -60,6 +61,8 @@ impl Reporter {
             bucket_readable: health.bodies_readable,
             bucket_writable: health.bodies_writable,
             leases: self.leases.held(),
+            archived: archiving.map(|archive| archive.entry),
+            archive_lag_seconds: archiving.map(|archive| archive.lag.as_secs()),
             queue: health.queue,
             uptime_seconds: health.uptime_seconds,
             clock: SystemClock.now().0,

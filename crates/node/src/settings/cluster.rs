@@ -62,7 +62,7 @@ impl Cluster {
     }
 
     /// What is wrong with it.
-    pub(super) fn problem(&self) -> Option<String> {
+    pub(crate) fn problem(&self) -> Option<String> {
         if self.listen.is_empty() {
             return Some(format!(
                 "cluster.listen has no address: listen = [\"0.0.0.0:{PORT}\"]"

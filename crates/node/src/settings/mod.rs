@@ -4,6 +4,7 @@
 //! the whole node and checks what spans sections. Reading is in `load`, the
 //! environment in `overlay`, hints on typos in `suggest`.
 
+mod backup;
 mod cluster;
 mod listener;
 mod load;
@@ -19,6 +20,7 @@ use postrider_net::{Network, TlsSettings};
 use postrider_types::{Role, human};
 use serde::Deserialize;
 
+pub use backup::Backup;
 pub use cluster::Cluster;
 pub(crate) use cluster::{host, is_name};
 pub use listener::{Listener, Protocol};
@@ -67,6 +69,8 @@ pub struct Settings {
     pub body: postrider_body::Settings,
     /// The object store.
     pub blob: postrider_blob::Settings,
+    /// What is kept to recover from.
+    pub backup: Backup,
 }
 
 impl Default for Settings {
@@ -90,6 +94,7 @@ impl Default for Settings {
             meta: Default::default(),
             body: Default::default(),
             blob: Default::default(),
+            backup: Backup::default(),
         }
     }
 }
@@ -182,6 +187,7 @@ impl Settings {
                 true => Ok(()),
                 false => self.blob.check(),
             },
+            self.backup.check(),
             metadata,
         ];
         problems.extend(owners.into_iter().filter_map(Result::err));

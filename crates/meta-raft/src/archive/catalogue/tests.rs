@@ -1,0 +1,127 @@
+//! Chains, bases, gaps, and what is outlived.
+
+use super::*;
+
+fn snapshot(index: u64, hours: u64) -> Archived {
+    let id = log_id(2, index);
+    let time = Millis(hours * 3600 * 1000);
+    let key = Archived::name("c", &id, time, index);
+    Archived::parse(&key, 9).unwrap().1
+}
+
+fn piece(first: u64, last: u64) -> Piece {
+    let piece = Piece {
+        first,
+        last,
+        term: 2,
+        time: Millis(last),
+        salt: 0xabc,
+        bytes: 5,
+    };
+    assert_eq!(Piece::parse(&piece.key("c"), 5), Some(("c", piece)));
+    piece
+}
+
+fn lineage(snapshots: &[(u64, u64)], pieces: &[(u64, u64)]) -> Lineage {
+    let mut lineage = Lineage {
+        cluster: "c".into(),
+        snapshots: snapshots.iter().map(|(i, t)| snapshot(*i, *t)).collect(),
+        pieces: pieces.iter().map(|(f, l)| piece(*f, *l)).collect(),
+    };
+    lineage.sort();
+    lineage
+}
+
+fn hours(hours: u64) -> Millis {
+    Millis(hours * 3600 * 1000)
+}
+
+fn removed(lineage: &Lineage, cutoff: Millis) -> (Vec<u64>, Vec<u64>) {
+    let outlived = lineage.outlived(cutoff);
+    let snapshots = outlived.snapshots.iter();
+    let index = |key: &String| Archived::parse(key, 0).unwrap().1.id.index;
+    let pieces = outlived.pieces.iter().map(|piece| piece.first);
+    (snapshots.map(index).collect(), pieces.collect())
+}
+
+#[test]
+fn pieces_that_overlap_make_one_chain() {
+    let it = lineage(
+        &[(10, 1)],
+        &[(8, 12), (11, 15), (16, 20), (18, 19), (22, 30)],
+    );
+    assert_eq!(it.reach(10), 20);
+    assert_eq!(it.reach(21), 30);
+    assert_eq!(it.reach(30), 30);
+    let gap = Gap {
+        after: 20,
+        until: 22,
+    };
+    assert_eq!(it.gaps(), [gap]);
+}
+
+#[test]
+fn a_snapshot_bridges_what_is_missing() {
+    let it = lineage(&[(10, 1), (25, 2)], &[(11, 20), (26, 30)]);
+    let gap = Gap {
+        after: 20,
+        until: 25,
+    };
+    assert_eq!(it.gaps(), [gap]);
+    let whole = lineage(&[(10, 1), (25, 2)], &[(11, 25), (26, 30)]);
+    assert_eq!(whole.gaps(), []);
+}
+
+#[test]
+fn a_moment_is_made_from_the_snapshot_before_it() {
+    let it = lineage(&[(10, 1), (20, 5), (30, 4), (40, 9)], &[]);
+    let base = |time| it.base(time).map(|found| found.id.index);
+    assert_eq!(base(Some(hours(0))), None);
+    assert_eq!(base(Some(hours(1))), Some(10));
+    // The clock went back between them: no state from after the moment.
+    assert_eq!(base(Some(hours(4))), Some(10));
+    assert_eq!(base(Some(hours(6))), Some(30));
+    assert_eq!(base(None), Some(40));
+}
+
+#[test]
+fn what_no_kept_moment_needs_is_outlived() {
+    let pieces = [(1, 10), (11, 20), (21, 30), (31, 40), (41, 50)];
+    let it = lineage(&[(10, 1), (20, 30), (30, 60), (40, 90)], &pieces);
+    assert_eq!(removed(&it, hours(0)), (vec![], vec![1]));
+    assert_eq!(removed(&it, hours(29)), (vec![], vec![1]));
+    assert_eq!(removed(&it, hours(30)), (vec![10], vec![1, 11]));
+    // Two are kept whatever their age.
+    assert_eq!(removed(&it, hours(900)), (vec![10, 20], vec![1, 11, 21]));
+    assert_eq!(
+        removed(&lineage(&[], &pieces), hours(900)),
+        (vec![], vec![])
+    );
+    let one = lineage(&[(10, 1)], &pieces);
+    assert_eq!(removed(&one, hours(900)), (vec![], vec![1]));
+}
+
+#[test]
+fn one_snapshot_a_day_is_enough_where_the_log_leads_on() {
+    let times = [(10, 1), (20, 2), (30, 3), (40, 25), (50, 26), (60, 27)];
+    let whole = lineage(&times, &[(1, 60)]);
+    assert_eq!(removed(&whole, hours(0)).0, [20, 30]);
+    // The one behind a gap is a beginning of its own.
+    let broken = lineage(&times, &[(11, 24), (31, 60)]);
+    assert_eq!(removed(&broken, hours(0)).0, [20]);
+}
+
+#[test]
+fn strange_names_are_nobodys() {
+    for key in [
+        "snapshots/c/notes.txt",
+        "snapshots/c",
+        "snapshots/c/1-2-3.snap",
+        "snapshots/c/1-2-3-x.snap",
+        "snapshots/c/1-2-3-4-5.snap",
+        "log/c/1-2-3-4-5.snap",
+    ] {
+        assert_eq!(Archived::parse(key, 1), None, "{key}");
+        assert_eq!(Piece::parse(key, 1), None, "{key}");
+    }
+}
