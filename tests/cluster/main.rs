@@ -23,6 +23,7 @@ mod idle;
 mod limits;
 mod linear;
 mod maildrop;
+mod majority;
 mod queue;
 mod recovery;
 mod roles;

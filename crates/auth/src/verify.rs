@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use metrics::counter;
 use parking_lot::Mutex;
-use postrider_meta::{AccountState, Client, LoginView, ReadAt, query};
+use postrider_meta::{AccountState, Client, LoginView, ReadAt, Token, query};
 use postrider_net::Counts;
 use postrider_types::{AccountId, Address, DomainName};
 use rand::TryRngCore;
@@ -31,6 +31,9 @@ pub struct Login {
     pub account: AccountId,
     /// Its primary address.
     pub address: Address,
+    /// Checked against what was known without a majority: the password may have
+    /// been changed since.
+    pub stale: bool,
 }
 
 /// Why a login failed.
@@ -63,10 +66,12 @@ pub enum ClosedReason {
 
 /// Checks logins. Cheap to clone; all clones are one.
 #[derive(Clone)]
-pub struct Authenticator(Arc<Inner>);
+pub struct Authenticator {
+    inner: Arc<Inner>,
+    meta: Client,
+}
 
 struct Inner {
-    meta: Client,
     settings: Settings,
     throttle: Throttle,
     checks: Semaphore,
@@ -102,8 +107,7 @@ impl Authenticator {
         let unguessable = blake3::Hash::from_bytes(unguessable).to_hex();
         let decoy = password::hash_password_blocking(&unguessable)
             .expect("64 hexadecimal digits are a valid password");
-        Self(Arc::new(Inner {
-            meta,
+        let inner = Inner {
             throttle: Throttle::new(&settings, counts),
             settings,
             checks: Semaphore::new(checks),
@@ -111,13 +115,26 @@ impl Authenticator {
             cache: Mutex::default(),
             cache_key,
             decoy,
-        }))
+        };
+        Self {
+            inner: Arc::new(inner),
+            meta,
+        }
+    }
+
+    /// The same, but without a majority it checks against what is known: for those
+    /// who let their clients only read meanwhile.
+    pub fn serving_stale(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            meta: self.meta.clone().serving_stale(),
+        }
     }
 
     /// Checks `login` (an address, or a local part in the default domain) and
     /// `password` for a client at `peer`. A failure is answered late on purpose.
     pub async fn login(&self, peer: IpAddr, login: &str, password: &str) -> Result<Login, Failure> {
-        let result = self.0.login(peer, login, password).await;
+        let result = self.inner.login(&self.meta, peer, login, password).await;
         let label = match &result {
             Ok(_) => "success",
             Err(Failure::Rejected) => "rejected",
@@ -127,23 +144,29 @@ impl Authenticator {
         };
         counter!("postrider_logins_total", "result" => label).increment(1);
         if let Err(Failure::Rejected | Failure::Throttled) = &result {
-            tokio::time::sleep(self.0.settings.failure_delay).await;
+            tokio::time::sleep(self.inner.settings.failure_delay).await;
         }
         result
     }
 }
 
 impl Inner {
-    async fn login(&self, peer: IpAddr, login: &str, password: &str) -> Result<Login, Failure> {
+    async fn login(
+        &self,
+        meta: &Client,
+        peer: IpAddr,
+        login: &str,
+        password: &str,
+    ) -> Result<Login, Failure> {
         let address = self.address(login);
         if self.throttle.refuses(peer, address.as_ref()) {
             return Err(Failure::Throttled);
         }
         // Whatever the reason, the check below runs, against the decoy: no
         // difference in time tells which it was.
-        let view = match &address {
-            Some(address) if password.len() <= MAX_PASSWORD => self.look_up(address).await?,
-            _ => None,
+        let (view, stale) = match &address {
+            Some(address) if password.len() <= MAX_PASSWORD => look_up(meta, address).await?,
+            _ => (None, false),
         };
         let checked: String = password.chars().take(MAX_PASSWORD).collect();
         let key = self.cache_key(login, &checked, self.verifier(view.as_ref()));
@@ -156,13 +179,14 @@ impl Inner {
             return Err(Failure::Rejected);
         };
         self.throttle.succeeded(peer, &view.address);
-        if view.expires.is_some_and(|at| at <= self.meta.clock().now()) {
+        if view.expires.is_some_and(|at| at <= meta.clock().now()) {
             return Err(Failure::Closed(ClosedReason::Expired));
         }
         match view.state {
             AccountState::Active => Ok(Login {
                 account: view.account,
                 address: view.address,
+                stale,
             }),
             AccountState::Suspended => Err(Failure::Closed(ClosedReason::Suspended)),
             // The store no longer shows it; should it, then as if unknown.
@@ -179,19 +203,6 @@ impl Inner {
         }
         let domain: &DomainName = self.settings.default_domain.as_ref()?;
         Address::new(login, domain.clone()).ok()
-    }
-
-    async fn look_up(&self, address: &Address) -> Result<Option<LoginView>, Failure> {
-        let ask = query::Login {
-            address: address.clone(),
-        };
-        match self.meta.ask(ask, ReadAt::Latest).await {
-            Ok((view, _)) => Ok(view),
-            Err(error) => {
-                tracing::warn!(%error, "a login could not be checked");
-                Err(Failure::Unavailable)
-            }
-        }
     }
 
     /// What a password is checked against; the decoy without a view.
@@ -300,6 +311,20 @@ impl Inner {
             }
         }
         cache.insert(key, now + self.settings.cache);
+    }
+}
+
+/// What is stored about a login, and whether that may be old.
+async fn look_up(meta: &Client, address: &Address) -> Result<(Option<LoginView>, bool), Failure> {
+    let ask = query::Login {
+        address: address.clone(),
+    };
+    match meta.read(ask, ReadAt::Latest, Token::default()).await {
+        Ok(read) => Ok((read.answer, read.stale)),
+        Err(error) => {
+            tracing::warn!(%error, "a login could not be checked");
+            Err(Failure::Unavailable)
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use postrider_meta::{AccountState, Act, Ask, Client, MailboxView, ReadAt, query};
+use postrider_meta::{AccountState, Act, Ask, Client, MailboxView, ReadAt, Refusal, query};
 use postrider_proto::imap::response::Code;
 use postrider_types::{AccountId, Address};
 use tokio::time::Instant;
@@ -78,16 +78,28 @@ impl Session {
             Look::Latest => ReadAt::Latest,
             Look::Own | Look::Nothing => ReadAt::AtLeast(self.token),
         };
-        let (answer, token) = self.meta().ask(query, at).await?;
-        self.token = self.token.max(token);
-        Ok(answer)
+        let read = self.meta().read(query, at, self.token).await?;
+        self.token = self.token.max(read.token);
+        if look == Look::Latest {
+            self.tell_standing(read.stale);
+        }
+        Ok(read.answer)
     }
 
     /// Executes a command; a refusal is the client's reply.
     pub(crate) async fn act<A: Act>(&mut self, act: A) -> Result<A::Outcome, Fail> {
+        Ok(self.try_act(act).await??)
+    }
+
+    /// Executes a command; what is refused is the caller's business.
+    pub(crate) async fn try_act<A: Act>(
+        &mut self,
+        act: A,
+    ) -> Result<Result<A::Outcome, Refusal>, Fail> {
+        self.check_writable()?;
         let (verdict, token) = self.meta().run(act).await?;
         self.token = self.token.max(token);
-        Ok(verdict?)
+        Ok(verdict)
     }
 
     /// The mailbox `name`, as anybody sees it now.

@@ -19,6 +19,7 @@ mod selected;
 mod server;
 mod session;
 mod settings;
+mod standing;
 mod sync;
 mod table;
 

@@ -40,6 +40,8 @@ pub(crate) struct Session {
     pub(crate) selected: Option<Box<Selected>>,
     /// The newest state this session was answered from.
     pub(crate) token: Token,
+    /// The client was told that what it sees may be old.
+    pub(crate) stale: bool,
     /// The client used CONDSTORE: MODSEQ goes with every FETCH response
     /// (RFC 7162 §3.1).
     pub(crate) condstore: bool,
@@ -60,6 +62,7 @@ impl Session {
             login: None,
             selected: None,
             token: Token::default(),
+            stale: false,
             condstore: false,
             login_failures: 0,
             bad_commands: 0,
@@ -269,6 +272,7 @@ impl Session {
     }
 
     async fn command(&mut self, tagged: Tagged) -> Result<(), End> {
+        self.notice_standing();
         Box::pin(self.check_open()).await?;
         let rule = table::find(tagged.command.name());
         let (result, mut ran) = match self.refuses(&rule) {
@@ -288,6 +292,7 @@ impl Session {
     }
 
     async fn append(&mut self, append: Append) -> Result<(), End> {
+        self.notice_standing();
         Box::pin(self.check_open()).await?;
         let rule = table::find("APPEND");
         let result = match self.refuses(&rule) {

@@ -33,6 +33,8 @@ mod service;
 mod settings;
 pub mod simulation;
 mod snapshot;
+mod standing;
+mod upkeep;
 mod witness;
 
 pub use archive::{Archive, Archiver, Archiving, Gap, Lineage, Verified};

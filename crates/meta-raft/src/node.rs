@@ -6,7 +6,6 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use openraft::Raft;
@@ -37,15 +36,15 @@ use crate::reads::{self, Reads};
 use crate::recover;
 use crate::sequencer::{self, Limits};
 use crate::settings::Settings;
-
-/// How long a snapshot waits for the archive to take what it cuts off the log.
-const GATHER: Duration = Duration::from_secs(5);
+use crate::standing::Standing;
+use crate::upkeep;
 
 /// A member of the metadata cluster.
 pub struct Node {
     core: Arc<Core>,
     queue: Queue,
-    reads: Reads,
+    reads: Arc<Reads>,
+    standing: Arc<Standing>,
     readers: Arc<Semaphore>,
     sequencer: Mutex<Option<JoinHandle<()>>>,
     tasks: Vec<JoinHandle<()>>,
@@ -142,10 +141,17 @@ impl Node {
         };
         let sequencer = sequencer::run(Arc::clone(&core), receiver, clock, limits);
         let (reads, serving) = Reads::new(Arc::clone(&core));
+        let reads = Arc::new(reads);
+        let standing = Arc::new(Standing::new(settings.timeout));
         let mut tasks = vec![
             tokio::spawn(Arc::clone(&core).follow()),
             tokio::spawn(serving),
-            tokio::spawn(take_snapshots(Arc::clone(&core))),
+            tokio::spawn(upkeep::take_snapshots(Arc::clone(&core))),
+            tokio::spawn(upkeep::keep_standing(
+                Arc::clone(&standing),
+                Arc::clone(&core),
+                Arc::clone(&reads),
+            )),
             tokio::spawn(Arc::clone(&core).tend(settings.address.clone())),
         ];
         if let Some(bucket) = core.bucket.clone() {
@@ -160,6 +166,7 @@ impl Node {
         Ok(Arc::new(Self {
             queue,
             reads,
+            standing,
             readers: Arc::new(Semaphore::new(settings.readers)),
             sequencer: Mutex::new(Some(tokio::spawn(sequencer))),
             tasks,
@@ -387,23 +394,16 @@ impl Meta for Node {
     fn watch(&self, account: AccountId) -> Changes {
         self.core.shared.watchers.watch(account)
     }
+
+    fn lacks_majority(&self) -> bool {
+        self.standing.lacks_majority()
+    }
+
+    async fn majority_lost(&self) {
+        self.standing.majority_lost().await;
+    }
 }
 
 fn failed(error: postrider_kv::Error) -> MetaError {
     MetaError::Failed(error.to_string())
-}
-
-/// Has a snapshot written whenever one is due.
-async fn take_snapshots(core: Arc<Core>) {
-    loop {
-        core.shared.growth.due.notified().await;
-        // A snapshot cuts the log: what the archive lacks would be gone.
-        let applied = *core.shared.applied.borrow();
-        let mut gathered = core.gathered.subscribe();
-        let _ = timeout(GATHER, gathered.wait_for(|entry| *entry >= applied)).await;
-        if let Err(error) = core.raft.trigger().snapshot().await {
-            tracing::warn!(%error, "no snapshot");
-            return;
-        }
-    }
 }

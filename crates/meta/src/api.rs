@@ -1,13 +1,11 @@
-//! The upper seam: [`Meta`], the sum types of commands, outcomes, queries and
-//! answers, and the typed way to call them ([`Client`]).
-
-use std::sync::Arc;
+//! The upper seam: [`Meta`], and the sum types of commands, outcomes, queries and
+//! answers.
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use postrider_types::{
-    AccountId, Clock, CommandId, DomainId, MailboxId, Millis, NodeId, QueueId, Random, Uid, Version,
+    AccountId, CommandId, DomainId, MailboxId, Millis, NodeId, QueueId, Uid, Version,
 };
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +117,18 @@ pub trait Meta: Send + Sync + 'static {
 
     /// Hints about changes of `account`, from now on.
     fn watch(&self, account: AccountId) -> Changes;
+
+    /// Whether no majority has answered for so long that none is expected soon:
+    /// commands and [`ReadAt::Latest`] would only wait in vain. A change is hinted
+    /// to all watchers.
+    fn lacks_majority(&self) -> bool {
+        false
+    }
+
+    /// Is ready once [`Self::lacks_majority`].
+    async fn majority_lost(&self) {
+        std::future::pending().await
+    }
 }
 
 /// A command's type: names its outcome.
@@ -137,76 +147,6 @@ pub trait Ask: Into<Query> + Send {
 
     /// The answer out of the sum; None if it belongs to another query.
     fn answer(answer: Answer) -> Option<Self::Answer>;
-}
-
-/// Typed calls over a [`Meta`], with the clock and the randomness that command
-/// ids come from. Cheap to clone: what sessions hold.
-#[derive(Clone)]
-pub struct Client {
-    meta: Arc<dyn Meta>,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
-}
-
-impl Client {
-    /// A client of `meta`.
-    pub fn new(meta: Arc<dyn Meta>, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
-        Self {
-            meta,
-            clock,
-            random,
-        }
-    }
-
-    /// The clock, for everything in a session that needs the time.
-    pub fn clock(&self) -> &dyn Clock {
-        &*self.clock
-    }
-
-    /// The randomness, for everything in a session that needs ids.
-    pub fn random(&self) -> &dyn Random {
-        &*self.random
-    }
-
-    /// Executes `act` under a fresh id. Returns once the verdict is durable.
-    pub async fn run<A: Act>(&self, act: A) -> Result<(Result<A::Outcome, Refusal>, Token), Error> {
-        self.run_as(self.new_id(), act).await
-    }
-
-    /// An id for [`Self::run_as`].
-    pub fn new_id(&self) -> CommandId {
-        CommandId::new(self.clock.now(), &*self.random)
-    }
-
-    /// Executes `act` under `id`. After an error nobody knows whether it was applied:
-    /// under the same id it may be sent again for up to five minutes, and is applied
-    /// once.
-    pub async fn run_as<A: Act>(
-        &self,
-        id: CommandId,
-        act: A,
-    ) -> Result<(Result<A::Outcome, Refusal>, Token), Error> {
-        let Executed { verdict, token } = self.meta.execute(id, act.into()).await?;
-        let verdict = match verdict {
-            Ok(outcome) => Ok(A::outcome(outcome)
-                .ok_or_else(|| Error::Failed("the outcome belongs to another command".into()))?),
-            Err(refusal) => Err(refusal),
-        };
-        Ok((verdict, token))
-    }
-
-    /// Answers `ask`.
-    pub async fn ask<A: Ask>(&self, ask: A, at: ReadAt) -> Result<(A::Answer, Token), Error> {
-        let (answer, token) = self.meta.query(ask.into(), at).await?;
-        let answer = A::answer(answer)
-            .ok_or_else(|| Error::Failed("the answer belongs to another query".into()))?;
-        Ok((answer, token))
-    }
-
-    /// Hints about changes of `account`, from now on.
-    pub fn watch(&self, account: AccountId) -> Changes {
-        self.meta.watch(account)
-    }
 }
 
 /// Builds the sum type of requests and that of replies, and ties each request

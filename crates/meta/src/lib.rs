@@ -16,6 +16,7 @@ pub mod testing;
 mod account;
 mod api;
 mod body;
+mod client;
 mod cluster;
 mod consistency;
 mod directory;
@@ -34,9 +35,10 @@ mod view;
 mod watch;
 
 pub use api::{
-    Act, Answer, Ask, Changes, Client, Command, Context, Error, Executed, Meta, Outcome, Query,
-    ReadAt, Refusal, Token,
+    Act, Answer, Ask, Changes, Command, Context, Error, Executed, Meta, Outcome, Query, ReadAt,
+    Refusal, Token,
 };
+pub use client::{Client, Read};
 pub use consistency::check_consistency;
 pub use evaluate::{Evaluated, evaluate};
 pub use key::is_upkeep;

@@ -37,6 +37,11 @@ impl Memory {
         self.engine.snapshot()
     }
 
+    /// Hints to all who watch, as a store does that is in touch with others again.
+    pub fn notify_all(&self) {
+        self.watchers.notify_all();
+    }
+
     /// What is wrong with the store: empty if nothing is.
     pub async fn check_consistency(&self) -> kv::Result<Vec<String>> {
         check_consistency(&self.snapshot()).await

@@ -23,7 +23,7 @@ use crate::figures::Figures;
 use crate::gateway::Check;
 use crate::health::Health;
 use crate::http::Http;
-use crate::settings::{self, Protocol, Settings};
+use crate::settings::{self, Protocol, Settings, WithoutMajority};
 use crate::web::{Site, Web};
 
 /// What the services of all protocols are made from.
@@ -68,20 +68,22 @@ impl Services {
             }
             Protocol::Lmtp => self.smtp(listener, config, tls, postrider_smtp::Role::Lmtp),
             Protocol::Imap | Protocol::Imaps => {
+                let (meta, auth) = self.for_readers();
                 let handles = postrider_imap::Handles {
-                    meta: self.meta.clone(),
+                    meta,
                     bodies: self.bodies.clone(),
-                    auth: self.auth.clone(),
+                    auth,
                     tls,
                 };
                 let settings = self.settings.imap.clone();
                 self.run(listener, postrider_imap::Server::new(handles, settings));
             }
             Protocol::Pop3 | Protocol::Pop3s => {
+                let (meta, auth) = self.for_readers();
                 let handles = postrider_pop3::Handles {
-                    meta: self.meta.clone(),
+                    meta,
                     bodies: self.bodies.clone(),
-                    auth: self.auth.clone(),
+                    auth,
                     tls,
                 };
                 let settings = self.settings.pop3.clone();
@@ -143,6 +145,18 @@ impl Services {
             listener,
             postrider_smtp::Server::sharing(handles, settings, role, &self.counts),
         );
+    }
+
+    /// The metadata and logins of those who mostly read: without a majority they get
+    /// what is known, unless the settings say otherwise.
+    fn for_readers(&self) -> (Client, Authenticator) {
+        let cluster = self.settings.cluster.as_ref();
+        match cluster.map(|it| it.without_majority) {
+            Some(WithoutMajority::Stale) => {
+                (self.meta.clone().serving_stale(), self.auth.serving_stale())
+            }
+            Some(WithoutMajority::Refuse) | None => (self.meta.clone(), self.auth.clone()),
+        }
     }
 
     /// This node, in a cluster.

@@ -30,6 +30,8 @@ pub(crate) struct Maildrop {
     pub(crate) uid_validity: UidValidity,
     /// The state that it was read from.
     pub(crate) token: Token,
+    /// It may have been an old one.
+    pub(crate) stale: bool,
     /// By message number, from 1 on.
     entries: Vec<Entry>,
 }
@@ -42,13 +44,16 @@ impl Maildrop {
             account,
             name: "INBOX".into(),
         };
-        let (mailbox, token) = meta.ask(ask, ReadAt::Latest).await?;
-        let mailbox = mailbox.ok_or_else(|| Error::Failed("the account has no INBOX".into()))?;
+        let read = meta.read(ask, ReadAt::Latest, Token::default()).await?;
+        let mailbox = read
+            .answer
+            .ok_or_else(|| Error::Failed("the account has no INBOX".into()))?;
         let mut maildrop = Self {
             account,
             mailbox: mailbox.id,
             uid_validity: mailbox.uid_validity,
-            token,
+            token: read.token,
+            stale: read.stale,
             entries: Vec::new(),
         };
         let mut from = Some(Uid(1));

@@ -58,6 +58,7 @@ async fn admit(
     already: usize,
     bytes: u64,
 ) -> Result<(), Fail> {
+    session.check_writable()?;
     let largest = session.shared.settings.max_message_size;
     if coming.length > largest {
         let text = format!("the message is too large, at most {largest} bytes are taken");
@@ -149,9 +150,7 @@ async fn store(
         mailbox: append.mailbox.clone(),
         messages,
     };
-    let (verdict, token) = session.meta().run(command).await?;
-    session.token = session.token.max(token);
-    match verdict {
+    match session.try_act(command).await? {
         Ok(appended) => {
             let uids = ranges(appended.uids.iter().map(|uid| uid.0));
             let code = ReplyCode::AppendUid(appended.uid_validity, uids);

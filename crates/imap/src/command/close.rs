@@ -5,11 +5,11 @@ use crate::error::{Fail, Reply};
 use crate::session::Session;
 
 pub(super) async fn run(session: &mut Session) -> Result<Reply, Fail> {
-    let writable = session.selected.as_ref().is_some_and(|s| !s.read_only);
-    let removed = if writable {
-        expunge::remove_deleted(session, None).await
-    } else {
-        Ok(())
+    // RFC 3501 §6.4.2: a mailbox that is read-only closes without an error. That it
+    // is for the moment was told.
+    let removed = match session.is_read_only() {
+        true => Ok(()),
+        false => expunge::remove_deleted(session, None).await,
     };
     session.deselect().await;
     removed?;

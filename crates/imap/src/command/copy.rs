@@ -105,9 +105,7 @@ async fn copy_chunks(
             to: copy.mailbox.clone(),
             remove,
         };
-        let (verdict, token) = session.meta().run(command).await?;
-        session.token = session.token.max(token);
-        match verdict {
+        match session.try_act(command).await? {
             Ok(copied) => {
                 done.target = Some((copied.mailbox, copied.uid_validity));
                 for (from, to) in copied.uids {

@@ -25,23 +25,25 @@ pub(super) async fn run(session: &mut Session, select: &Select) -> Result<Reply,
     }
     let view = session.mailbox(&select.mailbox).await?;
     let mut selected = Selected::new(view.id, view.highest_mod_seq, select.read_only);
-    selected.recent_from = session.announce_recent(&view, select.read_only).await;
+    let read_only = select.read_only || session.stale;
+    selected.recent_from = session.announce_recent(&view, read_only).await;
     selected.claimed_to = view.uid_next.0;
     match session.load(selected).await {
-        Ok(first_unseen) => tell(session, &view, first_unseen),
+        Ok(first_unseen) => tell(session, &view, first_unseen, read_only),
         Err(fail) => {
             session.selected = None;
             return Err(fail);
         }
     }
-    Ok(if select.read_only {
-        Reply::ok("EXAMINE completed").with(ReplyCode::Plain(Code::ReadOnly))
-    } else {
-        Reply::ok("SELECT completed").with(ReplyCode::Plain(Code::ReadWrite))
-    })
+    let (text, code) = match (select.read_only, read_only) {
+        (true, _) => ("EXAMINE completed", Code::ReadOnly),
+        (false, true) => ("SELECT completed, read-only for now", Code::ReadOnly),
+        (false, false) => ("SELECT completed", Code::ReadWrite),
+    };
+    Ok(Reply::ok(text).with(ReplyCode::Plain(code)))
 }
 
-fn tell(session: &mut Session, view: &MailboxView, first_unseen: Option<u32>) {
+fn tell(session: &mut Session, view: &MailboxView, first_unseen: Option<u32>, read_only: bool) {
     let Some(selected) = &session.selected else {
         return;
     };
@@ -59,8 +61,8 @@ fn tell(session: &mut Session, view: &MailboxView, first_unseen: Option<u32>) {
     }
     let none = Flags::new();
     let permanent = Code::PermanentFlags {
-        flags: if selected.read_only { &none } else { &flags },
-        new_keywords: !selected.read_only,
+        flags: if read_only { &none } else { &flags },
+        new_keywords: !read_only,
     };
     out.untagged(Condition::Ok, Some(&permanent), "flags that are kept");
     let next = view.uid_next.0.max(selected.last_uid().saturating_add(1));

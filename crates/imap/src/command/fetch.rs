@@ -37,7 +37,7 @@ pub(super) async fn run(session: &mut Session, fetch: &Fetch) -> Result<Reply, F
     };
     let places = selected.resolve(&fetch.set, fetch.uid)?;
     let wanted: usize = places.iter().map(ExactSizeIterator::len).sum();
-    let plan = Arc::new(Plan::new(fetch, session.condstore, selected.read_only));
+    let plan = Arc::new(Plan::new(fetch, session.condstore, session.is_read_only()));
     let size = match plan.detail {
         Detail::Flags => FLAGS,
         Detail::Row | Detail::Summary => ROWS,

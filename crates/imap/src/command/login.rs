@@ -41,6 +41,7 @@ pub(super) async fn log_in(
                 address: login.address,
                 open_at: Instant::now(),
             });
+            session.tell_standing(login.stale);
             let settings = &session.shared.settings;
             session.reader.set_limits(Limits {
                 command: usize::try_from(settings.max_command_size).unwrap_or(usize::MAX),

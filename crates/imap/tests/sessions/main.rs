@@ -10,4 +10,5 @@ mod mailboxes;
 mod messages;
 mod searching;
 mod sharing;
+mod standing;
 mod support;

@@ -51,9 +51,17 @@ impl Clock for MovedClock {
 pub(crate) struct Switched {
     inner: Arc<Memory>,
     pub(crate) away: AtomicBool,
+    /// No majority answers: what is known can be read.
+    pub(crate) cut_off: AtomicBool,
 }
 
 impl Switched {
+    /// Hints to all who watch, as a store does when its standing changes.
+    pub(crate) fn cut_off(&self, cut_off: bool) {
+        self.cut_off.store(cut_off, Ordering::Relaxed);
+        self.inner.notify_all();
+    }
+
     fn check(&self) -> Result<(), Error> {
         match self.away.load(Ordering::Relaxed) {
             true => Err(Error::Unavailable("switched off".into())),
@@ -66,16 +74,26 @@ impl Switched {
 impl Meta for Switched {
     async fn execute(&self, id: CommandId, command: Command) -> Result<Executed, Error> {
         self.check()?;
+        if self.lacks_majority() {
+            return Err(Error::Unavailable("cut off".into()));
+        }
         self.inner.execute(id, command).await
     }
 
     async fn query(&self, query: Query, at: ReadAt) -> Result<(Answer, Token), Error> {
         self.check()?;
+        if self.lacks_majority() && at == ReadAt::Latest {
+            return Err(Error::Unavailable("cut off".into()));
+        }
         self.inner.query(query, at).await
     }
 
     fn watch(&self, account: AccountId) -> Changes {
         self.inner.watch(account)
+    }
+
+    fn lacks_majority(&self) -> bool {
+        self.cut_off.load(Ordering::Relaxed)
     }
 }
 
@@ -115,6 +133,7 @@ impl World {
         let switch = Arc::new(Switched {
             inner: memory.clone(),
             away: AtomicBool::new(false),
+            cut_off: AtomicBool::new(false),
         });
         let random = Arc::new(Counter(AtomicU64::new(0)));
         let meta = Client::new(switch.clone(), clock.clone(), random);

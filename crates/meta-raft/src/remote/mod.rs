@@ -20,6 +20,7 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use postrider_meta::query::StoreId;
 use postrider_meta::{
     Answer, Changes, Command, Error as MetaError, Executed, Meta, Query, ReadAt, Token, limit,
 };
@@ -30,6 +31,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::payload;
+use crate::standing::Standing;
 use voters::{Address, Voters};
 use watch::Interest;
 
@@ -45,11 +47,12 @@ struct Inner {
     shared: Arc<Shared>,
     keeper: Mutex<Option<JoinHandle<()>>>,
     watcher: Mutex<Option<JoinHandle<()>>>,
+    prober: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        for task in [&self.keeper, &self.watcher] {
+        for task in [&self.keeper, &self.watcher, &self.prober] {
             if let Some(task) = task.lock().take() {
                 task.abort();
             }
@@ -66,6 +69,7 @@ struct Shared {
     wanted: Notify,
     timeout: Duration,
     interest: Arc<Interest>,
+    standing: Standing,
     /// How many second tries queries may make while the first is still open,
     /// times [`query::PRICE`].
     spare: AtomicI32,
@@ -81,14 +85,16 @@ impl Remote {
         timeout: Duration,
     ) -> Self {
         let seeds: Vec<Address> = seeds.into_iter().map(Into::into).collect();
+        // Far within the time for which verdicts are remembered.
+        let timeout = timeout.min(limit::VERDICTS / 2);
         let shared = Shared {
             channels,
             voters: Voters::new(&seeds),
             seeds,
             wanted: Notify::new(),
-            // Far within the time for which verdicts are remembered.
-            timeout: timeout.min(limit::VERDICTS / 2),
+            timeout,
             interest: Arc::default(),
+            standing: Standing::new(timeout),
             spare: AtomicI32::new(query::MOST_SPARE),
         };
         Self {
@@ -96,6 +102,7 @@ impl Remote {
                 shared: Arc::new(shared),
                 keeper: Mutex::default(),
                 watcher: Mutex::default(),
+                prober: Mutex::default(),
             }),
         }
     }
@@ -106,6 +113,7 @@ impl Remote {
         begin(&self.inner.keeper, || {
             keeper::keep(Arc::clone(shared)).boxed()
         });
+        begin(&self.inner.prober, || probe(Arc::clone(shared)).boxed());
         shared
     }
 }
@@ -116,6 +124,20 @@ fn begin(task: &Mutex<Option<JoinHandle<()>>>, run: impl FnOnce() -> BoxFuture<'
     if task.as_ref().is_none_or(JoinHandle::is_finished) {
         *task = Some(tokio::spawn(run()));
     }
+}
+
+/// Knows whether a majority answers whom this node asks.
+async fn probe(shared: Arc<Shared>) {
+    let Ok(query) = payload::encode(&Query::from(StoreId {})) else {
+        tracing::error!("a query cannot be encoded: a lost majority will not be noticed");
+        return;
+    };
+    let probe = || async {
+        let answered = shared.query(query.clone(), ReadAt::Latest).await;
+        answered.map(drop)
+    };
+    let changed = || shared.interest.hint_all();
+    shared.standing.keep(probe, changed).await;
 }
 
 impl Shared {
@@ -170,6 +192,14 @@ impl Meta for Remote {
             watch::run(Arc::clone(shared)).boxed()
         });
         changes
+    }
+
+    fn lacks_majority(&self) -> bool {
+        self.inner.shared.standing.lacks_majority()
+    }
+
+    async fn majority_lost(&self) {
+        self.inner.shared.standing.majority_lost().await;
     }
 }
 

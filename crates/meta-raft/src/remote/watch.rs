@@ -117,6 +117,11 @@ impl Interest {
         self.watchers.notify(&accounts);
     }
 
+    /// Hints to everybody here.
+    pub(super) fn hint_all(&self) {
+        self.watchers.notify_all();
+    }
+
     /// A new line, which tells everything from the beginning.
     fn begin(&self) -> Requests {
         let line = Arc::new(Line::default());

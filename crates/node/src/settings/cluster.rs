@@ -34,6 +34,20 @@ pub struct Cluster {
     /// When it is told to stop, it leaves the cluster for good, and joins anew at each
     /// start: for frontends without a disk. Needs `join_secret_file`.
     pub leave_on_stop: bool,
+    /// What clients get that only want to read while no majority of the nodes with
+    /// metadata answers.
+    pub without_majority: WithoutMajority,
+}
+
+/// What readers get without a majority.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WithoutMajority {
+    /// Their mail as it is known here, read-only, and an alert that says so.
+    #[default]
+    Stale,
+    /// A temporary error.
+    Refuse,
 }
 
 impl Default for Cluster {
@@ -46,6 +60,7 @@ impl Default for Cluster {
             join_secret_file: None,
             founder: None,
             leave_on_stop: false,
+            without_majority: WithoutMajority::default(),
         }
     }
 }

@@ -21,7 +21,7 @@ use postrider_types::{Role, human};
 use serde::Deserialize;
 
 pub use backup::Backup;
-pub use cluster::Cluster;
+pub use cluster::{Cluster, WithoutMajority};
 pub(crate) use cluster::{host, is_name};
 pub use listener::{Listener, Protocol};
 pub use load::{LoadError, load};

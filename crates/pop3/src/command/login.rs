@@ -12,6 +12,10 @@ use crate::session::{Session, Step, Stop};
 /// Said to passwords that come in the clear.
 pub(super) const NEEDS_TLS: &str = "logins need TLS: send STLS first, or use the POP3S port";
 
+/// Said where no majority of the metadata answers.
+const STALE: &str = ", as last known here: the mail servers have lost touch with each other, \
+                     newer mail may be missing and none can be deleted";
+
 /// Logs in and opens the maildrop.
 pub(super) async fn run(session: &mut Session<'_>, login: &str, password: &Secret) -> Step {
     let peer = session.connection.peer().ip();
@@ -24,9 +28,13 @@ pub(super) async fn run(session: &mut Session<'_>, login: &str, password: &Secre
         Ok(maildrop) => {
             let (messages, octets) = maildrop.total();
             info!(account = %login.address, %peer, messages, "POP3 login");
-            session.maildrop = Some(maildrop);
             session.user = None;
-            session.ok(&format!("{messages} messages ({octets} octets)"));
+            let note = match maildrop.stale || login.stale {
+                true => STALE,
+                false => "",
+            };
+            session.ok(&format!("{messages} messages ({octets} octets){note}"));
+            session.maildrop = Some(maildrop);
         }
         Err(error) => {
             warn!(account = %login.address, %error, "a maildrop cannot be opened");

@@ -64,3 +64,5 @@ impl State {
 }
 
 const NO_SUCH_MESSAGE: &str = "no such message";
+const NO_MAJORITY: &str = "the mail servers have lost touch with each other: nothing can be \
+                           deleted now, try again later";

@@ -4,6 +4,7 @@ use postrider_meta::command::Expunge;
 use postrider_proto::pop3::ErrorCode;
 use tracing::{info, warn};
 
+use super::NO_MAJORITY;
 use crate::maildrop::{MAX_MESSAGES, Maildrop};
 use crate::session::{Session, Step, Stop};
 
@@ -37,6 +38,9 @@ async fn update(session: &Session<'_>, maildrop: &Maildrop) -> Result<usize, Str
     let uids = maildrop.marked();
     if uids.0.is_empty() {
         return Ok(0);
+    }
+    if session.server.handles.meta.is_stale() {
+        return Err(NO_MAJORITY.to_owned());
     }
     let expunge = Expunge {
         account: maildrop.account,
