@@ -75,7 +75,7 @@ fn is_loopback(address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use postrider_types::{Millis, NodeId};
+    use postrider_types::{Millis, NodeId, Versions};
 
     use super::*;
 
@@ -86,6 +86,8 @@ mod tests {
             address: address.into(),
             roles: roles.to_vec(),
             version: "1".into(),
+            versions: Versions::PROGRAM,
+            hold: None,
             joined: Millis(1),
             removed: None,
             replaced_by: None,
