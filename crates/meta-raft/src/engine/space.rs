@@ -113,7 +113,7 @@ mod tests {
         };
         assert_eq!(spaces(b"", None).len(), PARTS.len());
         assert_eq!(spaces(b"gQ", Some(b"gR")), ["queue"]);
-        assert_eq!(spaces(b"gb", Some(b"gj")), ["data", "inline"]);
+        assert_eq!(spaces(b"gg", Some(b"gj")), ["data", "inline"]);
         assert_eq!(spaces(b"gi1", Some(b"gi2")), ["inline"]);
         assert!(spaces(b"gR", Some(b"gQ")).is_empty());
         let all: Vec<_> = pieces(b"gh", Some(b"gj\x01")).collect();
