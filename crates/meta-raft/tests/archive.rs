@@ -170,7 +170,10 @@ impl World {
 
     fn objects(&self, folder: &str) -> Vec<PathBuf> {
         let folder = self.bucket.path().join(folder).join(OLD);
-        let files = std::fs::read_dir(folder).unwrap();
+        // Nothing was put there yet.
+        let Ok(files) = std::fs::read_dir(folder) else {
+            return Vec::new();
+        };
         let mut files: Vec<_> = files.map(|item| item.unwrap().path()).collect();
         files.sort();
         files
