@@ -337,6 +337,8 @@ fn host(
             format!("[\"{ALL}\", \"127.0.0.0/8\"]"),
         ),
         ("POSTRIDER__BODY__INLINE_BUDGET", "128MiB".into()),
+        // What one node has shown must not be missing on the next.
+        ("POSTRIDER__CLUSTER__WITHOUT_MAJORITY", "refuse".into()),
         ("RUST_BACKTRACE", "1".into()),
     ];
     if let Some(library) = &programs.clock {
