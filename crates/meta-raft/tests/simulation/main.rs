@@ -38,8 +38,8 @@ use tokio::time::sleep;
 use world::{Slot, World};
 
 /// Seeds of a run in CI.
-const SEEDS: Range<u64> = 0..180;
-const WITH_BUCKET: Range<u64> = 0..120;
+const SEEDS: Range<u64> = 0..140;
+const WITH_BUCKET: Range<u64> = 0..60;
 const ACCOUNTS: u64 = 2;
 const CLIENTS: u64 = 4;
 
