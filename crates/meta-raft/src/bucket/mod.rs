@@ -291,6 +291,7 @@ impl Bucket {
     ) -> Result<Result<(), Refused>, Unanswered> {
         let mut known = self.0.known.lock().await;
         for _ in 0..TRIES {
+            let remembered = known.is_some();
             let at = match &*known {
                 Some(at) => at.clone(),
                 None => self.look_again(&mut known).await?,
@@ -302,7 +303,13 @@ impl Bucket {
                 return Ok(Err(refused));
             }
             if next == at.record {
-                return Ok(Ok(()));
+                if !remembered {
+                    return Ok(Ok(()));
+                }
+                // An answer also tells that nobody else was voted for until now,
+                // which memory does not know.
+                *known = None;
+                continue;
             }
             if next.tail_bytes() > TAIL {
                 let segment = self.put(&next.tail).await?;
@@ -408,7 +415,7 @@ impl Bucket {
         leader: Vote,
         id: LogId,
     ) -> Result<Result<(), Refused>, Unanswered> {
-        self.change(false, |record| {
+        self.change(true, |record| {
             let mut next = record.clone();
             match next.follow(leader) {
                 Err(refused) => Change::Keep(Err(refused)),

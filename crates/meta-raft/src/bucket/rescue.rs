@@ -55,7 +55,11 @@ impl Bucket {
     }
 
     /// The entries from `first` on.
-    async fn entries(&self, record: &Record, first: u64) -> Result<Vec<Entry>, Unanswered> {
+    pub(super) async fn entries(
+        &self,
+        record: &Record,
+        first: u64,
+    ) -> Result<Vec<Entry>, Unanswered> {
         let mut entries = Vec::new();
         for segment in record.segments.iter().filter(|it| it.last >= first) {
             entries.extend(self.get(segment).await?);

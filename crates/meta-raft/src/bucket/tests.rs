@@ -1,1 +1,109 @@
+//! Two nodes that speak to one record.
 
+use object_store::memory::InMemory;
+use openraft::EntryPayload;
+use postrider_blob::{Backend, Settings};
+
+use super::*;
+use crate::raft::log_id;
+
+const LEASE: Duration = Duration::from_millis(20);
+
+/// The bucket as nodes 1 and 2 see it, which follows node 1 in term 1.
+async fn two() -> (Bucket, Bucket) {
+    let backend = Backend {
+        objects: Arc::new(InMemory::new()),
+        parts: None,
+        prefix: String::new(),
+        folder: None,
+    };
+    let store = Store::over(backend, &Settings::default());
+    let archive = Archive::new(store, "1");
+    let both = [1, 2].map(|me| Bucket::new(&archive, true, LEASE, me));
+    both[0].create(leader(1, 1)).await.unwrap();
+    let [one, other] = both;
+    (one, other)
+}
+
+fn leader(term: u64, node: u64) -> Vote {
+    Vote::new_committed(term, node)
+}
+
+fn entries(term: u64, indexes: std::ops::Range<u64>) -> Vec<Entry> {
+    let entry = |index| Entry {
+        log_id: log_id(term, index),
+        payload: EntryPayload::Blank,
+    };
+    indexes.map(entry).collect()
+}
+
+fn candidate(term: u64, node: u64, last: LogId, transfer: bool) -> VoteRequest<TypeConfig> {
+    VoteRequest {
+        vote: Vote::new(term, node),
+        last_log_id: Some(last),
+        leadership_transfer: transfer,
+    }
+}
+
+#[tokio::test]
+async fn a_leader_that_was_overtaken_is_told_so_also_where_nothing_is_new() {
+    let (one, other) = two().await;
+    let sent = entries(1, 0..3);
+    let taken = one.append(leader(1, 1), None, &sent, None).await;
+    assert_eq!(taken, Ok(Ok(())));
+    let request = candidate(2, 2, log_id(1, 2), true);
+    assert!(other.vote(&request, false).await.unwrap().vote_granted);
+    let higher = Ok(Err(Refused::HigherVote(request.vote)));
+    // It remembers a record that has all of this.
+    assert_eq!(one.append(leader(1, 1), None, &sent, None).await, higher);
+    let confirmed = one.confirm(leader(1, 1), None, None).await;
+    assert_eq!(confirmed, higher);
+    let rebased = one.rebase(leader(1, 1), log_id(1, 1)).await;
+    assert_eq!(rebased, higher);
+}
+
+#[tokio::test]
+async fn nobody_gets_the_vote_while_a_leader_touches_the_record() {
+    let (one, other) = two().await;
+    one.append(leader(1, 1), None, &entries(1, 0..3), None)
+        .await
+        .unwrap()
+        .unwrap();
+    let request = candidate(2, 2, log_id(1, 2), false);
+    for _ in 0..3 {
+        assert!(!other.vote(&request, true).await.unwrap().vote_granted);
+        let beat = Some(Duration::ZERO);
+        one.confirm(leader(1, 1), None, beat)
+            .await
+            .unwrap()
+            .unwrap();
+        tokio::time::sleep(LEASE / 2).await;
+    }
+    assert!(!other.vote(&request, true).await.unwrap().vote_granted);
+    tokio::time::sleep(3 * LEASE).await;
+    assert!(other.vote(&request, true).await.unwrap().vote_granted);
+    assert!(other.vote(&request, false).await.unwrap().vote_granted);
+    // Not a second time in that term.
+    let third = candidate(2, 1, log_id(1, 2), true);
+    assert!(!one.vote(&third, false).await.unwrap().vote_granted);
+}
+
+#[tokio::test]
+async fn long_entries_go_into_objects_and_come_back() {
+    let (one, other) = two().await;
+    let batch = |index: u64| Entry {
+        log_id: log_id(1, index),
+        payload: EntryPayload::Normal(crate::Batch::from_bytes(vec![index as u8; 100_000].into())),
+    };
+    let mut previous = None;
+    for index in 0..5 {
+        let sent = [batch(index)];
+        let taken = one.append(leader(1, 1), previous, &sent, None).await;
+        assert_eq!(taken, Ok(Ok(())));
+        previous = Some(log_id(1, index));
+    }
+    let record = other.record().await.unwrap().unwrap();
+    assert_eq!(record.segments.len(), 2);
+    let all = other.entries(&record, 1).await.unwrap();
+    assert_eq!(all, (1..5).map(batch).collect::<Vec<Entry>>());
+}
