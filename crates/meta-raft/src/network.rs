@@ -291,11 +291,11 @@ impl RaftNetworkV2<TypeConfig> for Peer {
                 let (had, bucket) = (Arc::clone(&had), bucket.clone());
                 async move {
                     let reply = reply.map_err(lost)?;
-                    if let Some(bucket) = bucket {
-                        bucket.voters().heard(id);
-                    }
                     let appended = convert::appended_in(reply).map_err(refused)?;
                     still_has(id, &appended, &had).await?;
+                    if let (Some(bucket), Ok(matched)) = (bucket, &appended) {
+                        bucket.voters().heard(id, matched.map(|id| id.index));
+                    }
                     Ok(appended)
                 }
             });

@@ -42,6 +42,8 @@ const TAIL: usize = 128 << 10;
 /// Between writes while the nodes are a majority without the bucket.
 const LAG: Duration = Duration::from_secs(1);
 
+/// Entries that the nodes have not got durable after this long do not wait any more.
+const HURRY: Duration = Duration::from_millis(150);
 /// Between looks whether a bucket that is not needed still answers.
 pub(crate) const IDLE: Duration = Duration::from_secs(5);
 /// Between looks whether the bucket is needed.
@@ -79,9 +81,13 @@ struct Inner {
     voters: Voters,
     /// The record as it was last seen. Held over each write.
     known: Mutex<Option<Known>>,
-    /// The writing that was last seen, and since when.
+    /// The writing that was last seen, and since when nobody else has written.
     watched: Lock<Option<(u64, Instant)>>,
-    /// When this node last wrote the record.
+    /// The last writing of this node.
+    mine: AtomicU64,
+    /// The highest serial number that was seen.
+    serial: AtomicU64,
+    /// When this node began its last writing of the record.
     written: Lock<Option<Instant>>,
     /// When it may write next while the bucket is not needed.
     turn: Lock<Option<Instant>>,
@@ -118,6 +124,8 @@ impl Bucket {
             voters: Voters::new(me, lease / 2),
             known: Mutex::default(),
             watched: Lock::default(),
+            mine: AtomicU64::default(),
+            serial: AtomicU64::default(),
             written: Lock::default(),
             turn: Lock::default(),
             answered: Lock::default(),
@@ -159,15 +167,26 @@ impl Bucket {
         format!("{}/log/{first:020}-{name:016x}", self.0.prefix)
     }
 
-    /// Reads the record from the store. None: there is none.
+    /// Reads the record from the store. None: there is none that can be used.
     async fn look(&self, known: &mut Option<Known>) -> Result<Option<Record>, Unanswered> {
         *known = None;
         let found = self.0.store.read_register(&self.key(), LIMIT).await;
         let Some((bytes, version)) = found.map_err(|error| self.failed(&error))? else {
             return Ok(None);
         };
-        let record: Record = segment::unpack(&bytes)
-            .map_err(|error| self.failed(&format!("the record of its vote is damaged: {error}")))?;
+        let record: Record = match segment::unpack(&bytes) {
+            Ok(record) => record,
+            Err(error) => {
+                self.failed(&format!("the record of its vote is damaged: {error}"));
+                return Ok(None);
+            }
+        };
+        if record.serial < self.0.serial.fetch_max(record.serial, Ordering::Relaxed) {
+            self.failed(
+                &"an old record of its vote was put back: what it has forgotten is unknown",
+            );
+            return Ok(None);
+        }
         self.saw(&record);
         *known = Some(Known {
             record: record.clone(),
@@ -218,16 +237,21 @@ impl Bucket {
         version: Option<&Version>,
     ) -> Result<bool, Unanswered> {
         record.writing = crate::simulation::random();
+        record.serial += 1;
         let writing = record.writing;
+        self.0.mine.store(writing, Ordering::Relaxed);
+        let began = Instant::now();
         let bytes = segment::pack(&record).map_err(|error| self.failed(&error))?;
         *known = None;
         let key = self.key();
         let written = self.0.store.write_register(&key, bytes, version, LIMIT);
         match written.await {
             Ok(version) => {
+                self.0.serial.fetch_max(record.serial, Ordering::Relaxed);
                 self.saw(&record);
+                // Others may have seen it as early as that.
+                *self.0.written.lock() = Some(began);
                 let now = Instant::now();
-                *self.0.written.lock() = Some(now);
                 let mut turn = self.0.turn.lock();
                 // One request a second: an object before it counts, too.
                 *turn = Some(turn.filter(|turn| *turn > now).unwrap_or(now) + LAG);
@@ -250,10 +274,14 @@ impl Bucket {
         let now = Instant::now();
         *self.0.answered.lock() = Some(now);
         *self.0.problem.lock() = None;
+        let mine = record.writing == self.0.mine.load(Ordering::Relaxed);
         let mut watched = self.0.watched.lock();
-        if watched.is_none_or(|(writing, _)| writing != record.writing) {
-            *watched = Some((record.writing, now));
-        }
+        *watched = match *watched {
+            Some((writing, since)) if mine || writing == record.writing => {
+                Some((record.writing, since))
+            }
+            _ => Some((record.writing, now)),
+        };
     }
 
     /// Notes a failure, once for as long as it lasts.
@@ -297,26 +325,22 @@ impl Bucket {
                 None => self.look_again(&mut known).await?,
             };
             let mut next = at.record.clone();
-            if let Err(refused) = next.append(vote, previous, entries.to_vec(), committed) {
-                // What is known may be old: the next time it is read again.
-                *known = None;
-                return Ok(Err(refused));
-            }
-            if next == at.record {
-                if !remembered {
-                    return Ok(Ok(()));
-                }
-                // An answer also tells that nobody else was voted for until now,
-                // which memory does not know.
+            let taken = next.append(vote, previous, entries.to_vec(), committed);
+            if remembered && (taken.is_err() || next == at.record) {
+                // Every answer also tells whether somebody else was voted for until
+                // now, which memory does not know.
                 *known = None;
                 continue;
+            }
+            if next == at.record {
+                return Ok(taken);
             }
             if next.tail_bytes() > TAIL {
                 let segment = self.put(&next.tail).await?;
                 next.spill(segment);
             }
             if self.write(&mut known, next, Some(&at.version)).await? {
-                return Ok(Ok(()));
+                return Ok(taken);
             }
         }
         Err(self.failed(&"others write it all the time"))
@@ -350,10 +374,15 @@ impl Bucket {
         Ok(entries)
     }
 
-    /// Waits until it is time to write: at once where the bucket is needed for a
-    /// majority, else not more than once a second.
-    async fn wait_for_turn(&self) {
+    /// Waits until it is time to write the entry `index`: at once where the bucket is
+    /// needed for a majority, soon where the nodes do not get it durable by themselves,
+    /// else not more than once a second.
+    async fn wait_for_turn(&self, index: u64) {
+        let began = Instant::now();
         loop {
+            if began.elapsed() >= HURRY && !self.0.voters.have(index) {
+                return;
+            }
             let turn = *self.0.turn.lock();
             let left = turn.map(|turn| turn.saturating_duration_since(Instant::now()));
             match left.filter(|left| !left.is_zero()) {
@@ -371,13 +400,16 @@ impl Bucket {
         previous: Option<LogId>,
         beat: Option<Duration>,
     ) -> Result<Result<(), Refused>, Unanswered> {
-        let quiet = self.0.written.lock().map(|at| at.elapsed());
-        let due = beat.is_some_and(|beat| quiet.is_none_or(|quiet| quiet >= beat));
-        self.change(true, |record| {
+        let due = || {
+            let quiet = self.0.written.lock().map(|at| at.elapsed());
+            beat.is_some_and(|beat| quiet.is_none_or(|quiet| quiet >= beat))
+        };
+        // A write over what is known finds out by itself whether that is still so.
+        self.change(!due(), |record| {
             let mut next = record.clone();
             match next.append(vote, previous, Vec::new(), None) {
                 Err(refused) => Change::Keep(Err(refused)),
-                Ok(()) if due || next != *record => Change::Write(next, Ok(())),
+                Ok(()) if due() || next != *record => Change::Write(next, Ok(())),
                 Ok(()) => Change::Keep(Ok(())),
             }
         })
@@ -391,15 +423,17 @@ impl Bucket {
         only_asked: bool,
     ) -> Result<VoteResponse<TypeConfig>, Unanswered> {
         let last = request.last_log_id;
-        self.change(true, |record| {
+        // The write tells whether what was seen when it was asked first still holds.
+        self.change(only_asked, |record| {
             if last < record.last {
                 self.0.behind.notify_one();
             }
             // Of a leader that hands over no more is heard.
-            let free = request.leadership_transfer || self.abandoned(record);
+            let voted = record.vote == request.vote;
+            let free = voted || request.leadership_transfer || self.abandoned(record);
             let granted = free && record.would_vote(&request.vote, last);
             let answer = |vote| VoteResponse::new(vote, record.last, granted);
-            if only_asked || !granted {
+            if only_asked || voted || !granted {
                 return Change::Keep(answer(record.vote));
             }
             let mut next = record.clone();
@@ -438,6 +472,10 @@ impl Bucket {
         if self.look(&mut known).await?.is_some() {
             return Ok(());
         }
+        // One that cannot be used makes room: nobody counts on it, as it has no vote.
+        let cleared = self.0.store.delete(&self.key()).await;
+        cleared.map_err(|error| self.failed(&error))?;
+        self.0.serial.store(0, Ordering::Relaxed);
         if self.write(&mut known, Record::new(leader), None).await? {
             return Ok(());
         }

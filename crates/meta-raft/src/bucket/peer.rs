@@ -51,7 +51,12 @@ impl Bucket {
         if !needed && self.silence().is_some_and(|silence| silence < IDLE) {
             return Err(unreachable("it is not needed now"));
         }
-        let beat = needed.then_some(self.0.patience / 3);
+        if !needed {
+            // Others who count on it are not told: only that it answers is of interest.
+            let _ = self.record().await;
+            return Err(unreachable("it is not needed now"));
+        }
+        let beat = Some(self.0.patience / 3);
         let confirmed = self.confirm(request.vote, request.prev_log_id, beat).await;
         let confirmed = confirmed.map_err(|text| unreachable(&text))?;
         Ok(confirmed.map(|()| request.prev_log_id).map_err(refusal))
@@ -63,7 +68,11 @@ impl Bucket {
         S: Stream<Item = Append> + Send + Unpin,
     {
         let mut group = vec![input.next().await?];
-        self.wait_for_turn().await;
+        let last = group[0]
+            .entries
+            .last()
+            .map_or(0, |entry| entry.log_id.index);
+        self.wait_for_turn(last).await;
         let bytes = |request: &Append| request.entries.iter().map(size).sum::<usize>();
         let mut sum = bytes(&group[0]);
         while sum < GROUP

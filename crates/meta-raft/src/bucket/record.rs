@@ -17,6 +17,8 @@ pub(crate) struct Record {
     /// Of this very writing: whoever was not told how it ended looks for it, and
     /// that it stays tells that nobody leads with the bucket's help.
     pub(crate) writing: u64,
+    /// Higher with each writing: a record with a lower one was put back.
+    pub(crate) serial: u64,
     /// Whom it has voted for, or follows.
     pub(crate) vote: Vote,
     /// Entries up to here are known to be committed.
@@ -61,6 +63,7 @@ impl Record {
     pub(crate) fn new(vote: Vote) -> Self {
         Self {
             writing: 0,
+            serial: 0,
             vote,
             committed: None,
             base: None,
@@ -115,6 +118,7 @@ impl Record {
         {
             return Err(Refused::Conflict(previous));
         }
+        let confirmed = entries.last().map(|entry| entry.log_id).or(previous);
         for entry in entries {
             let id = entry.log_id;
             // What is in the base is committed: a leader has the same.
@@ -128,8 +132,9 @@ impl Record {
             self.last = Some(id);
             self.tail.push(entry);
         }
-        // The leader may have told of more than it has sent.
-        self.committed = self.committed.max(committed.min(self.last));
+        // The leader may tell of more than it has sent, and of that much only is it
+        // known that this record has the same.
+        self.committed = self.committed.max(committed.min(confirmed));
         Ok(())
     }
 

@@ -16,8 +16,8 @@ use openraft::{RaftNetworkFactory, RaftNetworkV2};
 use super::record::Record;
 use super::{BUCKET, Bucket, Change, Unanswered, size};
 use crate::leader::Core;
-use crate::network::Network;
-use crate::raft::{Entry, LogId, Payload, StoredMembership, Vote};
+use crate::network::{Network, SnapshotOf as Base};
+use crate::raft::{Entry, LogId, Payload, StoredMembership, Vote, term};
 
 /// Bytes of entries that are handed over at once, but for one entry.
 const CHUNK: usize = 4 << 20;
@@ -104,25 +104,31 @@ impl Core {
             return Err("another node may lead".into());
         }
         let shared = self.shared_with(&record);
-        let entries = match shared {
-            Some(shared) => {
-                bucket
-                    .entries(&record, shared.map_or(0, |id| id.index + 1))
-                    .await?
-            }
-            None => bucket.entries(&record, record.first()).await?,
+        let snapshot = match shared {
+            Some(_) => None,
+            None => Some(self.fetch_base(bucket, &record).await?),
         };
-        let vote = self
-            .elect_bucket(bucket, &record, shared.flatten(), &entries)
-            .await?;
-        let mut previous = match shared {
-            Some(shared) => shared,
-            None => self.install(bucket, vote).await?,
+        let mut previous = match &snapshot {
+            Some(snapshot) => snapshot.meta.last_log_id,
+            None => shared.flatten(),
         };
-        // A snapshot may hold more than the record's base.
+        let first = previous.map_or(0, |id| id.index + 1);
+        let entries = match record.last > previous {
+            true => bucket.entries(&record, first).await?,
+            false => Vec::new(),
+        };
+        let members = snapshot.as_ref().map(|it| it.meta.last_membership.clone());
+        let members = self.members_by(previous, members, &entries).await?;
+        if !members.voter_ids().any(|id| id == self.node_id) {
+            return Err("this node has no vote any more".into());
+        }
+        let last = record.last.max(previous);
+        let vote = self.elect_bucket(bucket, &record, &members, last).await?;
+        if let Some(snapshot) = snapshot {
+            let installed = self.raft.install_full_snapshot(vote, snapshot).await;
+            installed.map_err(|error| error.to_string())?;
+        }
         let count = entries.len();
-        let past = |entry: &Entry| previous.is_none_or(|id| entry.log_id.index > id.index);
-        let entries: Vec<Entry> = entries.into_iter().filter(past).collect();
         for chunk in chunks(entries) {
             let last = chunk.last().map(|entry| entry.log_id);
             let request = AppendEntriesRequest {
@@ -137,7 +143,7 @@ impl Core {
                 other => return Err(format!("this node did not take its entries: {other}")),
             }
         }
-        let given = TransferLeaderRequest::new(vote, self.node_id, record.last);
+        let given = TransferLeaderRequest::new(vote, self.node_id, last);
         let given = self.raft.handle_transfer_leader(given).await;
         given
             .map_err(|error| error.to_string())?
@@ -165,19 +171,20 @@ impl Core {
         }
     }
 
-    /// Has the bucket elected by the voters that its log knows. Its vote.
+    /// Has the bucket elected by `members`, as one whose log ends with `last`. Its
+    /// vote.
     async fn elect_bucket(
         &self,
         bucket: &Bucket,
         record: &Record,
-        shared: Option<LogId>,
-        entries: &[Entry],
+        members: &StoredMembership,
+        last: Option<LogId>,
     ) -> Result<Vote, Unanswered> {
-        let members = self.members_by(shared, entries).await?;
         let mine = self.raft.metrics().borrow_watched().vote.leader_id.term;
-        let term = record.vote.leader_id.term.max(mine) + 1;
+        let seen = last.map_or(0, |id| term(&id));
+        let term = record.vote.leader_id.term.max(mine).max(seen) + 1;
         let candidate = bucket.claim(record, Vote::new(term, BUCKET)).await?;
-        let request = VoteRequest::new(candidate.vote, record.last);
+        let request = VoteRequest::new(candidate.vote, last);
         let mut votes = BTreeSet::from([BUCKET]);
         let voted = self.raft.vote(request.clone()).await;
         if voted.map_err(|error| error.to_string())?.vote_granted {
@@ -189,7 +196,7 @@ impl Core {
             sets.iter().all(won)
         };
         if !elected(&votes) {
-            self.ask_others(&members, &request, &mut votes).await;
+            self.ask_others(members, &request, &mut votes).await;
         }
         if !elected(&votes) {
             return Err(format!("only {votes:?} voted for it"));
@@ -221,11 +228,12 @@ impl Core {
         }
     }
 
-    /// The members as the bucket's log has them: the last in its entries after
-    /// those that this node shares, else this node's own.
+    /// The members as the bucket's log has them: the last in its entries, else those of
+    /// the snapshot before them, else this node's own as of `shared`.
     async fn members_by(
         &self,
         shared: Option<LogId>,
+        snapshot: Option<StoredMembership>,
         entries: &[Entry],
     ) -> Result<StoredMembership, Unanswered> {
         let told = entries.iter().rev().find_map(|entry| match &entry.payload {
@@ -234,7 +242,7 @@ impl Core {
             }
             _ => None,
         });
-        if let Some(told) = told {
+        if let Some(told) = told.or(snapshot) {
             return Ok(told);
         }
         let known = self.raft.with_raft_state(move |state| {
@@ -248,22 +256,21 @@ impl Core {
         known.await.map_err(|error| error.to_string())
     }
 
-    /// Takes over the newest snapshot of the archive from the bucket as leader. The
-    /// last entry in it.
-    async fn install(&self, bucket: &Bucket, vote: Vote) -> Result<Option<LogId>, Unanswered> {
+    /// The newest snapshot of the archive, on which the record's entries follow.
+    async fn fetch_base(&self, bucket: &Bucket, record: &Record) -> Result<Base, Unanswered> {
         let failed = |error: crate::Error| error.to_string();
         let archive = &bucket.0.archive;
         let newest = archive.newest().await.map_err(failed)?;
         let newest = newest.ok_or("the snapshot before its entries is missing")?;
+        if Some(newest.id) < record.last && record.id(newest.id.index) != Some(newest.id) {
+            return Err("its entries do not follow on the newest snapshot".into());
+        }
         let draft = self.shared.snapshots.draft();
         let stored = archive.fetch(&newest, draft.path()).await.map_err(failed)?;
-        let snapshot = Snapshot {
+        Ok(Snapshot {
             meta: stored.meta(),
             snapshot: stored.of(draft),
-        };
-        let installed = self.raft.install_full_snapshot(vote, snapshot).await;
-        installed.map_err(|error| error.to_string())?;
-        Ok(Some(newest.id))
+        })
     }
 }
 

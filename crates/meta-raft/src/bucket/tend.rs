@@ -14,7 +14,7 @@ use openraft::{BasicNode, ChangeMembers};
 use postrider_rpc::Failure;
 use tokio::time::{Instant, sleep};
 
-use super::{BUCKET, Bucket, Change, LIMIT, Unanswered};
+use super::{BUCKET, Bucket, Change, LIMIT, Segment, Unanswered};
 use crate::leader::{Core, Leader};
 
 /// Between looks whether something is to be done.
@@ -26,6 +26,8 @@ const CATCH_UP: Duration = Duration::from_secs(60);
 /// The log in the bucket is looked through once it has more objects or bytes.
 const OBJECTS: usize = 32;
 const BYTES: u64 = 16 << 20;
+/// Between such looks.
+const TRIM: Duration = Duration::from_secs(60);
 /// Between sweeps for objects that no record names; and they stay that long.
 const SWEEP: Duration = Duration::from_secs(600);
 
@@ -35,6 +37,7 @@ struct Mind {
     /// Not tried before then.
     try_after: Option<Instant>,
     swept: Option<Instant>,
+    trimmed: Option<Instant>,
     /// Objects that no record named at the last sweep.
     strays: BTreeSet<String>,
 }
@@ -79,7 +82,14 @@ impl Core {
                 // Somebody has emptied the bucket. Its vote has no memory any more,
                 // so it must not vote on: without it the two are a majority.
                 None => self.expel_bucket().await.map_err(failed),
-                Some(_) => bucket.tidy(mind).await,
+                Some(_) => {
+                    if bucket.tidy(mind).await? {
+                        // The archive has nothing newer: its keeper brings this there.
+                        let asked = self.raft.trigger().snapshot().await;
+                        asked.map_err(|error| error.to_string())?;
+                    }
+                    Ok(())
+                }
             },
             (false, _, false) => {
                 *bucket.0.problem.lock() = None;
@@ -100,7 +110,7 @@ impl Core {
         let took = took.map_err(|error| error.to_string())?;
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         bucket.0.write_ms.store(millis.max(1), Ordering::Relaxed);
-        let _changing = self.begin_change().await.map_err(failed)?;
+        let changing = self.begin_change().await.map_err(failed)?;
         let vote = self.raft.metrics().borrow_watched().vote;
         bucket.create(vote).await?;
         if self.membership().get_node(&BUCKET).is_none() {
@@ -108,8 +118,11 @@ impl Core {
             let added = self.change(ChangeMembers::AddNodes(node)).await;
             added.map_err(failed)?;
         }
+        // That may take its time: nodes may come and go meanwhile.
+        drop(changing);
         self.wait_for_bucket().await?;
-        if self.nodes_that_vote() != 2 {
+        let _changing = self.begin_change().await.map_err(failed)?;
+        if self.nodes_that_vote() != 2 || self.membership().get_node(&BUCKET).is_none() {
             return Ok(());
         }
         let voting = ChangeMembers::AddVoterIds([BUCKET].into());
@@ -157,8 +170,9 @@ impl Core {
 }
 
 impl Bucket {
-    /// Drops what a snapshot in the archive holds, and what no record names.
-    async fn tidy(&self, mind: &mut Mind) -> Result<(), Unanswered> {
+    /// Drops what a snapshot in the archive holds, and what no record names. Whether
+    /// the log stays too long for want of a newer snapshot.
+    async fn tidy(&self, mind: &mut Mind) -> Result<bool, Unanswered> {
         let long = {
             let known = self.0.known.lock().await;
             known.as_ref().is_some_and(|known| {
@@ -166,34 +180,43 @@ impl Bucket {
                 record.segments.len() > OBJECTS || record.segment_bytes() > BYTES
             })
         };
-        if long {
-            self.trim().await?;
+        let mut stays = false;
+        if long && mind.trimmed.is_none_or(|at| at.elapsed() >= TRIM) {
+            mind.trimmed = Some(Instant::now());
+            stays = !self.trim().await?;
         }
         if mind.swept.is_none_or(|at| at.elapsed() >= SWEEP) {
             mind.swept = Some(Instant::now());
             self.sweep(&mut mind.strays).await?;
         }
-        Ok(())
+        Ok(stays)
     }
 
-    async fn trim(&self) -> Result<(), Unanswered> {
+    /// Whether there was something to drop.
+    async fn trim(&self) -> Result<bool, Unanswered> {
         let newest = self.0.archive.newest().await;
         let newest = newest.map_err(|error| self.failed(&error))?;
-        let Some(newest) = newest else { return Ok(()) };
+        let Some(newest) = newest else {
+            return Ok(false);
+        };
         let dropped = self.change(false, |record| {
             let mut next = record.clone();
             if !next.rebase(newest.id) {
-                return Change::Keep(Vec::new());
+                return Change::Keep(None);
             }
             let dropped = record.segments.iter();
             let dropped = dropped.filter(|segment| !next.segments.contains(segment));
-            Change::Write(next.clone(), dropped.cloned().collect())
+            let dropped: Vec<Segment> = dropped.cloned().collect();
+            Change::Write(next, Some(dropped))
         });
-        for segment in dropped.await? {
+        let Some(dropped) = dropped.await? else {
+            return Ok(false);
+        };
+        for segment in dropped {
             let deleted = self.0.store.delete(&self.segment_key(&segment)).await;
             deleted.map_err(|error| self.failed(&error))?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Removes objects that no record names: of writes that came too late. Only

@@ -23,6 +23,8 @@ struct State {
     /// One or, during a change, two sets.
     sets: Vec<BTreeSet<u64>>,
     heard: BTreeMap<u64, Instant>,
+    /// The last entry that each is known to have.
+    matched: BTreeMap<u64, u64>,
 }
 
 impl Voters {
@@ -43,9 +45,24 @@ impl Voters {
         }
     }
 
-    /// A node has answered this one.
-    pub(crate) fn heard(&self, node: u64) {
-        self.state.lock().heard.insert(node, Instant::now());
+    /// A node has answered this one, and has the entry `matched`.
+    pub(crate) fn heard(&self, node: u64, matched: Option<u64>) {
+        let mut state = self.state.lock();
+        state.heard.insert(node, Instant::now());
+        if let Some(matched) = matched {
+            state.matched.insert(node, matched);
+        }
+    }
+
+    /// Whether so many nodes have the entry `index` that the bucket is not needed for
+    /// it.
+    pub(super) fn have(&self, index: u64) -> bool {
+        let state = self.state.lock();
+        let has = |id: &u64| *id == self.me || state.matched.get(id) >= Some(&index);
+        state.sets.iter().all(|set| {
+            let fit = set.iter().filter(|id| **id != BUCKET && has(id));
+            fit.count() > set.len() / 2
+        })
     }
 
     /// Whether this node leads nobody without the bucket: too few of the others
@@ -78,12 +95,14 @@ mod tests {
         let membership = openraft::Membership::new(vec![ids.into()], nodes).unwrap();
         voters.learn(&StoredMembership::new(None, membership));
         assert!(voters.need_bucket());
-        voters.heard(2);
+        voters.heard(2, Some(7));
+        assert!(voters.have(7) && !voters.have(8));
         assert!(!voters.need_bucket());
         tokio::time::advance(Duration::from_millis(301)).await;
         assert!(voters.need_bucket());
         // Its own answers are no help.
-        voters.heard(BUCKET);
+        voters.heard(BUCKET, Some(9));
+        assert!(!voters.have(8));
         assert!(voters.need_bucket());
     }
 }

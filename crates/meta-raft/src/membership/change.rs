@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{CATCH_UP, CHANGE, MAX_VOTERS, client};
 use crate::blocking;
+use crate::bucket::BUCKET;
 use crate::forward::within;
 use crate::leader::{Core, Leader};
 use crate::payload;
@@ -185,6 +186,10 @@ impl Core {
             .collect();
         match to {
             Some(id) if id == self.node_id => return Ok(id),
+            Some(BUCKET) => {
+                let text = "the vote in the bucket does not lead";
+                return Err(Failure::Failed(text.into()));
+            }
             Some(id) if !members.voter_ids().any(|voter| voter == id) => {
                 return Err(Failure::Failed(format!("node {id} is no voter")));
             }

@@ -13,7 +13,7 @@ use super::report::{Node, Vote};
 const MAX_LAG: u64 = 1000;
 
 /// A bucket that takes longer for a write, in milliseconds, is worth a word.
-const SLOW: u64 = 100;
+const SLOW: u64 = 80;
 
 /// Clocks that are further apart are worth a word. Reports take up to two seconds.
 const MAX_APART: Duration = Duration::from_secs(10);
@@ -138,8 +138,8 @@ fn slow(third: &Vote) -> Option<String> {
     let took = third.told.write_ms.filter(|took| *took > SLOW)?;
     Some(format!(
         "the bucket took {took} ms for a small write when it was tried: while one of the nodes is \
-         away, each write takes at least that long, and above 250 ms meta.election_timeout has to \
-         be raised for the other to take over"
+         away, each write takes at least that long, and where it takes more than 100 ms \
+         meta.election_timeout has to be raised"
     ))
 }
 
