@@ -1,3 +1,5 @@
+//! Registers over stores that have conditional PUTs, and that only seem to.
+
 use std::sync::Arc;
 
 use bytes::Bytes;

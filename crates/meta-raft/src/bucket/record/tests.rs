@@ -1,3 +1,5 @@
+//! The rules of a voter, and the record as a Raft log.
+
 use std::collections::BTreeMap;
 
 use openraft::EntryPayload;
