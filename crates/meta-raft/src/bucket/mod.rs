@@ -475,8 +475,11 @@ impl Bucket {
         // One that cannot be used makes room: nobody counts on it, as it has no vote.
         let cleared = self.0.store.delete(&self.key()).await;
         cleared.map_err(|error| self.failed(&error))?;
-        self.0.serial.store(0, Ordering::Relaxed);
-        if self.write(&mut known, Record::new(leader), None).await? {
+        let mut record = Record::new(leader);
+        // Higher than any that somebody has seen: this one was not put back.
+        let seen = self.0.serial.load(Ordering::Relaxed);
+        record.serial = seen.max(leader.leader_id.term << 32);
+        if self.write(&mut known, record, None).await? {
             return Ok(());
         }
         self.look_again(&mut known).await.map(|_| ())

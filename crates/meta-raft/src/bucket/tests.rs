@@ -107,3 +107,25 @@ async fn long_entries_go_into_objects_and_come_back() {
     let all = other.entries(&record, 1).await.unwrap();
     assert_eq!(all, (1..5).map(batch).collect::<Vec<Entry>>());
 }
+
+#[tokio::test]
+async fn a_record_that_is_lost_or_put_back_has_no_vote_and_a_new_one_has() {
+    let (one, other) = two().await;
+    let store = one.0.store.clone();
+    let (old, _) = store
+        .read_register(&one.key(), LIMIT)
+        .await
+        .unwrap()
+        .unwrap();
+    one.append(leader(1, 1), None, &entries(1, 0..3), None)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(other.record().await.unwrap().is_some());
+    store.put(&one.key(), vec![old]).await.unwrap();
+    let request = candidate(2, 2, log_id(1, 2), true);
+    assert!(other.vote(&request, false).await.is_err());
+    assert!(one.record().await.unwrap().is_none());
+    one.create(leader(2, 1)).await.unwrap();
+    assert!(other.record().await.unwrap().is_some());
+}
