@@ -13,7 +13,9 @@
 )]
 
 mod background;
+mod damage;
 mod departure;
+mod disk;
 mod entering;
 mod faults;
 mod fleet;

@@ -7,6 +7,7 @@
 mod administration;
 mod bad_input;
 mod bodies;
+mod bucket;
 mod delivery;
 mod forwarding;
 mod gateway;

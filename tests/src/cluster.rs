@@ -438,6 +438,19 @@ impl Cluster {
         Ok(followers.next().context("no follower runs")?.0)
     }
 
+    /// Notes the number that a node has taken anew.
+    pub fn renumber(&mut self, place: usize) -> anyhow::Result<()> {
+        self.members[place].id = own_id(&self.members[place])?;
+        Ok(())
+    }
+
+    /// Runs `postrider cluster rejoin` on a node that does not run; what it printed.
+    pub async fn rejoin(&mut self, place: usize) -> anyhow::Result<String> {
+        let printed = configured(&self.members[place], &["rejoin"], &[]).await?;
+        self.renumber(place)?;
+        Ok(printed)
+    }
+
     /// Takes a node out of the cluster by another; its process is left alone.
     pub async fn remove(&mut self, place: usize) -> anyhow::Result<()> {
         self.members[place].removed = true;

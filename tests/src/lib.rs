@@ -2,6 +2,7 @@
 //! clients that speak to them over the wire, and loads that know what they were
 //! told. No knowledge of crates inside.
 
+mod bucket;
 mod cluster;
 mod figures;
 mod fixture;
@@ -18,6 +19,7 @@ mod process;
 mod smtp;
 mod wire;
 
+pub use bucket::{Bucket, Mood};
 pub use cluster::{Cluster, Member, Plan, Roles};
 pub use figures::Figures;
 pub use fixture::Fixture;

@@ -39,7 +39,33 @@ impl Node {
     /// The same with settings from the environment: `POSTRIDER__SECTION__KEY`.
     /// One that names a folder for bodies has it, wherever other tests keep theirs.
     pub async fn start_with(binary: &str, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let own_store = environment
+            .iter()
+            .any(|(name, _)| *name == "POSTRIDER__BLOB__FOLDER");
         let dir = tempfile::tempdir()?;
+        let store = if own_store {
+            String::new()
+        } else {
+            blob(dir.path())?
+        };
+        Self::start_in(dir, binary, environment, &store).await
+    }
+
+    /// The same with bodies where `store` says, sections of its settings file.
+    pub async fn start_storing(
+        binary: &str,
+        environment: &[(&str, &str)],
+        store: &str,
+    ) -> anyhow::Result<Self> {
+        Self::start_in(tempfile::tempdir()?, binary, environment, store).await
+    }
+
+    async fn start_in(
+        dir: TempDir,
+        binary: &str,
+        environment: &[(&str, &str)],
+        store: &str,
+    ) -> anyhow::Result<Self> {
         let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
         let certificate = certified.cert.pem().into_bytes();
         std::fs::write(dir.path().join("cert.pem"), &certificate)?;
@@ -47,17 +73,9 @@ impl Node {
             dir.path().join("key.pem"),
             certified.signing_key.serialize_pem(),
         )?;
-        let own_store = environment
-            .iter()
-            .any(|(name, _)| *name == "POSTRIDER__BLOB__FOLDER");
-        let store = if own_store {
-            String::new()
-        } else {
-            blob(dir.path())?
-        };
         std::fs::write(
             dir.path().join("postrider.toml"),
-            config(dir.path()) + &store,
+            config(dir.path()) + store,
         )?;
         let mut node = Self {
             process: Process::new(binary, dir.path(), environment),

@@ -326,6 +326,12 @@ impl Process {
         self.child.is_some()
     }
 
+    /// Whether its process has not ended yet.
+    pub fn is_alive(&mut self) -> anyhow::Result<bool> {
+        let child = self.child.as_mut().context("the node does not run")?;
+        Ok(child.try_wait()?.is_none())
+    }
+
     /// All that it has logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()

@@ -16,7 +16,7 @@ use postrider_blob::Listed;
 use postrider_meta::ReadAt;
 use postrider_meta::command::ForgetObject;
 use postrider_meta::query::{DeadObjects, KnownObjects};
-use postrider_types::Millis;
+use postrider_types::{Clock, Millis};
 use tokio_util::sync::CancellationToken;
 
 use crate::background::Loop;
@@ -47,6 +47,8 @@ pub type Needed = Arc<dyn Fn() -> BoxFuture<'static, Result<Option<Millis>, Erro
 pub struct Sweeper {
     shared: Arc<Shared>,
     needed: Option<Needed>,
+    /// Tells what is old; None: the clock of the bodies.
+    clock: Option<Arc<dyn Clock>>,
 }
 
 impl Sweeper {
@@ -55,6 +57,7 @@ impl Sweeper {
         Self {
             shared: bodies.shared.clone(),
             needed: None,
+            clock: None,
         }
     }
 
@@ -62,6 +65,15 @@ impl Sweeper {
     pub fn keeping(self, needed: Needed) -> Self {
         Self {
             needed: Some(needed),
+            ..self
+        }
+    }
+
+    /// The same, but `clock` tells what is old: one that does not jump ahead, as an
+    /// upload whose command is under way would be taken for an old one.
+    pub fn by(self, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock: Some(clock),
             ..self
         }
     }
@@ -87,7 +99,11 @@ impl Sweeper {
         // To metadata that is not theirs all objects are orphans.
         let verified = self.shared.verify_store().await;
         verified.map_err(|error| Error::Unavailable(error.to_string()))?;
-        let before = self.shared.before(self.needed.as_ref()).await?;
+        let now = match &self.clock {
+            Some(clock) => clock.now(),
+            None => self.shared.meta.clock().now(),
+        };
+        let before = self.shared.before(now, self.needed.as_ref()).await?;
         let mut swept = Swept {
             dead: self.dead(before).await?,
             orphans: 0,
@@ -96,7 +112,6 @@ impl Sweeper {
             swept.orphans += self.orphans(kind, before).await?;
         }
         // Files that are half written are in no backup.
-        let now = self.shared.meta.clock().now();
         let left = now.before(self.shared.settings.grace);
         self.shared.blobs.remove_remnants(left).await?;
         counter!("postrider_body_objects_removed_total", "why" => "dead").increment(swept.dead);
@@ -202,8 +217,11 @@ impl Sweeper {
 
 impl Shared {
     /// What is dead or unknown since before this may go.
-    pub(crate) async fn before(&self, needed: Option<&Needed>) -> Result<Millis, Error> {
-        let now = self.meta.clock().now();
+    pub(crate) async fn before(
+        &self,
+        now: Millis,
+        needed: Option<&Needed>,
+    ) -> Result<Millis, Error> {
         let before = now.before(self.settings.grace);
         let needed = match needed {
             Some(needed) => needed().await?,

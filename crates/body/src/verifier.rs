@@ -306,7 +306,8 @@ impl Verifier {
     /// Looks for objects that nobody knows, in one part of the store, from 0 on.
     pub async fn unknown(&self, folder: u32) -> Result<Verified<u32>, Error> {
         // What the sweep would remove, but for its last two rounds.
-        let before = self.shared.before(self.needed.as_ref()).await?;
+        let now = self.shared.meta.clock().now();
+        let before = self.shared.before(now, self.needed.as_ref()).await?;
         let rounds = 2 * self.shared.settings.sweep_every;
         let overdue = before.before(rounds);
         let kind = if folder < 256 {

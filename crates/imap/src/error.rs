@@ -161,6 +161,10 @@ impl From<meta::Error> for Fail {
                 Code::Unavailable,
                 "the mail store is not available right now, try again later",
             ),
+            meta::Error::Full(_) => Reply::no(
+                Code::Unavailable,
+                "the mail store has no room left for now, try again later",
+            ),
             meta::Error::Failed(_) => Reply::no(
                 Code::ServerBug,
                 "the mail store failed, tell your administrator",

@@ -19,8 +19,9 @@ pub enum Error {
     /// The Raft log has lost or changed something that was durable.
     #[error(
         "the Raft log is damaged: {path} at byte {offset}: {reason}. Nothing was changed. \
-         Do not delete the log: it holds mail that was acknowledged. Restore the folder from a \
-         backup or repair the disk; in a cluster remove this node and let a new one join"
+         Do not delete the log: it holds mail that was acknowledged. In a cluster run `postrider \
+         cluster rejoin` here, which gets all from the others; a node that stands alone needs its \
+         disk repaired or its folder restored"
     )]
     Damaged {
         /// The damaged or missing file.
@@ -32,8 +33,9 @@ pub enum Error {
     },
     /// The state cannot be rebuilt: log and snapshots do not meet.
     #[error(
-        "the metadata in {path} cannot be rebuilt: {reason}. Restore the folder from a backup; \
-         in a cluster remove this node and let a new one join"
+        "the metadata in {path} cannot be rebuilt: {reason}. In a cluster run `postrider \
+         cluster rejoin` here, which gets all from the others; a node that stands alone needs its \
+         folder restored"
     )]
     Unrecoverable {
         /// The folder of the node.

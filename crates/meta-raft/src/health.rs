@@ -43,6 +43,10 @@ pub struct Health {
     pub snapshot_age: Option<u64>,
     /// Bytes of the state on disk.
     pub state_bytes: u64,
+    /// Bytes that are free on the disk under it.
+    pub disk_free: u64,
+    /// That is less than the reserve: it leads no more and takes no new mail.
+    pub disk_low: bool,
     /// Commands that wait.
     pub queued: usize,
     /// Bytes of a torn write that were cut off the log at start.
@@ -81,6 +85,8 @@ impl Node {
             snapshot: metrics.snapshot.map(|id| id.index),
             snapshot_age: age.map(|age| age.as_secs()),
             state_bytes: core.shared.engine.disk_bytes(),
+            disk_free: core.disk.free(),
+            disk_low: core.disk.is_low(),
             queued: self.queue().length(),
             cut_at_start: core.log.cut_at_start(),
             failure: core

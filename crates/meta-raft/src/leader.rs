@@ -12,12 +12,13 @@ use openraft::{BasicNode, Instant as _, Raft};
 use parking_lot::Mutex;
 use postrider_meta::Error as MetaError;
 use postrider_rpc::Channels;
-use postrider_types::Versions;
+use postrider_types::{Clock, Versions};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::archive::{Archive, Archiving};
 use crate::bucket::{BUCKET, Bucket};
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::machine::{Machine, Shared};
@@ -71,6 +72,10 @@ pub(crate) struct Core {
     pub(crate) channels: Channels,
     pub(crate) addresses: Addresses,
     pub(crate) archive: Option<Archive>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) disk: Disk,
+    /// The disk is nearly full, and so are those of all others that could lead.
+    pub(crate) nobody_has_room: AtomicBool,
     pub(crate) bucket: Option<Bucket>,
     pub(crate) leader: watch::Sender<Leader>,
     /// True once the node is ending: nothing is tried again then, and streams

@@ -9,6 +9,7 @@ mod batch;
 mod blocking;
 mod bucket;
 mod convert;
+mod disk;
 mod engine;
 mod error;
 mod forward;

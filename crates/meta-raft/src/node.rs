@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::archive::Archive;
 use crate::blocking;
 use crate::bucket::Bucket;
+use crate::disk::Disk;
 use crate::engine::{Engine, View};
 use crate::error::{Error, Result};
 use crate::forward;
@@ -82,6 +83,8 @@ impl Node {
         let config = Arc::new(settings.raft()?);
         let dir = settings.dir.clone();
         let lock = recover::lock(&dir)?;
+        let disk = Disk::new(&dir, settings.disk_reserve);
+        disk.wait_for_room().await;
         let opening = settings.clone();
         let (log, shared) = blocking::run(move || recover::open(&opening))
             .await
@@ -122,6 +125,9 @@ impl Node {
             addresses,
             archive,
             bucket,
+            clock: Arc::clone(&clock),
+            disk,
+            nobody_has_room: AtomicBool::new(false),
             leader: watch::channel(Leader::Unknown).0,
             closing: watch::channel(false).0,
             patience: 2 * settings.election_timeout,
@@ -143,23 +149,8 @@ impl Node {
         let (reads, serving) = Reads::new(Arc::clone(&core));
         let reads = Arc::new(reads);
         let standing = Arc::new(Standing::new(settings.timeout));
-        let mut tasks = vec![
-            tokio::spawn(Arc::clone(&core).follow()),
-            tokio::spawn(serving),
-            tokio::spawn(upkeep::take_snapshots(Arc::clone(&core))),
-            tokio::spawn(upkeep::keep_standing(
-                Arc::clone(&standing),
-                Arc::clone(&core),
-                Arc::clone(&reads),
-            )),
-            tokio::spawn(Arc::clone(&core).tend(settings.address.clone())),
-        ];
-        if let Some(bucket) = core.bucket.clone() {
-            tasks.extend([
-                tokio::spawn(Arc::clone(&core).rescue(bucket.clone())),
-                tokio::spawn(Arc::clone(&core).tend_bucket(bucket)),
-            ]);
-        }
+        let mut tasks = upkeep::begin(&core, &standing, &reads, settings.address.clone());
+        tasks.push(tokio::spawn(serving));
         if settings.witness {
             tasks.push(tokio::spawn(Arc::clone(&core).stand_back()));
         }
@@ -302,6 +293,9 @@ impl Node {
         room: Option<Room>,
         deadline: Instant,
     ) -> Result<Executed, MetaError> {
+        if self.core.disk.is_low() && !command.is_frugal() {
+            return Err(self.core.no_room());
+        }
         let executed = self.queue.execute(id, command, room, deadline).await;
         metrics::gauge!("postrider_meta_queue_commands").set(self.queue.length() as f64);
         executed

@@ -37,6 +37,7 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
 pub(crate) fn failure(error: MetaError) -> Failure {
     match error {
         MetaError::Unavailable(text) => Failure::Unavailable(text),
+        MetaError::Full(text) => Failure::Full(text),
         MetaError::Failed(text) => Failure::Failed(text),
     }
 }
@@ -45,6 +46,7 @@ pub(crate) fn failure(error: MetaError) -> Failure {
 pub(crate) fn error(failure: Failure) -> MetaError {
     match failure {
         Failure::Unavailable(text) => MetaError::Unavailable(text),
+        Failure::Full(text) => MetaError::Full(text),
         Failure::NotLeader(_) => MetaError::Unavailable(failure.to_string()),
         failure => MetaError::Failed(failure.to_string()),
     }

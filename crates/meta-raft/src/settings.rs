@@ -66,6 +66,11 @@ pub struct Settings {
     /// as much as the state is long.
     #[serde(with = "human::size")]
     pub snapshot_bytes: u64,
+    /// While less than this is free on the disk of `dir`, the node hands the
+    /// leadership over and takes no new mail; it does again with a quarter more.
+    /// It starts with half of it. 0: whatever is free.
+    #[serde(with = "human::size")]
+    pub disk_reserve: u64,
     /// Bytes of the state engine's cache.
     #[serde(with = "human::size")]
     pub cache_bytes: u64,
@@ -106,6 +111,7 @@ impl Default for Settings {
             log_cache_bytes: 8 << 20,
             keep_entries: 128,
             snapshot_bytes: 64 * MIB,
+            disk_reserve: 256 * MIB,
             cache_bytes: 64 * MIB,
             buffer_bytes: 16 * MIB,
             journal_bytes: 128 * MIB,

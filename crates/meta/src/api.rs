@@ -53,6 +53,9 @@ pub enum Error {
     /// No leader, no majority, shutting down, or the time was up.
     #[error("the metadata store is not available: {0}")]
     Unavailable(String),
+    /// The disks of the nodes that could execute it are nearly full.
+    #[error("{0}")]
+    Full(String),
     /// The store or a row in it is damaged, or evaluation failed.
     #[error("the metadata store failed: {0}")]
     Failed(String),
@@ -311,4 +314,34 @@ sum! {
     q::Nodes => Vec<NodeView>,
     q::MayJoin => bool,
     q::Leases => Vec<LeaseView>,
+}
+
+impl Command {
+    /// Whether it is executed also where disks are nearly full: what takes away,
+    /// what makes room, and what keeps a cluster and its queue going.
+    pub fn is_frugal(&self) -> bool {
+        matches!(
+            self,
+            Self::RemoveDomain(_)
+                | Self::RemoveAccount(_)
+                | Self::RemoveAlias(_)
+                | Self::RemoveGroup(_)
+                | Self::RemoveMember(_)
+                | Self::DeleteMailbox(_)
+                | Self::Expunge(_)
+                | Self::LeaseQueued(_)
+                | Self::RenewQueued(_)
+                | Self::SettleQueued(_)
+                | Self::ChangeQueued(_)
+                | Self::SettleTls(_)
+                | Self::Purge(_)
+                | Self::Relocate(_)
+                | Self::ForgetObject(_)
+                | Self::Trim(_)
+                | Self::AnnounceNode(_)
+                | Self::RemoveNode(_)
+                | Self::TakeLeases(_)
+                | Self::ReleaseLeases(_)
+        )
+    }
 }

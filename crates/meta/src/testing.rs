@@ -63,6 +63,12 @@ impl ManualClock {
         let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         self.0.fetch_add(millis, Ordering::SeqCst);
     }
+
+    /// Moves it back.
+    pub fn turn_back(&self, span: Duration) {
+        let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        self.0.fetch_sub(millis, Ordering::SeqCst);
+    }
 }
 
 impl Clock for ManualClock {
@@ -162,6 +168,7 @@ pub async fn suite<B: Backend>(start: impl AsyncFn(Arc<dyn Clock>) -> Arc<B>) {
         queue::copies::an_alarm_takes_copies_together,
         queue::what_cannot_be_queued_is_refused,
         queue::leases::an_entry_is_leased_once,
+        queue::leases::a_lease_of_a_clock_that_was_ahead_ends,
         queue::leases::a_destination_rests_alone,
         queue::leases::an_alarm_rings_while_the_destination_rests,
         queue::leases::no_destination_keeps_others_waiting,
@@ -192,6 +199,7 @@ pub async fn suite<B: Backend>(start: impl AsyncFn(Arc<dyn Clock>) -> Arc<B>) {
         cluster::a_removed_node_stays_refused,
         cluster::restored_metadata_are_another_clusters,
         cluster::a_lease_has_one_holder,
+        cluster::a_lease_of_a_clock_that_was_ahead_ends,
         cluster::leases_are_bounded,
         cluster::what_has_ended_is_trimmed,
         versions::a_node_alone_raises_its_version,

@@ -56,11 +56,10 @@ impl Backend {
                 // under its id.
                 bail!(
                     "the metadata of node {} are missing: {} holds none. Is the disk mounted, and \
-                     meta.dir right? If they are lost, remove this node (`postrider cluster remove \
-                     {}` on another), empty its data folder and join it again",
+                     meta.dir right? If they are lost, run `postrider cluster rejoin` here: it \
+                     takes its place anew, and gets all from the others",
                     facts.node,
                     metadata.dir.display(),
-                    facts.node
                 );
             }
             let archived = || Archive::new(blobs.clone(), &facts.cluster);

@@ -12,7 +12,7 @@ use postrider_blob::Store;
 use postrider_body::{Bodies, Needed};
 use postrider_meta::{Client, Error, ReadAt, command, limit, query};
 use postrider_meta_raft::{Archive, Archiver, Node};
-use postrider_types::{BodyId, Clock as _, CommandId, SystemClock};
+use postrider_types::{BodyId, Clock, CommandId, SystemClock};
 use tokio_util::sync::CancellationToken;
 
 use crate::telemetry;
@@ -94,14 +94,15 @@ async fn purge_step(meta: &Client) -> Result<bool, Error> {
 }
 
 /// Trims the change log, the verdicts of old commands, the history of messages and
-/// the TLS policies that have ended until `stop`.
-pub(crate) async fn trim(meta: Client, stop: CancellationToken) {
+/// the TLS policies that have ended until `stop`. `clock` tells what is old: were it
+/// to jump ahead, verdicts would be forgotten of commands that may come again.
+pub(crate) async fn trim(meta: Client, clock: Arc<dyn Clock>, stop: CancellationToken) {
     let mut pace = Pace::new("trim", TRIM_EVERY, stop);
-    while pace.step(trim_step(&meta)).await {}
+    while pace.step(trim_step(&meta, &*clock)).await {}
 }
 
-async fn trim_step(meta: &Client) -> Result<bool, Error> {
-    let now = meta.clock().now();
+async fn trim_step(meta: &Client, clock: &dyn Clock) -> Result<bool, Error> {
+    let now = clock.now();
     let trim = command::Trim {
         dedup_before: CommandId::floor(now.before(limit::VERDICTS)),
         history_before: BodyId::floor(now.before(limit::HISTORY_AGE)),

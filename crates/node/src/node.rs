@@ -17,7 +17,7 @@ use postrider_net::{Counts, Drain, Listener, Tls};
 use postrider_proto::smtp::{SrsKey, UnsubscribeKey};
 use postrider_queue::{Courier, Wake};
 use postrider_rpc::{Channels, Timeouts};
-use postrider_types::{NodeId, Role, SystemClock, Versions};
+use postrider_types::{Clock, NodeId, Role, SteadyClock, SystemClock, Versions};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -393,15 +393,19 @@ impl Node {
         let of = bodies.clone();
         let packer = move |stop| Packer::new(&of).run(stop).boxed();
         once("packer", Box::new(packer));
-        let of = bodies.clone();
+        let steady: Arc<dyn Clock> = Arc::new(SteadyClock::new(SystemClock));
+        let (of, clock) = (bodies.clone(), steady.clone());
         let needed = background::needed(blobs.clone(), retention);
-        let sweeper = move |stop| Sweeper::new(&of).keeping(needed.clone()).run(stop).boxed();
+        let sweeper = move |stop| {
+            let sweeper = Sweeper::new(&of).keeping(needed.clone());
+            sweeper.by(clock.clone()).run(stop).boxed()
+        };
         once("sweeper", Box::new(sweeper));
         let meta = self.meta.clone();
         let purge = move |stop| background::purge(meta.clone(), stop).boxed();
         once("purge", Box::new(purge));
         let meta = self.meta.clone();
-        let trim = move |stop| background::trim(meta.clone(), stop).boxed();
+        let trim = move |stop| background::trim(meta.clone(), steady.clone(), stop).boxed();
         once("trim", Box::new(trim));
         let raiser = Raiser {
             meta: self.meta.clone(),

@@ -167,6 +167,14 @@ const GAUGES: &[(&str, &str)] = &[
         "Commands that wait for the leader on this node",
     ),
     (
+        "postrider_meta_disk_free_bytes",
+        "Bytes that are free on the disk under the metadata",
+    ),
+    (
+        "postrider_meta_disk_low",
+        "1 while that is less than meta.disk_reserve: the node leads no more and takes no new mail",
+    ),
+    (
         "postrider_body_inline_bytes",
         "Bytes of bodies that wait to be packed",
     ),

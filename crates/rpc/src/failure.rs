@@ -11,6 +11,9 @@ pub enum Failure {
     /// The other side is broken; trying again does not help.
     #[error("{0}")]
     Failed(String),
+    /// The disks of those who could do it are nearly full.
+    #[error("{0}")]
+    Full(String),
     /// Only the leader does this; it is at this address, if known.
     #[error("this node is not the leader")]
     NotLeader(Option<String>),
@@ -25,6 +28,8 @@ pub enum Failure {
 const LEADER: &str = "postrider-leader";
 /// Says that the caller was removed.
 const REMOVED: &str = "postrider-removed";
+/// Says that a disk is full: a busy server ends calls with the same code.
+const FULL: &str = "postrider-full";
 /// Says that the other side itself gave up: a connection that breaks in the middle
 /// of a call ends with the same code.
 const FAILED: &str = "postrider-failed";
@@ -34,6 +39,7 @@ impl From<Failure> for Status {
         match failure {
             Failure::Unavailable(text) => Self::unavailable(text),
             Failure::Failed(text) => marked(Self::internal(text), FAILED),
+            Failure::Full(text) => marked(Self::resource_exhausted(text), FULL),
             Failure::Unsupported(text) => Self::invalid_argument(text),
             Failure::Removed => marked(Self::permission_denied(failure.to_string()), REMOVED),
             Failure::NotLeader(leader) => {
@@ -59,6 +65,7 @@ impl From<Status> for Failure {
         match status.code() {
             Code::PermissionDenied if status.metadata().contains_key(REMOVED) => Self::Removed,
             Code::Internal if status.metadata().contains_key(FAILED) => Self::Failed(text),
+            Code::ResourceExhausted if status.metadata().contains_key(FULL) => Self::Full(text),
             Code::DataLoss | Code::PermissionDenied | Code::Unauthenticated => Self::Failed(text),
             Code::InvalidArgument | Code::Unimplemented | Code::OutOfRange => {
                 Self::Unsupported(text)
@@ -81,6 +88,7 @@ mod tests {
         for failure in [
             Failure::Unavailable("no majority".into()),
             Failure::Failed("damaged".into()),
+            Failure::Full("no room".into()),
             Failure::NotLeader(Some("10.0.0.1:7000".into())),
             Failure::NotLeader(None),
             Failure::Unsupported("version 9".into()),

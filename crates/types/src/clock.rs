@@ -1,7 +1,8 @@
 //! Time and randomness as traits, so that the domain is deterministic under test.
 
 use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -70,8 +71,67 @@ impl Clock for SystemClock {
     }
 }
 
+/// A clock that never runs ahead: it shows what the other one does, but goes at most
+/// a hundredth faster than time passes. For deciding what is old enough to be
+/// removed: a clock that jumps ahead must not make everything old.
+pub struct SteadyClock {
+    inner: Box<dyn Clock>,
+    last: Mutex<(Instant, Millis)>,
+}
+
+impl SteadyClock {
+    /// One that shows what `inner` does now.
+    pub fn new(inner: impl Clock) -> Self {
+        let last = Mutex::new((Instant::now(), inner.now()));
+        Self {
+            inner: Box::new(inner),
+            last,
+        }
+    }
+}
+
+impl Clock for SteadyClock {
+    fn now(&self) -> Millis {
+        // No panic leaves it half changed.
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = steady(last.1, last.0.elapsed(), self.inner.now());
+        *last = (Instant::now(), now);
+        now
+    }
+}
+
+/// What follows `last` after `passed`, where the other clock shows `shown`.
+fn steady(last: Millis, passed: Duration, shown: Millis) -> Millis {
+    shown.min(last.after(passed + passed / 100))
+}
+
 /// Gives random bytes fit for ids and secrets.
 pub trait Random: Send + Sync + 'static {
     /// Fills `bytes`.
     fn fill(&self, bytes: &mut [u8]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_steady_clock_does_not_run_ahead() {
+        let minute = Duration::from_secs(60);
+        let start = Millis::from_seconds(1_000_000);
+        let hour = Duration::from_secs(3600);
+        assert_eq!(
+            steady(start, minute, start.after(minute)),
+            start.after(minute)
+        );
+        // Ahead: hardly at all. Behind: at once.
+        let ahead = steady(start, minute, start.after(hour));
+        assert_eq!(ahead, start.after(Duration::from_millis(60_600)));
+        assert_eq!(
+            steady(start, minute, start.before(hour)),
+            start.before(hour)
+        );
+        let clock = SteadyClock::new(SystemClock);
+        assert!(clock.now() <= SystemClock.now());
+    }
 }

@@ -12,7 +12,7 @@ mod status;
 mod version;
 
 pub use address::{Address, AddressError, DomainName};
-pub use clock::{Clock, Millis, Random, SystemClock};
+pub use clock::{Clock, Millis, Random, SteadyClock, SystemClock};
 pub use flag::{Flag, FlagError, Flags, Keyword};
 pub use host_port::{Host, HostPort, HostPortError};
 pub use id::{

@@ -246,6 +246,8 @@ mod tests {
             members: nodes.iter().map(member).collect(),
             leader,
             term,
+            short_of_room: false,
+            clock: 0,
         }
     }
 

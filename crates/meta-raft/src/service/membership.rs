@@ -31,7 +31,8 @@ impl MembershipService {
 #[postrider_rpc::tonic::async_trait]
 impl Membership for MembershipService {
     async fn members(&self, _: Request<proto::MembersRequest>) -> Reply<proto::MembersReply> {
-        let known = present(&self.node)?.members();
+        let node = present(&self.node)?;
+        let known = node.members();
         let members = known.members.into_iter().map(|member| proto::Member {
             node: member.node,
             address: member.address,
@@ -44,6 +45,8 @@ impl Membership for MembershipService {
             members: members.collect(),
             leader: known.leader.unwrap_or(0),
             term: known.term,
+            short_of_room: node.core().disk.is_low(),
+            clock: node.core().clock.now().0,
         }))
     }
 

@@ -118,7 +118,7 @@ impl Client {
                     let name = command.name();
                     self.world.fail(format!("{name} failed: {text}"));
                 }
-                Err(Error::Unavailable(text)) => {
+                Err(Error::Unavailable(text) | Error::Full(text)) => {
                     let number = self.number;
                     self.world.note(&format!("c{number} is not told: {text}"));
                 }

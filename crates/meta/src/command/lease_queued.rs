@@ -76,6 +76,7 @@ pub(super) async fn apply<T: Txn>(
         references: References::default(),
     };
     let most = command.limit as usize;
+    shorten(txn, &mut work.queue, cx.now.after(limit::LEASE_TTL)).await?;
     let starts = queue::starts(txn).await?;
     if let Some(start) = starts.leases.map(Millis) {
         let ended = key::lease_ends_after(cx.now);
@@ -134,6 +135,24 @@ fn check(command: &LeaseQueued) -> Result<(), Refusal> {
         return Err(Refusal::Limit(text));
     }
     Ok(())
+}
+
+/// Shortens leases that end after `latest`, though none is given that lasts longer:
+/// the clock of an earlier leader was ahead, and their mail would wait for as long as
+/// that. Their holders count by a clock that does not jump, and have let go by then.
+async fn shorten<T: Txn>(txn: &mut T, queue: &mut Queue, latest: Millis) -> kv::Result<()> {
+    let beyond = Range {
+        start: key::lease_ends_after(latest),
+        ..Range::prefix(&key::lease_ends(), limit::LEASED)
+    };
+    for (key, _) in txn.range(beyond).await? {
+        let id = key::queued_of(&key).ok_or_else(|| row::bad_key(&key))?;
+        if let Some(mut entry) = Entry::find(txn, id).await? {
+            entry.row.until = latest.0;
+            queue.put(txn, &entry).await?;
+        }
+    }
+    queue.save(txn).await
 }
 
 /// What the command has done so far.

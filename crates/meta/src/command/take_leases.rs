@@ -37,7 +37,14 @@ pub(super) async fn apply<T: Txn>(
         cluster::member(txn, command.holder).await?;
     }
     let mut present = BTreeMap::new();
-    for (key, lease) in cluster::leases(txn).await? {
+    // No lease is given that lasts longer: the clock of an earlier leader was ahead.
+    // Its holder counts by a clock that does not jump, and has let go by then.
+    let latest = cx.now.after(limit::LEASE_TTL);
+    for (key, mut lease) in cluster::leases(txn).await? {
+        if lease.until > latest.0 {
+            lease.until = latest.0;
+            row::put(txn, key.to_vec(), &lease);
+        }
         if lease.expired(cx.now) {
             txn.delete(key.to_vec());
         } else {

@@ -326,6 +326,16 @@ pub(super) async fn a_removed_node_stays_refused(f: &Fixture) {
     f.run(c::RemoveNode { id: NodeId(1) }).await;
 }
 
+pub(super) async fn a_lease_of_a_clock_that_was_ahead_ends(f: &Fixture) {
+    let days = Duration::from_secs(30 * 24 * 3600);
+    f.clock.advance(days);
+    take(f, 1, &["a"]).await;
+    f.clock.turn_back(days);
+    assert_eq!(holders(&take(f, 2, &["a"]).await), [("a", 1)]);
+    f.clock.advance(limit::LEASE_TTL);
+    assert_eq!(holders(&take(f, 2, &["a"]).await), [("a", 2)]);
+}
+
 fn take_leases(holder: u64, names: &[&str]) -> c::TakeLeases {
     c::TakeLeases {
         holder: NodeId(holder),

@@ -11,6 +11,7 @@ use postrider_types::Versions;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::node::Node;
+use crate::settings::Settings;
 use crate::{cluster, dir, logs, settings};
 
 /// Run a node with a settings file
@@ -51,13 +52,31 @@ impl Serve {
                 return Ok(ExitCode::SUCCESS);
             }
         }
-        let node = Node::start(settings).await?;
+        let node = start(settings).await?;
         if let Some(file) = &self.ready_file {
             write_ready(&node, file)?;
         }
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
         until_stopped(node).await
     }
+}
+
+/// Starts the node. One of a cluster whose metadata turn out to be damaged takes its
+/// own place anew, if the others can do without it.
+async fn start(settings: Settings) -> anyhow::Result<Node> {
+    let error = match Node::start(settings.clone()).await {
+        Err(error) if cluster::may_rejoin(&error, &settings) => error,
+        started => return started,
+    };
+    tracing::error!(
+        error = super::describe(&error),
+        "the metadata of this node are damaged: it sets them aside and gets all from the others"
+    );
+    if let Err(failed) = cluster::rejoin(&settings).await {
+        let failed = super::describe(&failed);
+        return Err(error.context(format!("the node was not made anew: {failed}")));
+    }
+    Node::start(settings).await
 }
 
 pub(super) fn refuse(problems: &str) -> ExitCode {

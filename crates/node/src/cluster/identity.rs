@@ -60,7 +60,11 @@ pub(crate) struct Identity {
 impl Identity {
     /// The identity in the data folder, if there is one.
     pub(crate) fn load(data_dir: &Path) -> anyhow::Result<Option<Self>> {
-        let dir = data_dir.join(DIR);
+        Self::load_from(&data_dir.join(DIR))
+    }
+
+    /// The identity in `dir`, if there is one.
+    pub(crate) fn load_from(dir: &Path) -> anyhow::Result<Option<Self>> {
         let read = |name: &str| {
             let file = dir.join(name);
             let text = fs::read_to_string(&file);
@@ -126,6 +130,11 @@ pub(crate) fn forget(data_dir: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Where it lies, whether it is there or not.
+pub(crate) fn path(data_dir: &Path) -> PathBuf {
+    data_dir.join(DIR)
 }
 
 /// The folder, made where it is missing.

@@ -156,6 +156,7 @@ impl JoinService {
 fn failure(error: Error) -> Failure {
     match error {
         Error::Unavailable(text) => Failure::Unavailable(text),
+        Error::Full(text) => Failure::Full(text),
         Error::Failed(text) => Failure::Failed(text),
     }
 }

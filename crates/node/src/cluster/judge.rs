@@ -182,6 +182,12 @@ fn trouble(node: &Node) -> Option<Trouble> {
         let what = format!("{title} is {lag} entries behind");
         return trouble(what, "wait until it has caught up", true, false);
     }
+    if report.disk_low {
+        let mib = report.disk_free.unwrap_or(0) >> 20;
+        let what = format!("{title} has only {mib} MiB left on its disk and does not lead");
+        let advice = "make room there, or lower meta.disk_reserve";
+        return trouble(what, advice, true, false);
+    }
     let advice = "check the bucket or folder in [blob], and the network to it";
     match (report.bucket_readable, report.bucket_writable) {
         (true, true) => None,

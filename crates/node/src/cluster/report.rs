@@ -44,6 +44,10 @@ pub(crate) struct Report {
     pub(crate) last_log: Option<u64>,
     /// The last entry in its newest snapshot.
     pub(crate) snapshot: Option<u64>,
+    /// Bytes that are free on the disk under the metadata, if it holds any.
+    pub(crate) disk_free: Option<u64>,
+    /// That is less than `meta.disk_reserve`.
+    pub(crate) disk_low: bool,
     /// The object store gives objects.
     pub(crate) bucket_readable: bool,
     /// The object store takes objects.

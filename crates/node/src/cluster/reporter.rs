@@ -58,6 +58,8 @@ impl Reporter {
             applied: replica.as_ref().map(|replica| replica.applied),
             last_log: replica.as_ref().map(|replica| replica.last_log),
             snapshot: replica.as_ref().and_then(|replica| replica.snapshot),
+            disk_free: replica.as_ref().map(|replica| replica.disk_free),
+            disk_low: replica.as_ref().is_some_and(|replica| replica.disk_low),
             bucket_readable: health.bodies_readable,
             bucket_writable: health.bodies_writable,
             leases: self.leases.held(),

@@ -380,6 +380,11 @@ pub(super) fn too_large() -> Reply {
 /// The metadata store did not answer.
 pub(super) fn unavailable(error: &Error) -> Reply {
     tracing::warn!(%error, "answering a temporary failure");
+    if matches!(error, Error::Full(_)) {
+        // RFC 5321 §4.2.3, RFC 3463 §3.4
+        let text = "no room to store the message now, try again later";
+        return Reply::new(452, (4, 3, 1), text);
+    }
     Reply::new(
         451,
         (4, 3, 0),

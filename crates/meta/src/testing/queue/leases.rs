@@ -312,3 +312,14 @@ pub(in crate::testing) async fn a_node_that_is_back_frees_what_it_had(f: &Fixtur
     assert_eq!(free(6).await, 0, "a command that comes late");
     assert_eq!(free(7).await, 100);
 }
+
+pub(in crate::testing) async fn a_lease_of_a_clock_that_was_ahead_ends(f: &Fixture) {
+    let id = enqueue(f, vec![to("one.test", &["x"])]).await[0];
+    f.clock.advance(30 * DAY);
+    assert_eq!(take(f, ONE).await, [id]);
+    f.clock.turn_back(30 * DAY);
+    // Its holder may still have it in hand, but no longer than any lease lasts.
+    assert_eq!(take(f, TWO).await, []);
+    f.clock.advance(limit::LEASE_TTL);
+    assert_eq!(take(f, TWO).await, [id]);
+}

@@ -1,8 +1,9 @@
-//! `postrider cluster ...`: one file per command. `init` and `join` work on the
+//! `postrider cluster ...`: one file per command. `init`, `join` and `rejoin` work on the
 //! data folder of a node that does not run; the others ask a node that does.
 
 mod init;
 mod join;
+mod rejoin;
 mod remove;
 mod replace;
 mod status;
@@ -24,6 +25,7 @@ use crate::settings::{self, Settings};
 pub(super) enum Cluster {
     Init(init::Init),
     Join(join::Join),
+    Rejoin(rejoin::Rejoin),
     Token(token::Token),
     Status(status::Status),
     Remove(remove::Remove),
@@ -41,6 +43,7 @@ impl Cluster {
         match self {
             Self::Init(command) => return command.run(versions, output).await,
             Self::Join(command) => return command.run(versions, output).await,
+            Self::Rejoin(command) => return command.run(versions, output).await,
             Self::Status(command) => {
                 let told = async { command.run(&client()?, output).await };
                 return Ok(super::answered(told.await, output));

@@ -1,0 +1,198 @@
+//! `postrider cluster rejoin`: a node that cannot use its metadata any more (its
+//! log is damaged or lost) takes its own place anew, as a new node with the address
+//! of the old one.
+//!
+//! What makes it safe: a voter that has forgotten what it acknowledged must never
+//! vote again under its number. So that number is given up first, for ever, and
+//! only once a majority of the others has answered, which has everything that was
+//! ever acknowledged. Nothing is removed: the old metadata and the old identity are
+//! set aside.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use postrider_meta::{Client, ReadAt, query};
+use postrider_meta_raft as raft;
+use postrider_rpc::{Channels, Timeouts};
+use postrider_types::{Clock as _, Role, SystemClock};
+
+use super::identity::{self, Identity};
+use super::{join, token};
+use crate::dir;
+use crate::random::ThreadRandom;
+use crate::settings::Settings;
+
+/// How long the others may take to answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the token is good that is made for this.
+const TOKEN_AGE: Duration = Duration::from_secs(600);
+/// What is set aside of the metadata.
+const METADATA: [&str; 3] = ["log", "state", "snapshots"];
+/// The names of what is set aside begin so.
+const ASIDE: &str = "set-aside-";
+
+/// Whether a start that failed with `error` may be followed by [`rejoin`] without
+/// anybody being asked: the metadata here are damaged, this is a node of a cluster,
+/// and it did not do so before. A disk that damages what is written over and over
+/// needs a person.
+pub(crate) fn may_rejoin(error: &anyhow::Error, settings: &Settings) -> bool {
+    let damaged = error.chain().any(|cause| {
+        matches!(
+            cause.downcast_ref::<raft::Error>(),
+            Some(raft::Error::Damaged { .. } | raft::Error::Unrecoverable { .. })
+        )
+    });
+    let identity = Identity::load(&settings.data_dir);
+    damaged
+        && settings.cluster.is_some()
+        && identity.is_ok_and(|identity| identity.is_some())
+        && set_aside(&settings.metadata().dir).is_none()
+}
+
+/// Makes the node new. Its new identity is in the folder then. May be repeated
+/// after an interruption.
+pub(crate) async fn rejoin(settings: &Settings) -> anyhow::Result<Identity> {
+    let old = old_identity(settings)?;
+    if !settings.has(Role::Meta) {
+        bail!("this node holds no metadata: there is nothing to make anew");
+    }
+    let token = {
+        let _lock = dir::lock(&settings.data_dir)?;
+        let token = token_of_others(&old).await.with_context(|| {
+            format!(
+                "node {} can be made anew only while a majority of the nodes with metadata \
+                 answers without it; nothing was changed",
+                old.facts.node
+            )
+        })?;
+        give_up(settings)?;
+        token
+    };
+    let token: postrider_rpc::Token = token.parse()?;
+    let joined = join::join(settings, &token).await;
+    joined.context(
+        "the old metadata and identity are set aside, and this node did not join yet: run \
+         `postrider cluster rejoin` again",
+    )
+}
+
+/// The identity in use, or the one that was set aside last.
+fn old_identity(settings: &Settings) -> anyhow::Result<Identity> {
+    if let Some(identity) = Identity::load(&settings.data_dir)? {
+        return Ok(identity);
+    }
+    let aside = set_aside(&settings.data_dir);
+    let earlier = aside.map(|dir| Identity::load_from(&dir)).transpose()?;
+    earlier.flatten().context(
+        "this folder belongs to no node of a cluster: join one with `postrider cluster join`",
+    )
+}
+
+/// Asks the others, in the name of the node that this was, for a join token. That
+/// they can make one shows that a majority answers without this node.
+async fn token_of_others(old: &Identity) -> anyhow::Result<String> {
+    let channels = Channels::new(old.tls(), Timeouts::default());
+    let members = old.facts.members.clone();
+    let others = Arc::new(raft::Remote::new(channels, members, PATIENCE));
+    let meta = Client::new(others, Arc::new(SystemClock), Arc::new(ThreadRandom));
+    let nodes = meta.ask(query::Nodes {}, ReadAt::Latest).await?.0;
+    let me = nodes.iter().find(|node| node.id == old.facts.node);
+    if me.is_none_or(|node| node.removed.is_some()) {
+        bail!(
+            "node {} was removed from the cluster: empty the data folder and join it again with a \
+             token",
+            old.facts.node
+        );
+    }
+    let authority = meta.ask(query::Authority {}, ReadAt::Latest).await?.0;
+    let authority = authority.context("the metadata know no cluster")?;
+    let authority = postrider_rpc::Authority::from_pem(&authority.certificate, &authority.key)?;
+    let holders = nodes.iter().filter(|node| {
+        node.id != old.facts.node && node.removed.is_none() && node.roles.contains(&Role::Meta)
+    });
+    let addresses = holders.map(|node| node.address.clone()).collect();
+    token::issue(&meta, &authority, TOKEN_AGE, 1, addresses).await
+}
+
+/// Sets the identity aside, then the metadata: from the first moment on nobody votes
+/// here under the old number.
+fn give_up(settings: &Settings) -> anyhow::Result<()> {
+    let name = format!("{ASIDE}{}", SystemClock.now().0);
+    let old = identity::path(&settings.data_dir);
+    if old.exists() {
+        let aside = settings.data_dir.join(&name);
+        rename(&old, &aside)?;
+        sync(&settings.data_dir)?;
+    }
+    let metadata = settings.metadata().dir;
+    let parts = METADATA.map(|part| metadata.join(part));
+    if parts.iter().any(|part| part.exists()) {
+        let aside = metadata.join(&name);
+        dir::make(&aside)?;
+        for part in parts.iter().filter(|part| part.exists()) {
+            let to = aside.join(part.file_name().unwrap_or_default());
+            rename(part, &to)?;
+        }
+        sync(&metadata)?;
+    }
+    Ok(())
+}
+
+/// What was set aside last in `dir`.
+fn set_aside(dir: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(dir).ok()?;
+    let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    let aside = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with(ASIDE))
+    };
+    paths.filter(aside).max()
+}
+
+fn rename(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::rename(from, to).with_context(|| format!("cannot set {} aside", from.display()))
+}
+
+fn sync(dir: &Path) -> anyhow::Result<()> {
+    let synced = fs::File::open(dir).and_then(|dir| dir.sync_all());
+    synced.with_context(|| format!("cannot sync {}", dir.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_is_set_aside_once_and_found_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            data_dir: dir.path().to_owned(),
+            cluster: Some(crate::settings::Cluster::default()),
+            ..Settings::default()
+        };
+        let metadata = settings.metadata().dir;
+        for part in METADATA {
+            fs::create_dir_all(metadata.join(part)).unwrap();
+        }
+        fs::create_dir_all(identity::path(dir.path())).unwrap();
+        let path = metadata.join("log");
+        let damaged = || {
+            anyhow::Error::from(raft::Error::Unrecoverable {
+                path: path.clone(),
+                reason: "test".into(),
+            })
+        };
+        // Without an identity it is nobody's place to take.
+        assert!(!may_rejoin(&damaged(), &settings));
+        give_up(&settings).unwrap();
+        assert!(!metadata.join("log").exists() && !identity::path(dir.path()).exists());
+        let aside = set_aside(&metadata).unwrap();
+        assert!(METADATA.iter().all(|part| aside.join(part).exists()));
+        assert!(set_aside(dir.path()).is_some());
+        give_up(&settings).unwrap();
+        assert_eq!(set_aside(&metadata).unwrap(), aside);
+    }
+}

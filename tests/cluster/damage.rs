@@ -1,0 +1,84 @@
+//! A node whose Raft log is damaged believes nothing of it and gets all from the
+//! others, under a new number.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+use postrider_tests::{Cluster, Plan};
+
+use crate::{ALICE, count, deliver, message, start};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_log_is_mended_from_the_others() -> anyhow::Result<()> {
+    let mut turn = start(Plan::default()).await?;
+    let cluster = &mut turn.cluster;
+    let place = cluster.follower().await?;
+    let old = cluster.node(place).id();
+    for number in 0..5 {
+        let text = message(&format!("m{number}"), "body");
+        deliver(cluster.node(place).addresses(), ALICE, &text).await?;
+    }
+    cluster.node_mut(place).stop().await?;
+    flip_a_byte(&log(cluster, place))?;
+
+    // Nobody is asked: the others can do without it.
+    cluster.node_mut(place).start_again().await?;
+    cluster.renumber(place)?;
+    let new = cluster.node(place).id();
+    ensure!(new > old, "number {new} after {old}");
+    cluster.until_settled().await?;
+    let told = cluster.node(place).log();
+    ensure!(told.contains("the Raft log is damaged"), "{told}");
+    ensure!(count(cluster.node(place).addresses(), ALICE).await? == 5);
+    deliver(
+        cluster.node(place).addresses(),
+        ALICE,
+        &message("after", "x"),
+    )
+    .await?;
+
+    // A second time it is a person's turn, by the command that the error names.
+    cluster.node_mut(place).stop().await?;
+    flip_a_byte(&log(cluster, place))?;
+    cluster.node_mut(place).spawn()?;
+    let status = cluster.node_mut(place).ended().await?;
+    ensure!(!status.success(), "{status}");
+    let told = cluster.node(place).log();
+    ensure!(told.contains("postrider cluster rejoin"), "{told}");
+
+    // Not while the others have no majority: nothing is changed then.
+    let other = (place + 1) % 3;
+    cluster.node_mut(other).kill().await?;
+    let refused = cluster.rejoin(place).await;
+    let refused = refused.expect_err("no majority answers").to_string();
+    ensure!(refused.contains("nothing was changed"), "{refused}");
+    cluster.node_mut(other).start_again().await?;
+
+    let printed = cluster.rejoin(place).await?;
+    ensure!(printed.contains("This is node"), "{printed}");
+    cluster.node_mut(place).start_again().await?;
+    cluster.until_settled().await?;
+    ensure!(count(cluster.node(place).addresses(), ALICE).await? == 6);
+    turn.cluster.finish().await
+}
+
+fn log(cluster: &Cluster, place: usize) -> PathBuf {
+    cluster.node(place).dir().join("data/meta/log")
+}
+
+/// Bytes of a segment before its first record.
+const HEADER: usize = 4096;
+
+/// Changes one byte of what is durable in the oldest segment.
+fn flip_a_byte(log: &Path) -> anyhow::Result<()> {
+    let entries = fs::read_dir(log)?.collect::<Result<Vec<_>, _>>()?;
+    let segments = entries.iter().map(fs::DirEntry::path);
+    let segments = segments.filter(|path| path.extension().is_some_and(|end| end == "log"));
+    let segment = segments.min().context("no segment")?;
+    let mut bytes = fs::read(&segment)?;
+    // In the first record.
+    bytes[HEADER + 30] ^= 1;
+    fs::write(&segment, bytes)?;
+    Ok(())
+}
