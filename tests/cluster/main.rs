@@ -13,6 +13,7 @@
 )]
 
 mod background;
+mod certificates;
 mod damage;
 mod departure;
 mod disk;

@@ -13,7 +13,7 @@ use postrider_meta::query::{Mailboxes, Messages};
 use postrider_meta::{Client, Detail, ReadAt, Token, UidRanges};
 use postrider_meta_raft::{Remote, Settings};
 use postrider_rpc::tonic::transport::server::TcpIncoming;
-use postrider_rpc::{Timeouts, Tls, server};
+use postrider_rpc::{Timeouts, server};
 use postrider_types::{AccountId, ModSeq};
 use support::{account, channels, client, message, start};
 use tempfile::TempDir;
@@ -34,9 +34,7 @@ async fn main() {
     .await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let router = server(&Tls::Off, Timeouts::default())
-        .unwrap()
-        .add_routes(node.services());
+    let router = server(Timeouts::default()).add_routes(node.services());
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     tokio::spawn(async move { router.serve_with_incoming(incoming).await.unwrap() });
 

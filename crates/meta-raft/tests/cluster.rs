@@ -15,8 +15,7 @@ use futures::StreamExt;
 use openraft::{BasicNode, ChangeMembers};
 use postrider_meta::Client;
 use postrider_meta_raft::{Node, Remote, Settings};
-use postrider_rpc::tonic::transport::server::TcpIncoming;
-use postrider_rpc::{Authority, Identity, KeyRequest, NODE_NAME, Timeouts, Tls, server};
+use postrider_rpc::{Authority, Guard, Identity, KeyRequest, Standing, Timeouts, Tls, serve};
 use postrider_types::SystemClock;
 use support::{account, client, count, message, settings, uid, until};
 use tempfile::TempDir;
@@ -49,18 +48,19 @@ impl Member {
         let node = Node::start(settings.clone(), Arc::new(SystemClock), channels, None)
             .await
             .unwrap();
-        let router = server(&tls, Timeouts::default())
-            .unwrap()
-            .add_routes(node.services());
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let serving = router.serve_with_incoming(incoming);
+        let (own, services) = (tls.clone(), node.services());
+        let serving = async move {
+            let guard = Guard::new(|_| Standing::Voter);
+            let never = std::future::pending();
+            serve(listener, &own, Timeouts::default(), guard, services, never).await;
+        };
         // A runtime of its own: it ends with all connections, as a process does.
         let server = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        server.spawn(async move { serving.await.unwrap() });
+        server.spawn(serving);
         Self {
             node,
             server: Some(server),
@@ -203,10 +203,10 @@ async fn a_new_member_is_brought_up_by_a_snapshot_under_mutual_tls() {
 fn mutual(authority: &Authority, node: u64) -> Tls {
     let request = KeyRequest::new().unwrap();
     let certificate = authority.issue(&request.signing_request, node, &[]);
-    Tls::Mutual(Identity {
+    let identity = Identity {
         ca: authority.certificate().to_owned(),
         certificate: certificate.unwrap(),
         key: request.key,
-        name: NODE_NAME.to_owned(),
-    })
+    };
+    Tls::mutual(&identity).unwrap()
 }

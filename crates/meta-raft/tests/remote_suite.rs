@@ -13,7 +13,7 @@ use postrider_meta::testing::{self, Backend};
 use postrider_meta::{Answer, Changes, Command, Error, Executed, Meta, Query, ReadAt, Token};
 use postrider_meta_raft::{Node, Remote, Settings};
 use postrider_rpc::tonic::transport::server::TcpIncoming;
-use postrider_rpc::{Timeouts, Tls, server};
+use postrider_rpc::{Timeouts, server};
 use postrider_types::{AccountId, Clock, CommandId};
 use support::{channels, settings};
 use tempfile::TempDir;
@@ -72,9 +72,7 @@ async fn subject(clock: Arc<dyn Clock>) -> Arc<Subject> {
         };
         let node = Node::start(settings, Arc::clone(&clock), channels(), None);
         let node = node.await.unwrap();
-        let router = server(&Tls::Off, Timeouts::default())
-            .unwrap()
-            .add_routes(node.services());
+        let router = server(Timeouts::default()).add_routes(node.services());
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let serving = router.serve_with_incoming(incoming);
         servers.push(tokio::spawn(async move { serving.await.unwrap() }));

@@ -80,9 +80,7 @@ async fn subject(clock: Arc<dyn Clock>, remote: bool) -> Arc<Subject> {
         _dir: dir,
     };
     if remote {
-        let router = server(&Tls::Off, Timeouts::default())
-            .unwrap()
-            .add_routes(subject.node.services());
+        let router = server(Timeouts::default()).add_routes(subject.node.services());
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let serving = router.serve_with_incoming(incoming);
         let serving = tokio::spawn(async move { serving.await.unwrap() });

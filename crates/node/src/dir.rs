@@ -103,15 +103,23 @@ pub(crate) fn replace(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         let options = options.write(true).create(true).truncate(true).mode(0o600);
         let mut out = options.open(&temporary)?;
         out.write_all(bytes)?;
-        out.sync_all()?;
-        fs::rename(&temporary, file)?;
+        out.sync_all()
+    };
+    write().with_context(|| format!("cannot write {}", file.display()))?;
+    rename(&temporary, file)
+}
+
+/// Gives a file another name, durably; what had that name before is gone.
+pub(crate) fn rename(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let rename = || -> io::Result<()> {
+        fs::rename(from, to)?;
         // The name must outlast a loss of power as well.
-        match file.parent() {
+        match to.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
             _ => Ok(()),
         }
     };
-    write().with_context(|| format!("cannot write {}", file.display()))
+    rename().with_context(|| format!("cannot write {}", to.display()))
 }
 
 #[cfg(test)]

@@ -154,9 +154,10 @@ impl Node {
             false => Store::open(&settings.blob)?,
         };
         // Alone there is nobody to talk to, and no certificate for it.
-        let tls = identity.as_ref().map(Identity::tls);
+        let tls = identity.as_ref().map(Identity::tls).transpose()?;
         let tls = tls.unwrap_or(postrider_rpc::Tls::Off);
-        let channels = Channels::new(tls, Timeouts::default()).speaking(settings.meta.versions);
+        let channels =
+            Channels::new(tls.clone(), Timeouts::default()).speaking(settings.meta.versions);
         let backend =
             Backend::start(&settings, identity.as_ref(), channels.clone(), &blobs).await?;
         if let Some(identity) = &mut identity {
@@ -205,6 +206,7 @@ impl Node {
                 backend: backend.clone(),
                 meta: meta.clone(),
                 channels,
+                tls,
             })
         };
         let node = Self {

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use postrider_types::Versions;
+use rustls_pki_types::ServerName;
 use tonic::transport::{Channel, Endpoint, Server};
 
+use crate::authority::{NODE_NAME, node_name};
 use crate::connector::Connector;
 use crate::guard::agent;
 use crate::tls::{Error, Tls};
@@ -40,8 +42,7 @@ pub struct Channels {
     tls: Tls,
     timeouts: Timeouts,
     versions: Versions,
-    /// None: TCP.
-    connector: Option<Connector>,
+    connector: Connector,
     open: Arc<Mutex<HashMap<Target, Channel>>>,
 }
 
@@ -52,7 +53,7 @@ impl Channels {
             tls,
             timeouts,
             versions: Versions::PROGRAM,
-            connector: None,
+            connector: Connector::tcp(timeouts.connect),
             open: Arc::default(),
         }
     }
@@ -70,7 +71,7 @@ impl Channels {
     /// The same over connections of another kind, none of which is open yet.
     pub fn over(self, connector: Connector) -> Self {
         Self {
-            connector: Some(connector),
+            connector,
             open: Arc::default(),
             ..self
         }
@@ -103,13 +104,12 @@ impl Channels {
             return Ok(channel.clone());
         }
         let (node, address) = &target;
-        let client = self.tls.client(*node);
-        let scheme = if client.is_some() { "https" } else { "http" };
         let setup = |source| Error::Setup {
             target: address.clone(),
             source,
         };
-        let mut endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))
+        // The connector adds TLS, with the certificate of the moment.
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))
             .map_err(|_| Error::Address(address.clone()))?
             .user_agent(agent(self.versions))
             .map_err(setup)?
@@ -118,37 +118,31 @@ impl Channels {
             .keep_alive_timeout(self.timeouts.keepalive)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(4 << 20)
-            .initial_connection_window_size(16 << 20)
-            .tcp_nodelay(true);
-        if let Some(client) = client {
-            let client = client.timeout(self.timeouts.connect);
-            endpoint = endpoint.tls_config(client).map_err(setup)?;
-        }
-        let channel = match &self.connector {
-            Some(connector) => endpoint.connect_with_connector_lazy(connector.clone()),
-            None => endpoint.connect_lazy(),
-        };
+            .initial_connection_window_size(16 << 20);
+        let channel = endpoint.connect_with_connector_lazy(self.connector(*node)?);
         open.insert(target, channel.clone());
         Ok(channel)
     }
+
+    /// The way to `node`, or to any node of the cluster.
+    fn connector(&self, node: Option<u64>) -> Result<Connector, Error> {
+        let Tls::Mutual(mutual) = &self.tls else {
+            return Ok(self.connector.clone());
+        };
+        let name = node.map_or_else(|| NODE_NAME.to_owned(), node_name);
+        let name = ServerName::try_from(name).map_err(Error::certificate)?;
+        Ok(self.connector.clone().secured(mutual.client(), name))
+    }
 }
 
-/// A server with this node's TLS and the limits that its clients expect, for
-/// connections of any kind. It takes callers with a certificate alone and asks
-/// no [`crate::Guard`]: nodes use [`crate::serve()`].
-pub fn server(tls: &Tls, timeouts: Timeouts) -> Result<Server, Error> {
-    let mut server = Server::builder()
+/// A server with the limits that its clients expect, for connections of any kind. It
+/// knows no TLS and asks no [`crate::Guard`]: nodes use [`crate::serve()`].
+pub fn server(timeouts: Timeouts) -> Server {
+    Server::builder()
         .tcp_nodelay(true)
         .http2_keepalive_interval(Some(timeouts.keepalive))
         .http2_keepalive_timeout(Some(timeouts.keepalive))
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(16 << 20)
-        .max_concurrent_streams(4096);
-    if let Some(config) = tls.strict_server() {
-        server = server.tls_config(config).map_err(|source| Error::Setup {
-            target: "this node".into(),
-            source,
-        })?;
-    }
-    Ok(server)
+        .max_concurrent_streams(4096)
 }

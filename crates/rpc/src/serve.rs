@@ -31,7 +31,7 @@ use crate::authority::node_of;
 use crate::channel::Timeouts;
 use crate::failure::Failure;
 use crate::guard::{Guard, Peer};
-use crate::tls::{Error, Tls};
+use crate::tls::Tls;
 
 /// Connections at a time; more wait to be accepted.
 const CONNECTIONS: usize = 4096;
@@ -117,7 +117,6 @@ impl Drop for Counted<'_> {
 /// Serves `routes` on `listener` until `shutdown` is ready, and then a moment
 /// more, so that calls can end; when it returns (or is dropped) no connection is
 /// left. `guard` decides who may call what; it is not asked under [`Tls::Off`].
-/// An error comes at once, if the certificates cannot be used.
 pub async fn serve(
     listener: TcpListener,
     tls: &Tls,
@@ -125,9 +124,13 @@ pub async fn serve(
     guard: Guard,
     routes: Routes,
     shutdown: impl Future<Output = ()>,
-) -> Result<(), Error> {
+) {
+    let tls = match tls {
+        Tls::Off => None,
+        Tls::Mutual(mutual) => Some(TlsAcceptor::from(mutual.server())),
+    };
     let shared = Arc::new(Shared {
-        tls: tls.server()?.map(TlsAcceptor::from),
+        tls,
         timeouts,
         guard,
         routes: TowerToHyperService::new(routes.prepare()),
@@ -158,7 +161,6 @@ pub async fn serve(
     // What is still open is streams without an end: dropped with the set.
     let _ = timeout(GRACE, ended).await;
     connections.shutdown().await;
-    Ok(())
 }
 
 impl Shared {

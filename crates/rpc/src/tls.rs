@@ -1,31 +1,28 @@
-//! Mutual TLS between nodes: both sides show a certificate of the cluster's CA.
+//! Mutual TLS between nodes: both sides show a certificate of the cluster's CA. This
+//! node's own may be exchanged while it runs: connections that are made from then on
+//! show the new one, on both sides, and those that are there go on.
 
-use std::path::{Path, PathBuf};
+use std::fmt;
 use std::sync::Arc;
 
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use arc_swap::ArcSwap;
+use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::crypto::CryptoProvider;
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
+};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use tonic::transport::{Certificate, ClientTlsConfig, ServerTlsConfig};
-
-use crate::authority::node_name;
 
 /// TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file cannot be read.
-    #[error("cannot read {path}: {source}; check the path and the permissions")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// The address or the certificates are not usable.
-    #[error("cannot set up the connection to {target}: {source}; check address and certificates")]
+    /// The connection is not usable.
+    #[error("cannot set up the connection to {target}: {source}; check the address")]
     Setup {
-        /// The other side, or this one.
+        /// The other side.
         target: String,
         /// Why not.
         source: tonic::transport::Error,
@@ -44,7 +41,7 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn certificate(error: impl std::fmt::Display) -> Self {
+    pub(crate) fn certificate(error: impl fmt::Display) -> Self {
         Self::Certificate(error.to_string())
     }
 
@@ -60,102 +57,161 @@ pub struct Identity {
     pub ca: String,
     /// This node's chain.
     pub certificate: String,
-    /// Its private key.
+    /// Its private key. A secret.
     pub key: String,
-    /// The name that all nodes' certificates carry.
-    pub name: String,
 }
 
-impl Identity {
-    /// Reads the PEM files.
-    pub fn read(ca: &Path, certificate: &Path, key: &Path, name: &str) -> Result<Self, Error> {
-        let read = |path: &Path| {
-            std::fs::read_to_string(path).map_err(|source| Error::Read {
-                path: path.to_owned(),
-                source,
-            })
-        };
-        Ok(Self {
-            ca: read(ca)?,
-            certificate: read(certificate)?,
-            key: read(key)?,
-            name: name.to_owned(),
-        })
-    }
-}
-
-impl std::fmt::Debug for Identity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Identity({})", self.name)
-    }
-}
-
-/// How nodes talk.
+/// How nodes talk. Clones are one: what one of them is told holds for all.
 #[derive(Clone, Debug)]
 pub enum Tls {
     /// In the clear: loopback, and tests.
     Off,
     /// Mutual TLS.
-    Mutual(Identity),
+    Mutual(Mutual),
 }
 
 impl Tls {
-    /// For calls to `node`, or to any node of the cluster.
-    pub(crate) fn client(&self, node: Option<u64>) -> Option<ClientTlsConfig> {
-        let Self::Mutual(identity) = self else {
-            return None;
-        };
-        let own = tonic::transport::Identity::from_pem(&identity.certificate, &identity.key);
-        let config = ClientTlsConfig::new()
-            .ca_certificate(Certificate::from_pem(&identity.ca))
-            .identity(own)
-            .domain_name(node.map_or_else(|| identity.name.clone(), node_name));
-        Some(config)
+    /// Mutual TLS with this identity.
+    pub fn mutual(identity: &Identity) -> Result<Self, Error> {
+        Mutual::new(identity).map(Self::Mutual)
     }
 
-    /// For a server whose callers all have a certificate.
-    pub(crate) fn strict_server(&self) -> Option<ServerTlsConfig> {
-        let Self::Mutual(identity) = self else {
-            return None;
-        };
-        let own = tonic::transport::Identity::from_pem(&identity.certificate, &identity.key);
-        let config = ServerTlsConfig::new()
-            .identity(own)
-            .client_ca_root(Certificate::from_pem(&identity.ca));
-        Some(config)
+    /// Shows another certificate from the next connection on. Its authority stays
+    /// the one that it was. On an error the old certificate stays.
+    pub fn renew(&self, certificate: &str, key: &str) -> Result<(), Error> {
+        if let Self::Mutual(mutual) = self {
+            mutual.own.0.store(own(certificate, key, &provider())?);
+        }
+        Ok(())
     }
+}
 
-    /// For a server whose callers may come without a certificate: they must be
-    /// told apart afterwards.
-    pub(crate) fn server(&self) -> Result<Option<Arc<ServerConfig>>, Error> {
-        let Self::Mutual(identity) = self else {
-            return Ok(None);
-        };
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+/// Both sides of mutual TLS, ready for use.
+#[derive(Clone)]
+pub struct Mutual {
+    own: Arc<Own>,
+    client: Arc<ClientConfig>,
+    server: Arc<ServerConfig>,
+}
+
+impl fmt::Debug for Mutual {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Mutual")
+    }
+}
+
+impl Mutual {
+    fn new(identity: &Identity) -> Result<Self, Error> {
+        let provider = provider();
+        let key = own(&identity.certificate, &identity.key, &provider)?;
+        let own = Arc::new(Own(ArcSwap::new(key)));
         let mut roots = RootCertStore::empty();
         for root in certificates(&identity.ca)? {
             roots.add(root).map_err(Error::certificate)?;
         }
-        let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
-            .allow_unauthenticated()
-            .build()
-            .map_err(Error::certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(Error::certificate)?
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(
-                certificates(&identity.certificate)?,
-                key.map_err(Error::certificate)?,
-            )
-            .map_err(Error::certificate)?;
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Some(Arc::new(config)))
+        let roots = Arc::new(roots);
+        Ok(Self {
+            client: Arc::new(client(own.clone(), roots.clone(), provider.clone())?),
+            server: Arc::new(server(own.clone(), roots, provider)?),
+            own,
+        })
     }
+
+    /// For calls.
+    pub(crate) fn client(&self) -> Arc<ClientConfig> {
+        self.client.clone()
+    }
+
+    /// For a server whose callers may come without a certificate: they must be told
+    /// apart afterwards.
+    pub(crate) fn server(&self) -> Arc<ServerConfig> {
+        self.server.clone()
+    }
+}
+
+fn client(
+    own: Arc<Own>,
+    roots: Arc<RootCertStore>,
+    provider: Arc<CryptoProvider>,
+) -> Result<ClientConfig, Error> {
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(Error::certificate)?
+        .with_root_certificates(roots)
+        .with_client_cert_resolver(own);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    // A resumed session would go on with the certificates of the one before.
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+fn server(
+    own: Arc<Own>,
+    roots: Arc<RootCertStore>,
+    provider: Arc<CryptoProvider>,
+) -> Result<ServerConfig, Error> {
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
+        .allow_unauthenticated()
+        .build()
+        .map_err(Error::certificate)?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(Error::certificate)?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(own);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    // As on the other side.
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(config)
+}
+
+/// This node's certificate, as it is now.
+struct Own(ArcSwap<CertifiedKey>);
+
+impl fmt::Debug for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Own")
+    }
+}
+
+impl ResolvesServerCert for Own {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+impl ResolvesClientCert for Own {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// Whether a private key belongs to a certificate, both PEM.
+pub fn belong_together(certificate: &str, key: &str) -> bool {
+    own(certificate, key, &provider()).is_ok()
+}
+
+/// A certificate and the key that belongs to it.
+fn own(
+    certificate: &str,
+    key: &str,
+    provider: &CryptoProvider,
+) -> Result<Arc<CertifiedKey>, Error> {
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(Error::certificate)?;
+    let own = CertifiedKey::from_der(certificates(certificate)?, key, provider);
+    own.map(Arc::new).map_err(Error::certificate)
 }
 
 fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     all.map_err(Error::certificate)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }

@@ -109,7 +109,7 @@ impl Member {
         let archive = bucket::archive(&self.world, self.id);
         let node = Node::start(self.settings(), clock, channels, archive).await;
         let node = node.unwrap_or_else(|error| panic!("node {} does not start: {error}", self.id));
-        let mut router = server(&Tls::Off, Timeouts::default()).unwrap();
+        let mut router = server(Timeouts::default());
         let router = router.add_routes(node.services());
         let incoming = futures::stream::poll_fn(move |cx| incoming.poll_recv(cx));
         let serving = router.serve_with_incoming(incoming);

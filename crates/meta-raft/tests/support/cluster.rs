@@ -245,9 +245,7 @@ impl Member {
                 }
             }
             let node = node.unwrap();
-            let router = server(&inside.tls, Timeouts::default())
-                .unwrap()
-                .add_routes(node.services());
+            let router = server(Timeouts::default()).add_routes(node.services());
             let incoming = TcpIncoming::from(listener.unwrap()).with_nodelay(Some(true));
             tokio::spawn(async move { router.serve_with_incoming(incoming).await.unwrap() });
             node

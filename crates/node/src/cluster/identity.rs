@@ -24,6 +24,8 @@ const AUTHORITY: &str = "ca.pem";
 const CERTIFICATE: &str = "node.pem";
 /// Its private key.
 const KEY: &str = "node.key";
+/// The key of the next certificate, until that is there.
+const NEXT_KEY: &str = "node.key.next";
 /// The rest.
 const FACTS: &str = "identity.json";
 
@@ -95,9 +97,17 @@ impl Identity {
     pub(crate) fn write(&self, data_dir: &Path) -> anyhow::Result<()> {
         let dir = folder(data_dir)?;
         dir::replace(&dir.join(AUTHORITY), self.authority.as_bytes())?;
-        dir::replace(&dir.join(CERTIFICATE), self.certificate.as_bytes())?;
-        dir::replace(&dir.join(KEY), self.key.as_bytes())?;
+        self.write_certificate(data_dir)?;
         self.write_facts(data_dir)
+    }
+
+    /// Writes certificate and key. Whenever it is interrupted, [`mend`] finds two that
+    /// belong together.
+    pub(crate) fn write_certificate(&self, data_dir: &Path) -> anyhow::Result<()> {
+        let dir = data_dir.join(DIR);
+        dir::replace(&dir.join(NEXT_KEY), self.key.as_bytes())?;
+        dir::replace(&dir.join(CERTIFICATE), self.certificate.as_bytes())?;
+        dir::rename(&dir.join(NEXT_KEY), &dir.join(KEY))
     }
 
     /// Writes what may change: `identity.json`.
@@ -107,14 +117,39 @@ impl Identity {
     }
 
     /// How nodes talk to each other.
-    pub(crate) fn tls(&self) -> postrider_rpc::Tls {
-        postrider_rpc::Tls::Mutual(postrider_rpc::Identity {
+    pub(crate) fn tls(&self) -> anyhow::Result<postrider_rpc::Tls> {
+        let identity = postrider_rpc::Identity {
             ca: self.authority.clone(),
             certificate: self.certificate.clone(),
             key: self.key.clone(),
-            name: postrider_rpc::NODE_NAME.to_owned(),
+        };
+        let tls = postrider_rpc::Tls::mutual(&identity);
+        tls.with_context(|| {
+            format!(
+                "the certificate of node {} in {DIR}/ of its data folder is damaged: restore it, \
+                 or remove this node from the cluster and join it again with an empty data folder",
+                self.facts.node
+            )
         })
     }
+}
+
+/// Ends a renewal that was interrupted between certificate and key.
+fn mend(data_dir: &Path) -> anyhow::Result<()> {
+    let dir = data_dir.join(DIR);
+    let next = dir.join(NEXT_KEY);
+    if !next.exists() {
+        return Ok(());
+    }
+    let read = |file: &Path| {
+        let text = fs::read_to_string(file);
+        text.with_context(|| format!("cannot read {}", file.display()))
+    };
+    if postrider_rpc::belong_together(&read(&dir.join(CERTIFICATE))?, &read(&next)?) {
+        return dir::rename(&next, &dir.join(KEY));
+    }
+    let removed = fs::remove_file(&next);
+    removed.with_context(|| format!("cannot remove {}", next.display()))
 }
 
 /// Removes the identity, durably: the folder belongs to no cluster then.
@@ -161,6 +196,9 @@ pub(crate) fn authority_file(data_dir: &Path) -> PathBuf {
 
 /// The identity that goes with the settings: both are there or neither.
 pub(crate) fn of(settings: &crate::Settings) -> anyhow::Result<Option<Identity>> {
+    if settings.data_dir.join(DIR).join(FACTS).exists() {
+        mend(&settings.data_dir)?;
+    }
     let identity = Identity::load(&settings.data_dir)?;
     let dir = settings.data_dir.display();
     let Some(identity) = identity else {
@@ -236,6 +274,37 @@ mod tests {
         let key = dir.path().join(DIR).join(KEY);
         let mode = fs::metadata(key).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_renewal_that_is_interrupted_leaves_a_key_that_fits() {
+        let authority = postrider_rpc::Authority::new(&identity().facts.cluster).unwrap();
+        let certified = || {
+            let request = postrider_rpc::KeyRequest::new().unwrap();
+            let certificate = authority.issue(&request.signing_request, 3, &[]);
+            Identity {
+                certificate: certificate.unwrap(),
+                key: request.key,
+                ..identity()
+            }
+        };
+        let (old, new) = (certified(), certified());
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str| dir.path().join(DIR).join(name);
+        let fits = |expected: &Identity| {
+            mend(dir.path()).unwrap();
+            let read = Identity::load(dir.path()).unwrap().unwrap();
+            assert_eq!(read.certificate, expected.certificate);
+            assert_eq!(read.key, expected.key);
+            assert!(!file(NEXT_KEY).exists());
+        };
+        old.write(dir.path()).unwrap();
+        fits(&old);
+        fs::write(file(NEXT_KEY), &new.key).unwrap();
+        fits(&old);
+        fs::write(file(NEXT_KEY), &new.key).unwrap();
+        fs::write(file(CERTIFICATE), &new.certificate).unwrap();
+        fits(&new);
     }
 
     #[test]

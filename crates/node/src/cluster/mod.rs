@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use postrider_meta::Client;
 use postrider_meta_raft as raft;
-use postrider_rpc::{Channels, JoinSecret};
+use postrider_rpc::{Channels, JoinSecret, Tls};
 use postrider_types::NodeId;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +61,8 @@ pub(crate) struct Cluster {
     pub(crate) backend: Backend,
     pub(crate) meta: Client,
     pub(crate) channels: Channels,
+    /// How it shows itself to the others.
+    pub(crate) tls: Tls,
     pub(crate) roster: Roster,
     pub(crate) reporter: Reporter,
     /// By which others are let in without a person.
@@ -83,6 +85,7 @@ impl Cluster {
             backend: self.backend.clone(),
             meta: self.meta.clone(),
             channels: self.channels.clone(),
+            tls: self.tls.clone(),
             data_dir: settings.data_dir.clone(),
         }
     }

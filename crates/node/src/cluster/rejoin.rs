@@ -94,7 +94,7 @@ fn old_identity(settings: &Settings) -> anyhow::Result<Identity> {
 /// Asks the others, in the name of the node that this was, for a join token. That
 /// they can make one shows that a majority answers without this node.
 async fn token_of_others(old: &Identity) -> anyhow::Result<String> {
-    let channels = Channels::new(old.tls(), Timeouts::default());
+    let channels = Channels::new(old.tls()?, Timeouts::default());
     let members = old.facts.members.clone();
     let others = Arc::new(raft::Remote::new(channels, members, PATIENCE));
     let meta = Client::new(others, Arc::new(SystemClock), Arc::new(ThreadRandom));

@@ -1,6 +1,6 @@
 //! Renews a node's certificate once half of its time is over, with a new key, by the
-//! authority in the metadata. The new one is for the next start, and for listeners of
-//! mail at once; the old one is good for years until then.
+//! authority in the metadata. Connections show the new one from then on, those between
+//! nodes and those of mail clients; what is connected goes on.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,21 +12,28 @@ use postrider_rpc::{Authority, KeyRequest};
 use super::identity::Identity;
 use super::settle::Settling;
 
-/// Renews the certificate in the data folder, if it is time.
+/// Renews the certificate in the data folder, if it is time, and takes the one that is
+/// there for new connections.
 pub(crate) async fn renew(node: &Settling) -> anyhow::Result<()> {
-    // As it is on disk: a renewal of this run counts.
     let Some(identity) = Identity::load(&node.data_dir)? else {
         return Ok(());
     };
-    if !is_due(&identity.certificate, now()) {
-        return Ok(());
+    if is_due(&identity.certificate, now()) {
+        return replace(node, identity).await;
     }
+    // A renewal that was interrupted here counts as well.
+    Ok(node.tls.renew(&identity.certificate, &identity.key)?)
+}
+
+async fn replace(node: &Settling, old: Identity) -> anyhow::Result<()> {
     let authority = node.meta.ask(query::Authority {}, ReadAt::Latest).await?.0;
     let authority = authority.context("the metadata know no authority")?;
     let authority = Authority::from_pem(&authority.certificate, &authority.key)?;
     let name = node.name.as_str();
-    renewed(identity, &authority, name)?.write(&node.data_dir)?;
-    tracing::info!("this node has a new certificate: other nodes see it from its next start");
+    let new = renewed(old, &authority, name)?;
+    new.write_certificate(&node.data_dir)?;
+    node.tls.renew(&new.certificate, &new.key)?;
+    tracing::info!("this node has a new certificate");
     Ok(())
 }
 

@@ -65,22 +65,13 @@ impl Server {
         let guard = Guard::new(move |node| roster.standing(node));
         let guard = guard.speaking(cluster.reporter.versions);
         for listener in self.listeners {
-            let tls = cluster.identity.tls();
+            let tls = cluster.tls.clone();
             let (guard, routes) = (guard.clone(), routes.clone());
             let stop = stop.clone();
             tasks.spawn(async move {
                 let stopped = stop.cancelled_owned();
-                let served = postrider_rpc::serve(
-                    listener,
-                    &tls,
-                    Timeouts::default(),
-                    guard,
-                    routes,
-                    stopped,
-                );
-                if let Err(error) = served.await {
-                    tracing::error!(%error, "other nodes are not served");
-                }
+                let timeouts = Timeouts::default();
+                postrider_rpc::serve(listener, &tls, timeouts, guard, routes, stopped).await;
             });
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use postrider_meta::{Client, NodeView, ReadAt, command, query};
 use postrider_meta_raft::Remote;
-use postrider_rpc::{Channels, Failure};
+use postrider_rpc::{Channels, Failure, Tls};
 use postrider_types::{Role, SystemClock, Version, Versions};
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +43,8 @@ pub(crate) struct Settling {
     pub(crate) backend: Backend,
     pub(crate) meta: Client,
     pub(crate) channels: Channels,
+    /// How it shows itself to the others.
+    pub(crate) tls: Tls,
     pub(crate) data_dir: PathBuf,
 }
 

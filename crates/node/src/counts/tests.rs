@@ -63,8 +63,7 @@ impl Node {
             let guard = Guard::new(|_| Standing::Voter);
             let end = std::future::pending();
             let timeouts = Timeouts::default();
-            let served = serve(listener, &Tls::Off, timeouts, guard, routes, end);
-            served.await.unwrap();
+            serve(listener, &Tls::Off, timeouts, guard, routes, end).await;
         };
         Self {
             id: NodeId(id),

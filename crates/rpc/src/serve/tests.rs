@@ -19,8 +19,11 @@ use crate::proto::nodes_server::{Nodes, NodesServer};
 use crate::proto::raft_client::RaftClient;
 use crate::proto::{CountsPart, JoinReply, JoinRequest, ReportReply, ReportRequest, VoteRequest};
 use crate::{
-    Authority, Caller, Channels, FORWARDED, Identity, KeyRequest, NODE_NAME, Standing, Token, join,
+    Authority, Caller, Channels, Error, FORWARDED, Identity, KeyRequest, NODE_NAME, Standing,
+    Token, join,
 };
+
+mod renewal;
 
 const SECRET: [u8; 16] = *b"an open sesame!!";
 
@@ -93,7 +96,7 @@ impl Nodes for Mirror {
 
 struct Server {
     address: String,
-    serving: JoinHandle<Result<(), Error>>,
+    serving: JoinHandle<()>,
     stop: DropGuard,
     /// Of all others nothing is known.
     standing: Arc<Mutex<HashMap<u64, Standing>>>,
@@ -136,8 +139,11 @@ fn identity(authority: &Authority, node: u64) -> Identity {
         ca: authority.certificate().to_owned(),
         certificate: certificate.unwrap(),
         key: request.key,
-        name: NODE_NAME.into(),
     }
+}
+
+fn mutual(authority: &Authority, node: u64) -> Tls {
+    Tls::mutual(&identity(authority, node)).unwrap()
 }
 
 fn doorman(authority: &Authority) -> Doorman {
@@ -150,7 +156,7 @@ fn doorman(authority: &Authority) -> Doorman {
 
 /// A server of node 1.
 async fn node_one(authority: &Authority) -> Server {
-    let tls = Tls::Mutual(identity(authority, 1));
+    let tls = mutual(authority, 1);
     start(&tls, doorman(authority)).await
 }
 
@@ -197,19 +203,19 @@ async fn a_node_joins_by_token_and_is_known_from_then_on() {
     let (key, request) = request();
     let reply = join(&token, Versions::PROGRAM, request).await.unwrap();
     assert_eq!((reply.node, reply.cluster), (9, cluster("a")));
-    let tls = Tls::Mutual(Identity {
+    let tls = Identity {
         ca: reply.authority,
         certificate: reply.certificate,
         key: key.key,
-        name: NODE_NAME.into(),
-    });
+    };
+    let tls = Tls::mutual(&tls).unwrap();
     let told = report(tls.clone(), &server.address).await;
     assert_eq!(told.unwrap(), "Some(Caller(9))");
 
     // Once removed it is refused, in so many words.
     server.is(9, Standing::Removed);
     assert_eq!(report(tls, &server.address).await, Err(Failure::Removed));
-    let other = Tls::Mutual(identity(&authority, 2));
+    let other = mutual(&authority, 2);
     let told = report(other, &server.address).await;
     assert_eq!(told.unwrap(), "Some(Caller(2))");
 }
@@ -254,13 +260,21 @@ async fn another_authority_is_refused_by_both_sides() {
         ca: ours.certificate().to_owned(),
         ..identity(&theirs, 2)
     };
-    assert!(report(Tls::Mutual(mixed), &server.address).await.is_err());
+    assert!(
+        report(Tls::mutual(&mixed).unwrap(), &server.address)
+            .await
+            .is_err()
+    );
     // A node refuses a server that another authority signed.
     let node = Identity {
         ca: theirs.certificate().to_owned(),
         ..identity(&ours, 2)
     };
-    assert!(report(Tls::Mutual(node), &server.address).await.is_err());
+    assert!(
+        report(Tls::mutual(&node).unwrap(), &server.address)
+            .await
+            .is_err()
+    );
     // A joining node shows its secret to no such server, and says why.
     let token = theirs.token(SECRET, vec![server.address.clone()]);
     let refused = join(&token, Versions::PROGRAM, request().1)
@@ -273,7 +287,7 @@ async fn another_authority_is_refused_by_both_sides() {
         claims: Some(theirs.certificate().to_owned()),
         ..doorman(&ours)
     };
-    let server = start(&Tls::Mutual(identity(&ours, 3)), liar).await;
+    let server = start(&mutual(&ours, 3), liar).await;
     let token = ours.token(SECRET, vec![server.address.clone()]);
     let refused = join(&token, Versions::PROGRAM, request().1)
         .await
@@ -287,7 +301,7 @@ async fn nodes_without_metadata_have_no_part_in_raft() {
     let server = node_one(&authority).await;
     server.is(2, Standing::Frontend);
     for (node, reached) in [(2, false), (3, true)] {
-        let tls = Tls::Mutual(identity(&authority, node));
+        let tls = mutual(&authority, node);
         let channel = Channels::new(tls, Timeouts::default());
         let channel = channel.get(&server.address).unwrap();
         let vote = RaftClient::new(channel.clone())
@@ -309,7 +323,7 @@ async fn nodes_without_metadata_have_no_part_in_raft() {
 async fn the_streams_of_a_node_end_when_it_is_removed() {
     let authority = Authority::new(&cluster("8")).unwrap();
     let server = node_one(&authority).await;
-    let tls = Tls::Mutual(identity(&authority, 2));
+    let tls = mutual(&authority, 2);
     let channel = Channels::new(tls.clone(), Timeouts::default());
     let mut client = NodesClient::new(channel.get(&server.address).unwrap());
     let sent = tokio_stream::pending::<CountsPart>();
@@ -323,7 +337,7 @@ async fn the_streams_of_a_node_end_when_it_is_removed() {
 async fn a_node_is_not_taken_for_another_at_its_address() {
     let authority = Authority::new(&cluster("a")).unwrap();
     let server = node_one(&authority).await;
-    let tls = Tls::Mutual(identity(&authority, 2));
+    let tls = mutual(&authority, 2);
     let channels = Channels::new(tls, Timeouts::default());
     for (node, reached) in [(1, true), (3, false), (11, false)] {
         let channel = channels.node(node, &server.address).unwrap();
@@ -339,7 +353,7 @@ async fn a_node_is_not_taken_for_another_at_its_address() {
 async fn only_neighbours_in_version_are_answered() {
     let authority = Authority::new(&cluster("f")).unwrap();
     let server = node_one(&authority).await;
-    let tls = Tls::Mutual(identity(&authority, 2));
+    let tls = mutual(&authority, 2);
     let ours = Versions::PROGRAM.newest.0;
     for (newest, answered) in [(ours, true), (ours + 1, true), (ours + 2, false)] {
         let channels = Channels::new(tls.clone(), Timeouts::default());
@@ -369,7 +383,7 @@ async fn without_tls_everybody_is_let_in() {
 async fn a_server_that_ends_leaves_no_connection() {
     let authority = Authority::new(&cluster("e")).unwrap();
     let server = node_one(&authority).await;
-    let tls = Tls::Mutual(identity(&authority, 2));
+    let tls = mutual(&authority, 2);
     let channel = Channels::new(tls, Timeouts::default());
     let channel = channel.get(&server.address).unwrap();
     let mut client = NodesClient::new(channel);
@@ -377,14 +391,14 @@ async fn a_server_that_ends_leaves_no_connection() {
     let sent = tokio_stream::pending::<CountsPart>();
     let mut counts = client.counts(sent).await.unwrap().into_inner();
     drop(server.stop);
-    server.serving.await.unwrap().unwrap();
+    server.serving.await.unwrap();
     assert!(counts.message().await.is_err());
     let address: SocketAddr = server.address.parse().unwrap();
     assert!(TcpStream::connect(address).await.is_err());
 }
 
-#[tokio::test]
-async fn unusable_certificates_are_told_at_once() {
+#[test]
+fn unusable_certificates_are_told_at_once() {
     let authority = Authority::new(&cluster("f")).unwrap();
     let good = identity(&authority, 1);
     let other = identity(&authority, 1);
@@ -402,8 +416,7 @@ async fn unusable_certificates_are_told_at_once() {
             ..good
         },
     ] {
-        let server = start(&Tls::Mutual(bad), doorman(&authority)).await;
-        let told = server.serving.await.unwrap();
+        let told = Tls::mutual(&bad);
         assert!(matches!(told, Err(Error::Certificate(_))), "{told:?}");
     }
 }
@@ -423,7 +436,7 @@ async fn who_opens_connections_and_says_nothing_keeps_no_node_out() {
     let mut last = silent.pop().unwrap();
     let closed = tokio::io::AsyncReadExt::read(&mut last, &mut [0; 1]).await;
     assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
-    let node = Tls::Mutual(identity(&authority, 2));
+    let node = mutual(&authority, 2);
     let told = report(node, &server.address).await;
     assert_eq!(told.unwrap(), "Some(Caller(2))");
 }
@@ -511,7 +524,7 @@ async fn a_call_ends_with_its_deadline() {
 async fn a_stream_outlives_the_deadline_of_its_call() {
     let authority = Authority::new(&cluster("5")).unwrap();
     let server = node_one(&authority).await;
-    let channels = Channels::new(Tls::Mutual(identity(&authority, 2)), Timeouts::default());
+    let channels = Channels::new(mutual(&authority, 2), Timeouts::default());
     let mut client = NodesClient::new(channels.get(&server.address).unwrap());
     let mut counts = Request::new(tokio_stream::pending::<CountsPart>());
     counts.set_timeout(Duration::from_secs(1));
