@@ -8,6 +8,7 @@
 
 mod catalogue;
 mod segment;
+mod tidy;
 mod verify;
 mod writer;
 
@@ -26,6 +27,7 @@ use tokio::time::timeout;
 pub(crate) use self::catalogue::{Archived, Piece};
 pub use self::catalogue::{Gap, Lineage};
 use self::segment::MAX_RAW;
+pub use self::tidy::Tidier;
 pub use self::verify::Verified;
 pub use self::writer::{Archiver, Archiving};
 use crate::blocking;
@@ -138,7 +140,7 @@ impl Archive {
 
     /// Removes what no state since `cutoff` needs, of clusters of which nothing is
     /// younger than that all. How many objects.
-    pub(crate) async fn prune(&self, cutoff: Millis) -> Result<u64> {
+    async fn prune(&self, cutoff: Millis) -> Result<u64> {
         let mut removed = 0;
         for lineage in Self::lineages(&self.store).await? {
             let own = lineage.cluster == *self.cluster;
@@ -189,6 +191,12 @@ impl Archive {
         let put = self.store.put(&key, vec![sealed.bytes]).await;
         put.map_err(failed)?;
         Ok(piece)
+    }
+
+    /// Removes a piece of the log.
+    async fn remove(&self, piece: &Piece) -> Result<()> {
+        let removed = self.store.delete(&piece.key(&self.cluster)).await;
+        removed.map_err(failed)
     }
 
     /// The entries of a piece of the log, all of them checked.

@@ -38,7 +38,7 @@ mod standing;
 mod upkeep;
 mod witness;
 
-pub use archive::{Archive, Archiver, Archiving, Gap, Lineage, Verified};
+pub use archive::{Archive, Archiver, Archiving, Gap, Lineage, Tidier, Verified};
 pub use batch::Batch;
 pub use bucket::{BUCKET, BucketHealth};
 pub use error::{Error, Result};

@@ -1,20 +1,22 @@
 //! The archive in the object store: the log goes there as it grows, and from it the
-//! state of any moment is restored.
+//! state of any moment is restored. With `POSTRIDER_TEST_S3` set to the URL of a bucket
+//! it lies there, otherwise in a folder.
 
 // The lint's exception for tests does not reach their helpers.
 #![allow(clippy::unwrap_used)]
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postrider_blob::Store;
+use futures::TryStreamExt;
+use postrider_blob::{Listed, S3, Store};
 use postrider_meta::command::{FoundCluster, RefoundCluster};
 use postrider_meta::testing::ManualClock;
 use postrider_meta::{Authority, Client, NewNode, ReadAt, query};
-use postrider_meta_raft::{Archive, Archiver, Node, Plan, Restored, Settings, restore};
+use postrider_meta_raft::{Archive, Archiver, Node, Plan, Restored, Settings, Tidier, restore};
 use postrider_types::{AccountId, Clock, CommandId, Millis, NodeId, Role, Versions};
 use support::{Dice, account, channels, count, message, settings, uid};
 use tempfile::TempDir;
@@ -31,13 +33,25 @@ struct World {
     meta: Client,
     alice: AccountId,
     archiver: Archiver,
+    tidier: Tidier,
 }
 
+/// A store of its own for the test with the folder `bucket`.
 fn store(bucket: &Path) -> Arc<Store> {
-    let settings = postrider_blob::Settings {
-        folder: Some(bucket.to_owned()),
-        ..postrider_blob::Settings::default()
-    };
+    let mut settings = postrider_blob::Settings::default();
+    match std::env::var("POSTRIDER_TEST_S3") {
+        Err(_) => settings.folder = Some(bucket.to_owned()),
+        Ok(url) => {
+            let (endpoint, name) = url.rsplit_once('/').unwrap();
+            let prefix = bucket.file_name().unwrap().to_string_lossy();
+            settings.s3 = Some(S3 {
+                bucket: name.to_owned(),
+                prefix: prefix.trim_start_matches('.').to_owned(),
+                endpoint: Some(endpoint.to_owned()),
+                ..S3::default()
+            });
+        }
+    }
     Store::open(&settings).unwrap()
 }
 
@@ -83,6 +97,7 @@ impl World {
         meta.run(found).await.unwrap().0.unwrap();
         let alice = account(&meta).await;
         let archiver = node.archiver().unwrap();
+        let tidier = node.tidier().unwrap();
         Self {
             bucket,
             dirs,
@@ -91,6 +106,7 @@ impl World {
             meta,
             alice,
             archiver,
+            tidier,
         }
     }
 
@@ -168,15 +184,27 @@ impl World {
         node.shutdown().await.unwrap();
     }
 
-    fn objects(&self, folder: &str) -> Vec<PathBuf> {
-        let folder = self.bucket.path().join(folder).join(OLD);
-        // Nothing was put there yet.
-        let Ok(files) = std::fs::read_dir(folder) else {
-            return Vec::new();
-        };
-        let mut files: Vec<_> = files.map(|item| item.unwrap().path()).collect();
-        files.sort();
-        files
+    async fn objects(&self, folder: &str) -> Vec<Listed> {
+        let listed = store(self.bucket.path()).list(&format!("{folder}/{OLD}"));
+        let mut objects: Vec<_> = listed.try_collect().await.unwrap();
+        objects.sort_by(|a: &Listed, b| a.key.cmp(&b.key));
+        objects
+    }
+
+    async fn read(&self, object: &Listed) -> Vec<u8> {
+        let store = store(self.bucket.path());
+        let read = store.get_once(&object.key, 0..object.size).await;
+        read.unwrap().to_vec()
+    }
+
+    async fn remove(&self, key: &str) {
+        store(self.bucket.path()).delete(key).await.unwrap();
+    }
+
+    async fn write(&self, key: &str, bytes: Vec<u8>) {
+        self.remove(key).await;
+        let put = store(self.bucket.path()).put(key, vec![bytes.into()]).await;
+        put.unwrap();
     }
 
     async fn verify(&self) -> Vec<String> {
@@ -234,7 +262,7 @@ async fn a_cluster_at_rest_puts_nothing() {
     let mut world = World::new().await;
     world.deliver(1).await;
     world.archive().await;
-    let pieces = world.objects("log").len();
+    let pieces = world.objects("log").await.len();
     for _ in 0..3 {
         let take = postrider_meta::command::TakeLeases {
             holder: NodeId(1),
@@ -244,11 +272,11 @@ async fn a_cluster_at_rest_puts_nothing() {
         world.meta.run(take).await.unwrap().0.unwrap();
         world.archiver.step().await.unwrap();
     }
-    assert_eq!(world.objects("log").len(), pieces);
+    assert_eq!(world.objects("log").await.len(), pieces);
     assert!(world.node.archiving().unwrap().lag.is_zero());
     world.deliver(1).await;
     world.archive().await;
-    assert_eq!(world.objects("log").len(), pieces + 1);
+    assert_eq!(world.objects("log").await.len(), pieces + 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -260,13 +288,12 @@ async fn a_damaged_piece_is_named_and_a_snapshot_closes_a_gap() {
         world.archive().await;
         world.pass();
     }
-    let pieces = world.objects("log");
+    let pieces = world.objects("log").await;
     let victim = &pieces[pieces.len() - 2];
-    let name = victim.file_name().unwrap().to_str().unwrap();
-    let sound = std::fs::read(victim).unwrap();
-    let mut damaged = sound.clone();
+    let name = &victim.key[..];
+    let mut damaged = world.read(victim).await;
     *damaged.last_mut().unwrap() ^= 1;
-    std::fs::write(victim, &damaged).unwrap();
+    world.write(name, damaged).await;
     let problems = world.verify().await;
     assert!(
         problems.len() == 1 && problems[0].contains(name),
@@ -278,7 +305,7 @@ async fn a_damaged_piece_is_named_and_a_snapshot_closes_a_gap() {
     assert!(restored.short.unwrap().contains(name));
     world.holds(how, 2).await;
 
-    std::fs::remove_file(victim).unwrap();
+    world.remove(name).await;
     let problems = world.verify().await;
     assert!(
         problems.len() == 1 && problems[0].contains("lacks entries"),
@@ -309,11 +336,10 @@ async fn what_is_too_old_is_removed_and_the_rest_restores() {
         world.clock.advance(48 * 60 * MINUTE);
         moments.push(world.clock.now().before(24 * 60 * MINUTE));
     }
-    let all = world.objects("snapshots").len();
-    assert!(world.archiver.prunes());
-    let removed = world.archiver.prune(moments[1]).await.unwrap();
-    assert!(removed > 0 && !world.archiver.prunes());
-    assert!(world.objects("snapshots").len() < all);
+    let all = world.objects("snapshots").await.len();
+    let removed = world.tidier.prune(moments[1]).await.unwrap();
+    assert!(removed > 0);
+    assert!(world.objects("snapshots").await.len() < all);
     assert_eq!(world.verify().await, Vec::<String>::new());
     let refused = world.restore("old", Some(moments[0]), false).await;
     assert!(refused.is_err());
@@ -324,4 +350,53 @@ async fn what_is_too_old_is_removed_and_the_rest_restores() {
     world.holds(how, 2).await;
     let oldest = Archive::oldest(&store(world.bucket.path())).await.unwrap();
     assert!(oldest.unwrap() <= moments[1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn small_pieces_are_put_together_and_every_moment_stays() {
+    let mut world = World::new().await;
+    world.archive().await;
+    let mut moments = Vec::new();
+    for _ in 0..80 {
+        world.deliver(1).await;
+        world.archive().await;
+        moments.push(world.pass());
+    }
+    let before = world.objects("log").await;
+    assert!(before.len() >= 80, "{}", before.len());
+    let mut kept = Vec::new();
+    for object in &before[10..20] {
+        kept.push((object.key.clone(), world.read(object).await));
+    }
+    let fewer = world.tidier.merge().await.unwrap();
+    let after = world.objects("log").await;
+    assert_eq!((after.len(), fewer), (1, before.len() as u64 - 1));
+    assert_eq!(world.verify().await, Vec::<String>::new());
+    let (how, _) = world.restore("all", None, false).await.unwrap();
+    world.holds(how, 80).await;
+    for number in [0, 30, 79] {
+        let to = format!("moment{number}");
+        let restored = world.restore(&to, Some(moments[number]), false).await;
+        let messages = u32::try_from(number + 1).unwrap();
+        world.holds(restored.unwrap().0, messages).await;
+    }
+
+    // Few more are not worth it, and the archive goes on behind them.
+    world.deliver(1).await;
+    world.archive().await;
+    assert_eq!(world.tidier.merge().await.unwrap(), 0);
+    // A node that died before it had removed what it put together; enough others come.
+    for (key, bytes) in kept {
+        world.write(&key, bytes).await;
+    }
+    for _ in 0..60 {
+        world.deliver(1).await;
+        world.archive().await;
+    }
+    world.tidier = world.node.tidier().unwrap();
+    assert!(world.tidier.merge().await.unwrap() > 60);
+    assert_eq!(world.objects("log").await.len(), 1);
+    assert_eq!(world.verify().await, Vec::<String>::new());
+    let (how, _) = world.restore("again", None, false).await.unwrap();
+    world.holds(how, 141).await;
 }

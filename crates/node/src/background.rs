@@ -2,6 +2,8 @@
 //! old, telling how much waits. Each step is one bounded command; the packer and the sweeper of bodies
 //! pace themselves.
 
+mod archive;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +11,11 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use metrics::gauge;
 use postrider_blob::Store;
-use postrider_body::{Bodies, Needed};
 use postrider_meta::{Client, Error, ReadAt, command, limit, query};
-use postrider_meta_raft::{Archive, Archiver, Node};
-use postrider_types::{BodyId, Clock, CommandId, SystemClock};
+use postrider_types::{BodyId, Clock, CommandId};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::archive::{archive, needed};
 use crate::telemetry;
 
 /// Between two folds of the histograms' samples.
@@ -25,8 +26,6 @@ const PROBE_EVERY: Duration = Duration::from_secs(20);
 const PURGE_EVERY: Duration = Duration::from_secs(5);
 /// Messages in one step of a purge: a few milliseconds' work.
 const PURGE_STEP: u32 = 500;
-/// Between two pieces of the log that go to the object store.
-const ARCHIVE_EVERY: Duration = Duration::from_secs(2);
 /// Between looks at the queue.
 const QUEUE_EVERY: Duration = Duration::from_secs(15);
 /// Between two trims.
@@ -127,66 +126,6 @@ async fn watch_queue_step(meta: &Client) -> Result<bool, Error> {
     gauge!("postrider_queue_destinations").set(stats.destinations as f64);
     gauge!("postrider_queue_oldest_seconds").set(age.unwrap_or_default().as_secs_f64());
     Ok(false)
-}
-
-/// Keeps the archive in the object store until `stop`: the log as it grows, new
-/// snapshots, nothing that is older than `retention`.
-pub(crate) async fn archive(
-    replica: Arc<Node>,
-    bodies: Bodies,
-    retention: Duration,
-    stop: CancellationToken,
-) {
-    let Some(mut archiver) = replica.archiver() else {
-        return stop.cancelled().await;
-    };
-    let mut pace = Pace::new("archive", ARCHIVE_EVERY, stop);
-    while pace
-        .step(archive_step(&mut archiver, &bodies, retention))
-        .await
-    {}
-    // The next node goes on behind it.
-    if let Err(error) = archiver.finish().await {
-        tracing::info!(%error, "the last entries are left to the next node to archive");
-    }
-}
-
-async fn archive_step(
-    archiver: &mut Archiver,
-    bodies: &Bodies,
-    retention: Duration,
-) -> Result<bool, Error> {
-    let failed = |error: &dyn std::fmt::Display| Error::Failed(error.to_string());
-    archiver.step().await.map_err(|error| failed(&error))?;
-    if archiver.prunes() {
-        // One that another cluster was recovered from removes nothing any more.
-        let own = bodies.verify_store().await;
-        own.map_err(|error| failed(&error))?;
-        let cutoff = SystemClock.now().before(retention);
-        let pruned = archiver.prune(cutoff).await;
-        pruned.map_err(|error| failed(&error))?;
-    }
-    if archiver.more() {
-        tokio::time::sleep(ARCHIVE_EVERY / 2).await;
-        return Ok(true);
-    }
-    Ok(false)
-}
-
-/// Tells the sweeper what backups of up to `retention` ago need: what was in use
-/// then, and in the oldest state that is kept.
-pub(crate) fn needed(blobs: Arc<Store>, retention: Duration) -> Needed {
-    Arc::new(move || {
-        let blobs = blobs.clone();
-        let oldest = async move {
-            let oldest = Archive::oldest(&blobs).await;
-            let oldest =
-                oldest.map_err(|error| postrider_body::Error::Unavailable(error.to_string()))?;
-            let since = SystemClock.now().before(retention);
-            Ok(oldest.map(|oldest| oldest.min(since)))
-        };
-        oldest.boxed()
-    })
 }
 
 /// The pace of a job: on at once while there is more to do, else after a pause.

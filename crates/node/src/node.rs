@@ -407,7 +407,8 @@ impl Node {
         let purge = move |stop| background::purge(meta.clone(), stop).boxed();
         once("purge", Box::new(purge));
         let meta = self.meta.clone();
-        let trim = move |stop| background::trim(meta.clone(), steady.clone(), stop).boxed();
+        let clock = steady.clone();
+        let trim = move |stop| background::trim(meta.clone(), clock.clone(), stop).boxed();
         once("trim", Box::new(trim));
         let raiser = Raiser {
             meta: self.meta.clone(),
@@ -420,7 +421,8 @@ impl Node {
         if let Some(replica) = replica.cloned() {
             let of = bodies.clone();
             let archive = move |stop| {
-                background::archive(replica.clone(), of.clone(), retention, stop).boxed()
+                let (replica, of, clock) = (replica.clone(), of.clone(), steady.clone());
+                background::archive(replica, of, retention, clock, stop).boxed()
             };
             let job = leases.clone().run(leases::SNAPSHOTS, stop(), archive);
             self.spawn("archive", job.boxed());

@@ -243,6 +243,28 @@ impl Lineage {
         gaps
     }
 
+    /// Rows of at least two pieces that are shorter than `small`, begin after entry
+    /// `after` and lack nothing between them.
+    pub(super) fn rows(&self, small: u64, after: u64) -> Vec<Vec<Piece>> {
+        let mut rows = Vec::new();
+        let mut row: Vec<Piece> = Vec::new();
+        let mut reached = 0;
+        for piece in self.pieces.iter().filter(|piece| piece.first > after) {
+            let fits = piece.bytes < small;
+            if !fits || piece.first > reached + 1 {
+                rows.push(std::mem::take(&mut row));
+                reached = 0;
+            }
+            if fits {
+                row.push(*piece);
+                reached = reached.max(piece.last);
+            }
+        }
+        rows.push(row);
+        rows.retain(|row| row.len() > 1);
+        rows
+    }
+
     /// What is not needed for any state since `cutoff`. Kept are the last
     /// snapshot before it and what came later; of the snapshots of a day that the
     /// log leads to anyway, one.

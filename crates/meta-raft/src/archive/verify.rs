@@ -43,6 +43,10 @@ impl Archive {
         let mut found = Verified::default();
         if after.is_none() {
             found.problems = gaps(&lineage);
+            // Pieces may have been put together while they were listed.
+            if !found.problems.is_empty() {
+                found.problems = gaps(&self.lineage().await?);
+            }
         }
         if quick {
             let (snapshots, pieces) = lineage.counts();

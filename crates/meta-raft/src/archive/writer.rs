@@ -1,6 +1,5 @@
-//! Brings the log to the object store as it grows, and snapshots, and removes what
-//! has outlived its time. For one node of the cluster at a time; two at once waste
-//! room and break nothing.
+//! Brings the log to the object store as it grows, and snapshots. For one node of the
+//! cluster at a time; two at once waste room and break nothing.
 //!
 //! Entries are gathered in memory and put as one object when something in them
 //! matters, so that a cluster that only renews its leases puts next to nothing.
@@ -22,7 +21,7 @@ use crate::leader::Core;
 use crate::node::Node;
 
 /// A piece holds about this many bytes of entries at most.
-const PIECE: usize = 16 << 20;
+pub(super) const PIECE: usize = 16 << 20;
 /// So many entries that wait are worth a shorter pause.
 const MANY: u64 = 256;
 /// Entries that do not matter wait this long for others.
@@ -31,8 +30,6 @@ const QUIET: Duration = Duration::from_secs(3600);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between looks whether there is a new snapshot.
 const CARRY: Duration = Duration::from_secs(30);
-/// Between looks at what has outlived its time.
-const PRUNE: Duration = Duration::from_secs(3600);
 
 /// How the archive of the log is doing, on the node that keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +54,6 @@ pub struct Archiver {
     /// When the draft was put last.
     put: Instant,
     carried: Option<Instant>,
-    pruned: Option<Instant>,
     /// The last entry that is archived.
     reached: u64,
     /// Since when this node's log begins behind the end of the archive.
@@ -99,7 +95,6 @@ impl Node {
             matters: false,
             put: Instant::now(),
             carried: None,
-            pruned: None,
             reached: 0,
             gap: None,
             core,
@@ -261,33 +256,15 @@ impl Archiver {
         Ok(())
     }
 
-    /// Whether it is time to look for what has outlived its time.
-    pub fn prunes(&self) -> bool {
-        self.pruned.is_none_or(|at| at.elapsed() >= PRUNE)
-    }
-
     /// Puts what is left: this node stops.
     pub async fn finish(mut self) -> Result<()> {
         self.flush().await
-    }
-
-    /// Removes what is needed for no state since `cutoff`. How many objects.
-    pub async fn prune(&mut self, cutoff: Millis) -> Result<u64> {
-        let removed = self.archive.prune(cutoff).await?;
-        self.pruned = Some(Instant::now());
-        if removed > 0 {
-            tracing::info!(
-                objects = removed,
-                "removed from the archive what is too old"
-            );
-        }
-        Ok(removed)
     }
 }
 
 impl Archive {
     /// Puts what was gathered; gives it back with what became of it.
-    async fn put_draft(&self, draft: Draft) -> (Draft, Result<Piece>) {
+    pub(super) async fn put_draft(&self, draft: Draft) -> (Draft, Result<Piece>) {
         let cluster = Arc::clone(&self.cluster);
         let time = draft.time();
         let seal = move || {

@@ -112,6 +112,36 @@ fn one_snapshot_a_day_is_enough_where_the_log_leads_on() {
 }
 
 #[test]
+fn small_pieces_that_follow_on_each_other_make_a_row() {
+    let pieces = [
+        (1, 10),
+        (11, 20),
+        (11, 15),
+        (21, 30),
+        (32, 40),
+        (42, 50),
+        (51, 60),
+        (61, 70),
+        (71, 80),
+        (81, 90),
+    ];
+    let mut it = lineage(&[], &pieces);
+    let rows = |it: &Lineage, after| {
+        let firsts = |row: Vec<Piece>| row.iter().map(|piece| piece.first).collect::<Vec<_>>();
+        let rows = it.rows(6, after).into_iter();
+        rows.map(firsts).collect::<Vec<_>>()
+    };
+    let one = vec![1, 11, 11, 21];
+    assert_eq!(rows(&it, 0), [one.clone(), vec![42, 51, 61, 71, 81]]);
+    assert_eq!(rows(&it, 50), [[51, 61, 71, 81]]);
+    // One that is large enough stays as it is.
+    let large = it.pieces.iter_mut().find(|piece| piece.first == 61);
+    large.unwrap().bytes = 6;
+    assert_eq!(rows(&it, 0), [one, vec![42, 51], vec![71, 81]]);
+    assert_eq!(rows(&lineage(&[], &[]), 0), Vec::<Vec<u64>>::new());
+}
+
+#[test]
 fn strange_names_are_nobodys() {
     for key in [
         "snapshots/c/notes.txt",
