@@ -226,5 +226,6 @@ def complaint(facts, count):
         if "meta" in node["roles"] and not node["voter"]:
             return f"node {node['node']} has no vote yet"
     voters = sum(node["voter"] for node in facts["nodes"])
-    # Fewer can never spare one.
-    return facts["verdict"] if voters >= 3 and not facts["safe"] else None
+    # Two without a vote in the bucket can never spare one.
+    can_spare = voters >= 3 or facts["third"] is not None
+    return facts["verdict"] if can_spare and not facts["safe"] else None

@@ -27,6 +27,7 @@ mod limits;
 mod linear;
 mod maildrop;
 mod majority;
+mod pair;
 mod queue;
 mod recovery;
 mod roles;
