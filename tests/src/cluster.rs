@@ -1,126 +1,23 @@
 //! A cluster under test: real processes with one store of bodies, which are
 //! killed, started again, removed and joined.
 
+mod look;
+mod member;
 mod place;
 
-use std::collections::BTreeMap;
-use std::ops::{Deref, DerefMut};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub use self::member::{Member, Roles};
+
+use self::member::{configured, own_id};
+use self::place::Place;
 use crate::host::Host;
 use crate::ports::Ports;
-use crate::process::{Addresses, PATIENCE, Process, blob};
-use place::Place;
-
-/// Between two looks at something that comes by itself.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-/// What a node is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Roles {
-    /// Metadata and mail.
-    Both,
-    /// Metadata alone.
-    Meta,
-    /// Mail alone.
-    Frontend,
-    /// A vote alone.
-    Witness,
-}
-
-impl Roles {
-    pub(crate) fn setting(self) -> &'static str {
-        match self {
-            Self::Both => r#"["meta", "frontend"]"#,
-            Self::Meta => r#"["meta"]"#,
-            Self::Frontend => r#"["frontend"]"#,
-            Self::Witness => r#"["witness"]"#,
-        }
-    }
-
-    /// Whether such a node serves mail.
-    pub fn is_mail(self) -> bool {
-        matches!(self, Self::Both | Self::Frontend)
-    }
-
-    /// Whether such a node has a copy of the metadata.
-    pub fn is_meta(self) -> bool {
-        self != Self::Frontend
-    }
-}
-
-/// One node of a cluster.
-pub struct Member {
-    process: Process,
-    id: u64,
-    roles: Roles,
-    removed: bool,
-    configured: Addresses,
-    place: Place,
-}
-
-impl Deref for Member {
-    type Target = Process;
-
-    fn deref(&self) -> &Process {
-        &self.process
-    }
-}
-
-impl DerefMut for Member {
-    fn deref_mut(&mut self) -> &mut Process {
-        &mut self.process
-    }
-}
-
-impl Member {
-    /// Its number within the cluster.
-    pub fn id(&self) -> u64 {
-        self.id
-    }
-
-    /// Where it listens if its roles let it, running or not.
-    pub fn configured(&self) -> &Addresses {
-        &self.configured
-    }
-
-    /// Its number, read again: it may have joined anew.
-    pub fn number(&mut self) -> anyhow::Result<u64> {
-        self.id = own_id(self)?;
-        Ok(self.id)
-    }
-
-    /// Gives it another join secret from its next start on.
-    pub fn set_join_secret(&mut self, file: &Path) {
-        let file = file.to_string_lossy();
-        self.process
-            .set("POSTRIDER__CLUSTER__JOIN_SECRET_FILE", &file);
-    }
-
-    /// What it is for.
-    pub fn roles(&self) -> Roles {
-        self.roles
-    }
-
-    /// What it says of itself within the cluster.
-    pub async fn cluster(&self) -> anyhow::Result<Value> {
-        self.api("/v1/cluster").await
-    }
-
-    /// The index of the last entry that its state has, and a digest of the state.
-    pub async fn hash(&self) -> anyhow::Result<(u64, String)> {
-        let answer = self.api("/v1/cluster/hash").await?;
-        let applied = answer["applied"].as_u64();
-        let hash = answer["hash"].as_str();
-        let both = applied.zip(hash.map(str::to_owned));
-        both.with_context(|| format!("no hash in {answer}"))
-    }
-}
+use crate::process::{Process, blob};
 
 /// What a cluster begins with.
 #[derive(Clone, Copy, Debug)]
@@ -367,77 +264,6 @@ impl Cluster {
         self.dir.path()
     }
 
-    /// What `postrider cluster status --json` says on any running node, and whether
-    /// it calls the cluster safe.
-    pub async fn status(&self) -> anyhow::Result<(bool, Value)> {
-        let member = self.any()?;
-        let data = member.dir().join("data");
-        let data = data.to_string_lossy();
-        let arguments = ["cluster", "status", "--json", "--dir", &data];
-        let (status, printed) = member.tool(&arguments, b"").await?;
-        let value = serde_json::from_str(printed.trim())
-            .with_context(|| format!("cluster status: {printed}"))?;
-        Ok((status.success(), value))
-    }
-
-    /// Waits until every node is there and ready, and every one with metadata
-    /// votes: what died is back, what joined is in.
-    pub async fn until_settled(&self) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let (_, status) = self.status().await?;
-            if self.is_settled(&status) {
-                return Ok(());
-            }
-            ensure!(
-                Instant::now() < deadline,
-                "the cluster does not settle: {status:#}"
-            );
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    }
-
-    fn is_settled(&self, status: &Value) -> bool {
-        let told = status["nodes"].as_array().map_or(&[][..], Vec::as_slice);
-        let is_in = |member: &Member| {
-            let mut told = told.iter().filter(|node| node["node"] == member.id);
-            told.next().is_some_and(|node| {
-                node["report"]["ready"] == true && node["voter"] == member.roles.is_meta()
-            })
-        };
-        let expected = self.nodes().count();
-        told.len() == expected && self.nodes().all(|(_, member)| is_in(member))
-    }
-
-    /// The place of the node that leads, as soon as a running one does.
-    pub async fn leader(&self) -> anyhow::Result<usize> {
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            for (_, member) in self.nodes().filter(|(_, m)| m.runs()) {
-                let Ok(view) = member.cluster().await else {
-                    continue;
-                };
-                let led = self
-                    .nodes()
-                    .find(|(_, m)| m.runs() && view["leader"].as_u64() == Some(m.id));
-                if let Some((place, _)) = led {
-                    return Ok(place);
-                }
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        bail!("nobody leads")
-    }
-
-    /// A voter that does not lead.
-    pub async fn follower(&self) -> anyhow::Result<usize> {
-        let leader = self.leader().await?;
-        let mut followers = self
-            .nodes()
-            .filter(|(place, m)| *place != leader && m.roles.is_meta() && m.runs());
-        Ok(followers.next().context("no follower runs")?.0)
-    }
-
     /// Notes the number that a node has taken anew.
     pub fn renumber(&mut self, place: usize) -> anyhow::Result<()> {
         self.members[place].id = own_id(&self.members[place])?;
@@ -459,34 +285,6 @@ impl Cluster {
         Ok(())
     }
 
-    /// Waits until all copies of the metadata have the same state at the same
-    /// index; fails if two differ at any.
-    pub async fn same_state(&self) -> anyhow::Result<String> {
-        let replicas: Vec<&Member> = self
-            .nodes()
-            .map(|(_, member)| member)
-            .filter(|member| member.roles.is_meta() && member.runs())
-            .collect();
-        let mut seen: BTreeMap<u64, BTreeMap<u64, String>> = BTreeMap::new();
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            for member in &replicas {
-                let (applied, hash) = member.hash().await?;
-                let all = seen.entry(applied).or_default();
-                all.insert(member.id, hash.clone());
-                ensure!(
-                    all.values().all(|other| *other == hash),
-                    "the states differ at {applied}: {all:?}"
-                );
-                if all.len() == replicas.len() {
-                    return Ok(hash);
-                }
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        bail!("the copies were never at the same index: {seen:?}")
-    }
-
     /// Checks that the copies are equal and consistent, and stops all nodes.
     pub async fn finish(mut self) -> anyhow::Result<()> {
         self.same_state().await?;
@@ -496,28 +294,4 @@ impl Cluster {
         futures::future::try_join_all(stops).await?;
         Ok(())
     }
-}
-
-/// Runs `postrider cluster VERB --config FILE ...` on a node that does not run.
-async fn configured(member: &Member, verb: &[&str], rest: &[&str]) -> anyhow::Result<String> {
-    let file = member.dir().join("postrider.toml");
-    let file = file.to_string_lossy();
-    let arguments: Vec<&str> = ["cluster"]
-        .iter()
-        .chain(verb)
-        .chain(&["--config", &*file])
-        .chain(rest)
-        .copied()
-        .collect();
-    let (status, printed) = member.tool(&arguments, b"").await?;
-    ensure!(status.success(), "{arguments:?}: {status}: {printed}");
-    Ok(printed)
-}
-
-/// The number in the identity that a node was given.
-fn own_id(member: &Member) -> anyhow::Result<u64> {
-    let file = member.dir().join("data/cluster/identity.json");
-    let identity: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
-    let id = identity["node"].as_u64();
-    id.with_context(|| format!("no node in {identity}"))
 }

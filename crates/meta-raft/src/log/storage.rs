@@ -8,8 +8,10 @@ use futures::stream::{self, Stream};
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use tokio::sync::oneshot;
 
+use super::Log;
+use super::entry::encode;
 use super::record::{Kind, Record};
-use super::{Done, Log, Slot, encode};
+use super::shared::{Done, Slot, State};
 use crate::raft::{Entry, LogId, TypeConfig, Vote};
 
 /// One answer to a follower or to the state machine holds about this many bytes.
@@ -17,11 +19,7 @@ const READ_BYTES: usize = 4 << 20;
 
 impl Log {
     /// Writes a record and waits until it is durable.
-    async fn record(
-        &self,
-        record: Record,
-        before: impl FnOnce(&mut super::State),
-    ) -> io::Result<()> {
+    async fn record(&self, record: Record, before: impl FnOnce(&mut State)) -> io::Result<()> {
         let (sender, receiver) = oneshot::channel();
         {
             let mut state = self.shared().state.lock();

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,10 +12,14 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tempfile::TempDir;
 
+use super::entry::encode;
+use super::record::SEGMENT_HEADER;
 use super::*;
+use crate::batch::Batch;
 use crate::engine::Bounds;
+use crate::error::Error;
 use crate::machine::{Machine, Shared as MachineShared};
-use crate::raft::{Vote, log_id};
+use crate::raft::{Entry, Payload, TypeConfig, Vote, log_id};
 
 const NODE: u64 = 0;
 

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use super::record::{Facts, HEADER, Kind, Mark, Record, SEGMENT_HEADER, SegmentHeader};
 use super::recover::{Location, Segment};
 use super::segment;
-use super::{Done, Item, Shared};
+use super::shared::{Done, Item, Shared};
 use crate::blocking;
 use crate::error::{Error, Result};
 use crate::raft::LogId;
