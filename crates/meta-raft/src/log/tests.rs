@@ -326,7 +326,10 @@ async fn a_missing_file_is_found_and_named() {
             .unwrap()
             .to_string();
         let name = gone.file_name().unwrap().to_str().unwrap();
-        assert!(error.contains(name) && error.contains("Restore"), "{error}");
+        assert!(
+            error.contains(name) && error.contains("cluster rejoin"),
+            "{error}"
+        );
     }
 }
 
