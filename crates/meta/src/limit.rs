@@ -61,8 +61,9 @@ pub const TOKEN_USES: u32 = 1_000;
 pub const LEASES: usize = 100;
 /// Bytes of a lease's name.
 pub const LEASE_NAME: usize = 64;
-/// The longest lease.
-pub const LEASE_TTL: Duration = Duration::from_secs(3600);
+/// The longest lease. For so long work may wait whose lease a clock has given that was
+/// ahead.
+pub const LEASE_TTL: Duration = Duration::from_secs(120);
 /// Entries of the queue that one [`crate::command::Accept`] makes: those that leave
 /// a mailing list by a link of their own have each their own.
 pub const DESTINATIONS: usize = OUTSIDE;

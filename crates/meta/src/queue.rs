@@ -1,6 +1,7 @@
 //! The queue in the hands of a command: the one place where entries come, change
 //! and go, so that rows, indexes, destinations and counters agree.
 
+mod ahead;
 mod enter;
 mod starts;
 
@@ -15,6 +16,7 @@ use crate::api::Refusal;
 use crate::key::{self, QueueCount};
 use crate::{limit, row};
 
+pub(crate) use ahead::{bring_forward, shorten_leases};
 pub(crate) use enter::{check, rows};
 pub(crate) use starts::{firsts, starts, turns};
 

@@ -169,6 +169,7 @@ pub async fn suite<B: Backend>(start: impl AsyncFn(Arc<dyn Clock>) -> Arc<B>) {
         queue::what_cannot_be_queued_is_refused,
         queue::leases::an_entry_is_leased_once,
         queue::leases::a_lease_of_a_clock_that_was_ahead_ends,
+        queue::leases::what_a_clock_that_was_ahead_put_off_is_due,
         queue::leases::a_destination_rests_alone,
         queue::leases::an_alarm_rings_while_the_destination_rests,
         queue::leases::no_destination_keeps_others_waiting,

@@ -29,6 +29,7 @@ use crate::grip::Grip;
 use crate::hands::{Hands, Held, share};
 use crate::lane;
 use crate::plan::Planner;
+use crate::schedule;
 use crate::seal::Seals;
 use crate::settings::Settings;
 use crate::signing::Signing;
@@ -256,6 +257,7 @@ impl Courier {
             holder: shared.handles.node,
             since: shared.since,
             ttl: TTL,
+            longest: schedule::longest(&shared.settings),
             limit: count(most),
             usual: count(room.usual),
             bulk: count(room.bulk),
@@ -277,7 +279,10 @@ impl Courier {
         let at_hand = ReadAt::AtLeast(Token(0));
         let meta = &self.shared.handles.meta;
         let (next, _) = meta.ask(query::QueueNext {}, at_hand).await?;
-        Ok(next.is_some_and(|next| next <= meta.clock().now()))
+        let now = meta.clock().now();
+        let longest = now.after(schedule::longest(&self.shared.settings));
+        // What is further away was put off by a clock that was ahead.
+        Ok(next.is_some_and(|next| next <= now || next > longest))
     }
 }
 

@@ -11,6 +11,8 @@ use crate::Settings;
 /// The first rest of a destination that cannot be reached; it is doubled with
 /// each failure.
 const FIRST_REST: Duration = Duration::from_secs(30);
+/// The clocks of nodes may differ by so much without mail being tried too early.
+const APART: Duration = Duration::from_secs(60);
 
 /// When an entry is due again after its `attempts`th attempt (from 1) at `now`.
 /// Never after `expires`: there it is tried a last time.
@@ -29,6 +31,13 @@ pub(crate) fn next_attempt(
 pub(crate) fn rest(settings: &Settings, failures: u32, now: Millis) -> Millis {
     let doubled = FIRST_REST.saturating_mul(1 << failures.saturating_sub(1).min(10));
     now.after(scattered(doubled.min(settings.longest_rest)))
+}
+
+/// Nothing is put off for longer by a node whose clock is right.
+pub(crate) fn longest(settings: &Settings) -> Duration {
+    let pauses = settings.retry.iter().map(|span| span.0);
+    let longest = pauses.max().unwrap_or_default().max(settings.longest_rest);
+    longest.max(FIRST_REST).mul_f64(1.1) + APART
 }
 
 /// `span` and up to a tenth more, so that what failed together does not come
@@ -61,6 +70,15 @@ mod tests {
     fn the_last_attempt_is_at_the_end_of_the_lifetime() {
         let expires = NOW.after(Duration::from_secs(30));
         assert_eq!(next_attempt(&Settings::default(), 3, NOW, expires), expires);
+    }
+
+    #[test]
+    fn nothing_is_put_off_for_longer_than_is_told() {
+        let settings = Settings::default();
+        let far = NOW.after(Duration::from_secs(1_000_000));
+        let longest = longest(&settings);
+        assert!(next_attempt(&settings, 6, NOW, far).since(NOW) < longest);
+        assert!(rest(&settings, 40, NOW).since(NOW) < longest);
     }
 
     #[test]

@@ -29,8 +29,11 @@ pub struct LeaseQueued {
     /// When the holder's program began, by its own clock: tells later which leases were
     /// an earlier life's ([`super::FreeQueued`]).
     pub since: Millis,
-    /// How long a lease lasts, up to an hour.
+    /// How long a lease lasts, up to [`limit::LEASE_TTL`].
     pub ttl: Duration,
+    /// Nothing is put off for longer than this: what comes later was put off by a clock
+    /// that was ahead, and is due now.
+    pub longest: Duration,
     /// The most entries, 1 to 100.
     pub limit: u32,
     /// The most of them that are due and not in bulk.
@@ -76,7 +79,11 @@ pub(super) async fn apply<T: Txn>(
         references: References::default(),
     };
     let most = command.limit as usize;
-    shorten(txn, &mut work.queue, cx.now.after(limit::LEASE_TTL)).await?;
+    // The clock of an earlier leader may have been ahead.
+    let latest = cx.now.after(limit::LEASE_TTL);
+    queue::shorten_leases(txn, &mut work.queue, latest).await?;
+    let latest = cx.now.after(command.longest);
+    queue::bring_forward(txn, &mut work.queue, cx.now, latest).await?;
     let starts = queue::starts(txn).await?;
     if let Some(start) = starts.leases.map(Millis) {
         let ended = key::lease_ends_after(cx.now);
@@ -135,24 +142,6 @@ fn check(command: &LeaseQueued) -> Result<(), Refusal> {
         return Err(Refusal::Limit(text));
     }
     Ok(())
-}
-
-/// Shortens leases that end after `latest`, though none is given that lasts longer:
-/// the clock of an earlier leader was ahead, and their mail would wait for as long as
-/// that. Their holders count by a clock that does not jump, and have let go by then.
-async fn shorten<T: Txn>(txn: &mut T, queue: &mut Queue, latest: Millis) -> kv::Result<()> {
-    let beyond = Range {
-        start: key::lease_ends_after(latest),
-        ..Range::prefix(&key::lease_ends(), limit::LEASED)
-    };
-    for (key, _) in txn.range(beyond).await? {
-        let id = key::queued_of(&key).ok_or_else(|| row::bad_key(&key))?;
-        if let Some(mut entry) = Entry::find(txn, id).await? {
-            entry.row.until = latest.0;
-            queue.put(txn, &entry).await?;
-        }
-    }
-    queue.save(txn).await
 }
 
 /// What the command has done so far.

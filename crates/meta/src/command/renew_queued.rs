@@ -19,7 +19,7 @@ pub struct RenewQueued {
     pub holder: NodeId,
     /// The entries with the numbers of their leases, up to 1,000.
     pub entries: Vec<(QueueId, u64)>,
-    /// How long they last, up to an hour.
+    /// How long they last, up to [`limit::LEASE_TTL`].
     pub ttl: Duration,
 }
 

@@ -22,7 +22,7 @@ pub struct TakeLeases {
     pub holder: NodeId,
     /// The jobs, up to 100 names of 1 to 64 bytes.
     pub names: Vec<String>,
-    /// How long, up to an hour.
+    /// How long, up to [`limit::LEASE_TTL`].
     pub ttl: Duration,
 }
 

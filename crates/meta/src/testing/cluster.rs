@@ -415,7 +415,7 @@ pub(super) async fn what_has_ended_is_trimmed(f: &Fixture) {
     found(f, 1).await;
     take(f, 1, &["short"]).await;
     let long = c::TakeLeases {
-        ttl: HOUR,
+        ttl: limit::LEASE_TTL,
         ..take_leases(1, &["long"])
     };
     f.run(long).await;

@@ -111,6 +111,7 @@ pub(super) fn lease(holder: NodeId) -> LeaseQueued {
         holder,
         since: Millis(1),
         ttl: MINUTE,
+        longest: DAY * 100,
         limit: 100,
         usual: 100,
         bulk: 100,

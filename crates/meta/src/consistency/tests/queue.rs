@@ -95,6 +95,7 @@ pub(super) async fn fill(client: &Client, random: &CountingRandom, now: Millis) 
     let lease = c::LeaseQueued {
         holder: NodeId(1),
         ttl: Duration::from_secs(60),
+        longest: Duration::from_secs(60),
         since: now,
         limit: 1,
         usual: 1,

@@ -36,7 +36,7 @@ pub(in crate::testing) async fn an_entry_is_leased_once(f: &Fixture) {
     assert_eq!(f.run(renew(ONE, &[(b, 1), (b, 2)])).await, []);
 
     // A lease that has ended is still its holder's until somebody takes it.
-    f.clock.advance(HOUR / 2);
+    f.clock.advance(limit::LEASE_TTL);
     assert_eq!(f.run(renew(ONE, &[(a, 1)])).await, [(a, 1)]);
     assert_eq!(take(f, TWO).await, [b]);
     f.clock.advance(MINUTE);
@@ -322,4 +322,51 @@ pub(in crate::testing) async fn a_lease_of_a_clock_that_was_ahead_ends(f: &Fixtu
     assert_eq!(take(f, TWO).await, []);
     f.clock.advance(limit::LEASE_TTL);
     assert_eq!(take(f, TWO).await, [id]);
+}
+
+pub(in crate::testing) async fn what_a_clock_that_was_ahead_put_off_is_due(f: &Fixture) {
+    let now = f.clock.now();
+    let take = async || {
+        let longest = DAY;
+        ids(&f
+            .run(LeaseQueued {
+                longest,
+                ..lease(ONE)
+            })
+            .await)
+    };
+    let tried = enqueue(f, vec![to("rests.test", &["x"])]).await[0];
+    f.clock.advance(30 * DAY);
+    assert_eq!(take().await, [tried]);
+    let ahead = f.clock.now();
+    let rest = c::SettleQueued {
+        destination: DestinationChange::Rest {
+            until: ahead.after(MINUTE),
+            error: "refused".into(),
+        },
+        warn: None,
+        ..again(tried, 1, ahead.after(HOUR))
+    };
+    f.run(rest).await;
+    let new = enqueue(f, vec![to("one.test", &["x"]), to("one.test", &["y"])]).await;
+    let many: Vec<String> = (0..limit::FEW + 1)
+        .map(|n| format!("d{n:03}.test"))
+        .collect();
+    let many = enqueue(f, many.iter().map(|name| to(name, &["z"])).collect()).await;
+    f.clock.turn_back(30 * DAY);
+    let mut taken = Vec::new();
+    while taken.len() < many.len() + 3 {
+        let more = take().await;
+        assert!(!more.is_empty(), "{} of {}", taken.len(), many.len() + 3);
+        taken.extend(more);
+    }
+    taken.sort_unstable();
+    assert_eq!(taken, [&[tried][..], &new[..], &many[..]].concat());
+    assert_eq!(f.clock.now(), now);
+
+    // What is put off for as long as is usual stays so.
+    let later = f.clock.now().after(DAY);
+    f.run(again(new[0], 1, later)).await;
+    assert_eq!(take().await, []);
+    assert_eq!(existing(f, new[0]).await.due, later);
 }
