@@ -73,19 +73,21 @@ impl Clock for SystemClock {
 
 /// A clock that never runs ahead: it shows what the other one does, but goes at most
 /// a hundredth faster than time passes. For deciding what is old enough to be
-/// removed: a clock that jumps ahead must not make everything old.
+/// removed: a clock that jumps ahead must not make everything old. One that jumps back
+/// and returns is believed again at once.
 pub struct SteadyClock {
     inner: Box<dyn Clock>,
-    last: Mutex<(Instant, Millis)>,
+    /// What the other one may show at the most, and since when.
+    bound: Mutex<(Instant, Millis)>,
 }
 
 impl SteadyClock {
     /// One that shows what `inner` does now.
     pub fn new(inner: impl Clock) -> Self {
-        let last = Mutex::new((Instant::now(), inner.now()));
+        let bound = Mutex::new((Instant::now(), inner.now()));
         Self {
             inner: Box::new(inner),
-            last,
+            bound,
         }
     }
 }
@@ -93,16 +95,18 @@ impl SteadyClock {
 impl Clock for SteadyClock {
     fn now(&self) -> Millis {
         // No panic leaves it half changed.
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = steady(last.1, last.0.elapsed(), self.inner.now());
-        *last = (Instant::now(), now);
-        now
+        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = self.inner.now();
+        let next = follow(bound.1, bound.0.elapsed(), shown);
+        *bound = (Instant::now(), next);
+        shown.min(next)
     }
 }
 
-/// What follows `last` after `passed`, where the other clock shows `shown`.
-fn steady(last: Millis, passed: Duration, shown: Millis) -> Millis {
-    shown.min(last.after(passed + passed / 100))
+/// What a bound is after `passed`, where the other clock shows `shown`: the same, as
+/// far as that can be had by going half as fast to a hundredth faster than time.
+fn follow(bound: Millis, passed: Duration, shown: Millis) -> Millis {
+    shown.clamp(bound.after(passed / 2), bound.after(passed + passed / 100))
 }
 
 /// Gives random bytes fit for ids and secrets.
@@ -113,6 +117,9 @@ pub trait Random: Send + Sync + 'static {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
 
     #[test]
@@ -121,17 +128,34 @@ mod tests {
         let start = Millis::from_seconds(1_000_000);
         let hour = Duration::from_secs(3600);
         assert_eq!(
-            steady(start, minute, start.after(minute)),
+            follow(start, minute, start.after(minute)),
             start.after(minute)
         );
-        // Ahead: hardly at all. Behind: at once.
-        let ahead = steady(start, minute, start.after(hour));
+        let ahead = follow(start, minute, start.after(hour));
         assert_eq!(ahead, start.after(Duration::from_millis(60_600)));
-        assert_eq!(
-            steady(start, minute, start.before(hour)),
-            start.before(hour)
-        );
         let clock = SteadyClock::new(SystemClock);
         assert!(clock.now() <= SystemClock.now());
+    }
+
+    #[test]
+    fn a_steady_clock_goes_back_and_returns() {
+        let shown = Arc::new(AtomicU64::new(1_000_000_000));
+        let clock = SteadyClock::new(Shown(shown.clone()));
+        shown.store(5_000, Ordering::SeqCst);
+        assert_eq!(clock.now(), Millis(5_000));
+        shown.store(1_000_000_000, Ordering::SeqCst);
+        assert_eq!(clock.now(), Millis(1_000_000_000));
+        // One that was ahead from the beginning is believed after a while.
+        let (start, hour) = (Millis::from_seconds(1_000_000), Duration::from_secs(3600));
+        let behind = follow(start, hour, start.before(hour));
+        assert_eq!(behind, start.after(hour / 2));
+    }
+
+    struct Shown(Arc<AtomicU64>);
+
+    impl Clock for Shown {
+        fn now(&self) -> Millis {
+            Millis(self.0.load(Ordering::SeqCst))
+        }
     }
 }
