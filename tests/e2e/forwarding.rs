@@ -4,7 +4,7 @@
 use mail_auth::{AuthenticatedMessage, DkimResult, MessageAuthenticator};
 use postrider_dkim::{Algorithm, Key, SelectedKey, Signer};
 use postrider_route::testing::{Data, DnsServer};
-use postrider_tests::{Node, Peer, Smtp};
+use postrider_tests::{Act, Node, Peer, Smtp};
 use postrider_types::{DomainName, Millis};
 
 /// Whether the chain of a message is valid, by the records of `dns`.
@@ -31,17 +31,18 @@ async fn publish_keys(node: &Node, dns: &DnsServer) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A message with a good signature of `outside.test`.
-fn signed(dns: &DnsServer) -> anyhow::Result<String> {
+/// A message with this body and a good signature of `outside.test`.
+fn signed(dns: &DnsServer, body: &str) -> anyhow::Result<String> {
     let key = std::sync::Arc::new(Key::generate(Algorithm::Ed25519)?);
-    dns.add("s1._domainkey.outside.test", Data::txt(&key.record()));
+    dns.set("s1._domainkey.outside.test", [Data::txt(&key.record())]);
     let key = SelectedKey::new("s1", key)?;
-    let text = "From: <dora@outside.test>\r\nDate: Sun, 29 Nov 2026 05:00:00 +0000\r\n\
-                Message-ID: <1@outside.test>\r\nSubject: sealed\r\n\r\nHello.\r\n";
+    let header = "From: <dora@outside.test>\r\nDate: Sun, 29 Nov 2026 05:00:00 +0000\r\n\
+                  Message-ID: <1@outside.test>\r\nSubject: sealed\r\n\r\n";
+    let text = format!("{header}{body}");
     let domain = DomainName::parse("outside.test")?;
     let mut signer = Signer::new(domain, &[key], Millis(1_700_000_000_000));
     signer.update(text.as_bytes());
-    Ok(String::from_utf8(signer.finish()?)? + text)
+    Ok(String::from_utf8(signer.finish()?)? + &text)
 }
 
 #[tokio::test]
@@ -53,7 +54,7 @@ async fn a_forwarded_message_carries_one_more_set_that_others_can_check() -> any
         .await?;
     let mut smtp = Smtp::connect(node.addresses().smtp).await?;
     smtp.expect(250, "EHLO client.test").await?;
-    let text = signed(&dns)?;
+    let text = signed(&dns, "Hello.\r\n")?;
     let reply = smtp
         .deliver("dora@outside.test", "away@example.test", &text)
         .await?;
@@ -97,6 +98,50 @@ async fn a_forwarded_message_carries_one_more_set_that_others_can_check() -> any
     for chain in ["none", "pass", "fail"] {
         let line = format!("postrider_queue_arc_seals_total{{cv=\"{chain}\"}} 1\n");
         assert!(metrics.contains(&line), "{line} in {metrics}");
+    }
+    let line = "postrider_queue_arc_unsealed_total{reason=\"chain\"} 1\n";
+    assert!(metrics.contains(line), "{line} in {metrics}");
+    node.finish().await
+}
+
+/// A message of `size` bytes with a good signature of `outside.test`.
+fn large(dns: &DnsServer, size: usize) -> anyhow::Result<String> {
+    let line = format!("{}\r\n", "0123456789".repeat(7));
+    let body = line.repeat(size / line.len());
+    signed(dns, &body)
+}
+
+#[tokio::test]
+async fn what_is_too_large_to_judge_is_forwarded_without_a_set() -> anyhow::Result<()> {
+    let peer = Peer::offering("PIPELINING\n8BITMIME\nSIZE 0", |_, _, _| Act::Accept).await?;
+    let (node, dns) = crate::outbound::world(&peer).await?;
+    publish_keys(&node, &dns).await?;
+    node.cli(&["alias", "add", "away@example.test", "carl@outside.test"])
+        .await?;
+    for (count, megabytes) in [(1, 31), (2, 33)] {
+        let mut smtp = Smtp::connect(node.addresses().smtp).await?;
+        smtp.expect(250, "EHLO client.test").await?;
+        let text = large(&dns, megabytes << 20)?;
+        let reply = smtp
+            .deliver("dora@outside.test", "away@example.test", &text)
+            .await?;
+        assert_eq!(reply.code, 250, "{reply:?}");
+        let taken = peer.has_taken(count).await?.swap_remove(count - 1).content;
+        let start: String = taken.chars().take(2000).collect();
+        match megabytes {
+            31 => {
+                assert!(start.starts_with("ARC-Seal: i=1;"), "{start}");
+                assert_eq!(chain(&dns, &taken).await?, DkimResult::Pass, "{start}");
+            }
+            _ => assert!(!start.contains("ARC-Seal:"), "{start}"),
+        }
+    }
+    let (_, metrics) = node.http("/metrics").await?;
+    for line in [
+        "postrider_queue_arc_seals_total{cv=\"none\"} 1\n",
+        "postrider_queue_arc_unsealed_total{reason=\"size\"} 1\n",
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
     }
     node.finish().await
 }

@@ -72,6 +72,10 @@ const COUNTERS: &[(&str, &str)] = &[
         "Seals (ARC) made, by what they say of the chain",
     ),
     (
+        "postrider_queue_arc_unsealed_total",
+        "Attempts to forward a message without a seal (ARC), by reason",
+    ),
+    (
         "postrider_tls_results_dropped_total",
         "Results of TLS that were too many to be reported",
     ),

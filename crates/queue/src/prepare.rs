@@ -48,8 +48,13 @@ pub(crate) async fn prepare(
         plan = conversion(shared, entry).await?;
         facts = read(shared, entry, plan.clone(), sealer).await?;
     }
-    if let Some(chain) = facts.chain {
-        metrics::counter!("postrider_queue_arc_seals_total", "cv" => chain).increment(1);
+    match facts.chain {
+        Some(chain) => {
+            metrics::counter!("postrider_queue_arc_seals_total", "cv" => chain).increment(1);
+        }
+        // Its header is too long to be signed.
+        None if sealer.is_some() => drop(seal::unsealed("header")),
+        None => {}
     }
     let body = open(shared, entry).await?;
     Ok(Prepared {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use metrics::counter;
 use postrider_arc::{Arrival, Judge, Verdict};
 use postrider_dkim::Sealer;
 use postrider_meta::{QueuedView, Seal};
@@ -52,16 +53,16 @@ pub(crate) async fn sealer(
     let key = shared.signing.sealing_key(&seal.domain).await;
     let Some(key) = key.map_err(|error| crate::prepare::no_keys(&error))? else {
         tracing::debug!(id = %entry.body, domain = %seal.domain, "there is no RSA key to seal with");
-        return Ok(None);
+        return Ok(unsealed("key"));
     };
     if entry.size > MOST {
         tracing::info!(id = %entry.body, size = entry.size, "the message is too large to be sealed");
-        return Ok(None);
+        return Ok(unsealed("size"));
     }
     match judge(shared, entry, seal).await? {
         Verdict::Leave(reason) => {
             tracing::debug!(id = %entry.body, reason, "a message is forwarded without a new seal");
-            Ok(None)
+            Ok(unsealed("chain"))
         }
         // RFC 8617 does not know a chain that cannot be checked for now: to call it
         // failed would break it for all who come after.
@@ -71,7 +72,7 @@ pub(crate) async fn sealer(
         }
         Verdict::Later(reason) => {
             tracing::info!(id = %entry.body, reason, "a message is forwarded without a new seal");
-            Ok(None)
+            Ok(unsealed("dns"))
         }
         Verdict::Seal(judged) => {
             let (domain, now) = (seal.domain.clone(), shared.handles.meta.clock().now());
@@ -82,6 +83,12 @@ pub(crate) async fn sealer(
             })))
         }
     }
+}
+
+/// Counts a message that is forwarded without a set of ours, for this reason.
+pub(crate) fn unsealed(reason: &'static str) -> Option<MakeSealer> {
+    counter!("postrider_queue_arc_unsealed_total", "reason" => reason).increment(1);
+    None
 }
 
 async fn judge(shared: &Shared, entry: &QueuedView, seal: &Seal) -> Result<Verdict, Trouble> {
