@@ -4,6 +4,7 @@
 //! [`Node::finish`], which checks the metadata's consistency. With
 //! `POSTRIDER_TEST_S3` set to the URL of a bucket the bodies lie there.
 
+mod addresses;
 mod administration;
 mod bad_input;
 mod bodies;

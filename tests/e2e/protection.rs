@@ -1,11 +1,15 @@
 //! Mail whose sender insists on TLS all the way, or waives it (RFC 8689).
 
+use std::net::SocketAddr;
+
 use postrider_route::Tlsa;
 use postrider_route::testing::{Data, DnsServer};
 use postrider_tests::{Act, Authority, Node, Peer, Smtp};
 use tempfile::TempDir;
 
-use crate::outbound::{first_mail, last_error, queue_is_empty, submission, world, world_of};
+use crate::outbound::{
+    first_mail, last_error, queue_is_empty, refusing_nobody, send, submission, world, world_of,
+};
 use crate::{ALICE, PASSWORD};
 
 #[tokio::test]
@@ -44,7 +48,8 @@ async fn mail_that_insists_on_tls_comes_back_from_a_server_without() -> anyhow::
     peer.has_taken(3).await?;
 
     let notice = first_mail(&node, ALICE).await?;
-    assert!(notice.contains("Status: 5.7.30"), "{notice}");
+    // It has no TLS, and nobody vouches for its name.
+    assert!(notice.contains("Status: 5.7.10"), "{notice}");
     assert!(notice.contains("Subject: insists"), "{notice}");
     assert!(!notice.contains("Hush."), "{notice}");
     queue_is_empty(&node).await?;
@@ -73,20 +78,123 @@ async fn believing(peer: &Peer, dns: &DnsServer, folder: &TempDir) -> anyhow::Re
     world_of(peer, dns, &more).await
 }
 
+/// The record that vouches for a certificate.
+fn vouch(certificate: Vec<u8>) -> Data {
+    Data::Tlsa(Tlsa {
+        usage: 3,
+        selector: 0,
+        matching: 0,
+        data: certificate,
+    })
+}
+
+/// Servers with certificates that the zone vouches for: `mx.outside.test` with the first of
+/// these extensions, `spare.outside.test` with the others. They know no `nobody@`.
+async fn vouched(dns: &DnsServer, extensions: &[&'static str]) -> anyhow::Result<Vec<Peer>> {
+    let mut peers: Vec<Peer> = Vec::new();
+    for (number, (extensions, host)) in (2..).zip(extensions.iter().zip(["mx", "spare"])) {
+        let host = format!("{host}.outside.test");
+        let (tls, certificate) = Authority::new()?.certified(&[&host])?;
+        let port = peers.first().map_or(0, |peer| peer.address().port());
+        let address = SocketAddr::from(([127, 0, 0, number], port));
+        peers.push(Peer::securing(address, extensions, tls, refusing_nobody).await?);
+        dns.add(&format!("_25._tcp.{host}"), vouch(certificate));
+    }
+    if let Some(spare) = peers.get(1) {
+        let host = "spare.outside.test";
+        dns.add("outside.test", Data::mx(20, host));
+        dns.add(host, Data::address(spare.address().ip()));
+    }
+    Ok(peers)
+}
+
+const WITH: &str = "PIPELINING\nSTARTTLS\nREQUIRETLS";
+const WITHOUT: &str = "PIPELINING\nSTARTTLS";
+
+/// A message that insists on TLS, brought by a client of ours or a stranger.
+async fn insist(smtp: Smtp, node: &Node, from: &str, to: &str) -> anyhow::Result<()> {
+    let mut smtp = smtp.start_tls(node.authority()).await?;
+    smtp.expect(250, "EHLO client.test").await?;
+    if from == ALICE {
+        smtp.login(ALICE, PASSWORD).await?;
+    }
+    smtp.expect(250, &format!("MAIL FROM:<{from}> REQUIRETLS"))
+        .await?;
+    smtp.expect(250, &format!("RCPT TO:<{to}>")).await?;
+    let reply = smtp.content("Subject: insists\r\n\r\nHush.").await?;
+    anyhow::ensure!(reply.code == 250, "{reply:?}");
+    Ok(())
+}
+
+async fn greeted(address: SocketAddr) -> anyhow::Result<Smtp> {
+    let mut smtp = Smtp::connect(address).await?;
+    smtp.expect(250, "EHLO client.test").await?;
+    Ok(smtp)
+}
+
+#[tokio::test]
+async fn mail_that_insists_on_tls_goes_to_the_server_that_offers_it() -> anyhow::Result<()> {
+    let (dns, folder) = signed().await?;
+    let peers = vouched(&dns, &[WITHOUT, WITH]).await?;
+    let node = believing(&peers[0], &dns, &folder).await?;
+    let smtp = greeted(node.addresses().submission).await?;
+    insist(smtp, &node, ALICE, "carl@outside.test").await?;
+    let taken = peers[1].has_taken(1).await?;
+    assert!(taken[0].mail.contains(" REQUIRETLS"), "{taken:?}");
+    assert!(peers[0].taken().is_empty());
+    queue_is_empty(&node).await?;
+    // Others go where they always go.
+    send(&node, &["carl@outside.test"], "usual").await?;
+    let taken = peers[0].has_taken(1).await?;
+    assert!(!taken[0].mail.contains("REQUIRETLS"), "{taken:?}");
+    node.finish().await
+}
+
+#[tokio::test]
+async fn a_server_without_requiretls_gets_no_such_mail() -> anyhow::Result<()> {
+    let (dns, folder) = signed().await?;
+    let peers = vouched(&dns, &[WITHOUT]).await?;
+    let node = believing(&peers[0], &dns, &folder).await?;
+    let smtp = greeted(node.addresses().submission).await?;
+    insist(smtp, &node, ALICE, "carl@outside.test").await?;
+    let notice = first_mail(&node, ALICE).await?;
+    assert!(notice.contains("Status: 5.7.30"), "{notice}");
+    assert!(notice.contains("does not offer REQUIRETLS"), "{notice}");
+    assert!(peers[0].taken().is_empty());
+    queue_is_empty(&node).await?;
+    node.finish().await
+}
+
+#[tokio::test]
+async fn a_notice_about_mail_that_insists_on_tls_does_the_same_where_it_can() -> anyhow::Result<()>
+{
+    for (extensions, status) in [(WITH, "5.1.1"), (WITHOUT, "5.7.30")] {
+        let (dns, folder) = signed().await?;
+        let peers = vouched(&dns, &[extensions]).await?;
+        let node = believing(&peers[0], &dns, &folder).await?;
+        node.cli(&["alias", "add", "gone@example.test", "nobody@outside.test"])
+            .await?;
+        let smtp = greeted(node.addresses().smtp).await?;
+        insist(smtp, &node, "dora@outside.test", "gone@example.test").await?;
+        let taken = peers[0].has_taken(1).await?;
+        let (mail, content) = (&taken[0].mail, &taken[0].content);
+        assert!(mail.starts_with("MAIL FROM:<>"), "{mail}");
+        assert_eq!(mail.contains(" REQUIRETLS"), extensions == WITH, "{mail}");
+        assert!(content.contains(&format!("Status: {status}")), "{content}");
+        assert!(content.contains("Subject: insists"), "{content}");
+        assert!(!content.contains("Hush."), "{content}");
+        queue_is_empty(&node).await?;
+        node.finish().await?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_certificate_must_be_the_one_that_the_zone_vouches_for() -> anyhow::Result<()> {
     // Nobody trusts who made it; DANE asks nobody.
     let (tls, certificate) = Authority::new()?.certified(&["another.name.test"])?;
     let peer = Peer::secured(tls, |_, _, _| Act::Accept).await?;
     let (dns, folder) = signed().await?;
-    let vouch = |data: Vec<u8>| {
-        Data::Tlsa(Tlsa {
-            usage: 3,
-            selector: 0,
-            matching: 0,
-            data,
-        })
-    };
     let record = "_25._tcp.mx.outside.test";
     dns.add(record, vouch(vec![7; certificate.len()]));
     let node = believing(&peer, &dns, &folder).await?;

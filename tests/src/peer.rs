@@ -1,7 +1,7 @@
 //! Another mail server on loopback, which answers as a test wants and keeps what
 //! it has taken.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +58,8 @@ impl Act {
 /// A message that was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
+    /// Where the client connected from.
+    pub client: IpAddr,
     /// The MAIL command.
     pub mail: String,
     /// The RCPT commands that were accepted.
@@ -128,8 +130,18 @@ impl Peer {
         script: impl Fn(Stage, usize, &str) -> Act + Send + Sync + 'static,
     ) -> anyhow::Result<Self> {
         let free = SocketAddr::from(([127, 0, 0, 2], 0));
-        let extensions = "PIPELINING\n8BITMIME\nSTARTTLS";
-        Self::serving(free, extensions, Some(tls), script).await
+        Self::securing(free, "PIPELINING\n8BITMIME\nSTARTTLS", tls, script).await
+    }
+
+    /// One at this address that offers these extensions, STARTTLS among them, before and
+    /// after the handshake.
+    pub async fn securing(
+        address: SocketAddr,
+        extensions: &'static str,
+        tls: TlsAcceptor,
+        script: impl Fn(Stage, usize, &str) -> Act + Send + Sync + 'static,
+    ) -> anyhow::Result<Self> {
+        Self::serving(address, extensions, Some(tls), script).await
     }
 
     async fn serving(
@@ -283,6 +295,7 @@ impl Shared {
                     if self.act(stream, Stage::Data, &line, "354 go on").await? {
                         let content = content(stream).await?;
                         let taken = Taken {
+                            client: stream.get_ref().tcp().peer_addr()?.ip(),
                             mail: mail.clone(),
                             recipients: std::mem::take(&mut recipients),
                             content,

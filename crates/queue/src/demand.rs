@@ -5,6 +5,7 @@ use postrider_meta::{TlsFailure, TlsFault, TlsPolicy, TlsPolicyKind, limit};
 use postrider_relay::{Security, Tlsa};
 use postrider_route::sts::{Mode, Policy, Problem, ProblemKind};
 use postrider_route::{Dane, Host};
+use postrider_types::DomainName;
 
 use crate::plan::TlsWish;
 use crate::trouble::Trouble;
@@ -29,6 +30,36 @@ pub(crate) struct Demand {
     pub(crate) finding: Option<Finding>,
 }
 
+/// Who says that the hosts of a domain are its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Vouched<'a> {
+    /// Their names were validated by DNSSEC.
+    pub(crate) by_dnssec: bool,
+    /// The domain's policy by MTA-STS, unless its mode is none.
+    pub(crate) by_policy: Option<&'a Policy>,
+    /// There may be a policy, which could not be had.
+    pub(crate) unsure: bool,
+}
+
+impl Vouched<'_> {
+    /// RFC 8689 §4.2.1: a certificate proves nothing where anybody may have named the
+    /// host.
+    fn check(&self, host: &Host, domain: Option<&DomainName>) -> Result<(), Trouble> {
+        let own = domain.is_none_or(|domain| domain.as_str() == host.name);
+        let permits = |policy: &Policy| policy.permits(&host.name);
+        if own || self.by_dnssec || self.by_policy.is_some_and(permits) {
+            return Ok(());
+        }
+        let text = format!(
+            "the sender requires TLS all the way, and neither DNSSEC nor a policy of the \
+             domain (MTA-STS) vouches for the host {}",
+            host.name
+        );
+        let class = if self.unsure { 4 } else { 5 };
+        Err(Trouble::ours((class, 7, 10), text))
+    }
+}
+
 /// A host that may not be used.
 #[derive(Debug)]
 pub(crate) struct Refused {
@@ -37,9 +68,14 @@ pub(crate) struct Refused {
 }
 
 impl Demand {
-    /// What `host` is asked for. `policy` is the domain's by MTA-STS, unless its
-    /// mode is none.
-    pub(crate) fn of(host: &Host, policy: Option<&Policy>, wish: TlsWish) -> Result<Self, Refused> {
+    /// What `host` of `domain` is asked for; an address literal has no domain.
+    pub(crate) fn of(
+        host: &Host,
+        domain: Option<&DomainName>,
+        vouched: &Vouched<'_>,
+        wish: TlsWish,
+    ) -> Result<Self, Refused> {
+        let policy = vouched.by_policy;
         // RFC 8689 §4.2.2: neither the policy nor DANE counts. Such mail is not
         // reported either: a report would bring forth reports.
         if wish == TlsWish::Waived {
@@ -63,6 +99,12 @@ impl Demand {
             let trouble = Trouble::ours((4, 7, 5), text);
             let finding = finding.map(Box::new);
             return Err(Refused { trouble, finding });
+        }
+        if wish == TlsWish::Required {
+            vouched.check(host, domain).map_err(|trouble| Refused {
+                trouble,
+                finding: None,
+            })?;
         }
         let demand = Self::by_dane(host, policy.filter(|_| stranger.is_none()), wish)?;
         Ok(match finding {
@@ -127,6 +169,12 @@ impl Demand {
                     ..Self::new(verified, sts(policy))
                 },
                 None if required => Self::new(verified, no_policy()),
+                // More than the domain asks for: it is not told where that is not met.
+                None if wish == TlsWish::Preferred => Self {
+                    lenient: true,
+                    policy: None,
+                    ..Self::new(verified, no_policy())
+                },
                 None => Self::new(Security::Opportunistic, no_policy()),
             }),
         }
@@ -220,7 +268,13 @@ fn presented(record: &postrider_route::Tlsa) -> String {
 
 #[cfg(test)]
 mod tests {
+    use postrider_types::EnhancedStatus;
+
     use super::*;
+
+    fn domain() -> DomainName {
+        DomainName::parse("test").unwrap()
+    }
 
     fn host(dane: Dane) -> Host {
         Host {
@@ -244,21 +298,72 @@ mod tests {
 
     #[test]
     fn a_sender_demands_tls_or_waives_it() {
-        let security = |dane, wish| Demand::of(&host(dane), None, wish).map(|it| it.security);
+        let signed = Vouched {
+            by_dnssec: true,
+            ..Vouched::default()
+        };
+        let of = |dane, wish| Demand::of(&host(dane), Some(&domain()), &signed, wish);
+        let security = |dane, wish| of(dane, wish).map(|it| it.security);
         let required = security(Dane::None, TlsWish::Required);
         assert_eq!(required.unwrap(), verified());
         let usual = security(Dane::None, TlsWish::Usual);
         assert_eq!(usual.unwrap(), Security::Opportunistic);
         let failed = || Dane::Failed("cut".into());
         assert!(security(failed(), TlsWish::Usual).is_err());
-        let waived = Demand::of(&host(failed()), None, TlsWish::Waived).unwrap();
+        let preferred = of(Dane::None, TlsWish::Preferred).unwrap();
+        assert_eq!((preferred.security, preferred.lenient), (verified(), true));
+        let waived = of(failed(), TlsWish::Waived).unwrap();
         assert_eq!(waived.security, Security::Opportunistic);
         assert_eq!(waived.policy, None);
     }
 
     #[test]
+    fn who_requires_tls_gets_only_to_hosts_that_somebody_vouches_for() {
+        let named = policy("testing", "mx.test");
+        let strange = policy("testing", "other.test");
+        let by_dnssec = Vouched {
+            by_dnssec: true,
+            ..Vouched::default()
+        };
+        let by = |policy| Vouched {
+            by_policy: Some(policy),
+            ..Vouched::default()
+        };
+        let unsure = Vouched {
+            unsure: true,
+            ..Vouched::default()
+        };
+        for (vouched, class) in [
+            (by_dnssec, None),
+            (by(&named), None),
+            (by(&strange), Some(5)),
+            (Vouched::default(), Some(5)),
+            (unsure, Some(4)),
+        ] {
+            let host = host(Dane::None);
+            let of = |domain: Option<&DomainName>, wish| Demand::of(&host, domain, &vouched, wish);
+            let domain = domain();
+            let found = of(Some(&domain), TlsWish::Required).err();
+            let status = found.map(|refused| refused.trouble.status);
+            let wanted = class.map(|class| EnhancedStatus(class, 7, 10));
+            assert_eq!(status, wanted, "{vouched:?}");
+            assert!(of(Some(&domain), TlsWish::Preferred).is_ok());
+            // The domain itself, and an address, were named by the sender.
+            let itself = DomainName::parse("mx.test").unwrap();
+            assert!(of(Some(&itself), TlsWish::Required).is_ok());
+            assert!(of(None, TlsWish::Required).is_ok());
+        }
+    }
+
+    #[test]
     fn a_policy_that_is_tested_hinders_nothing_and_is_reported() {
-        let of = |mode, mx| Demand::of(&host(Dane::None), Some(&policy(mode, mx)), TlsWish::Usual);
+        let of = |mode, mx| {
+            let vouched = Vouched {
+                by_policy: Some(&policy(mode, mx)),
+                ..Vouched::default()
+            };
+            Demand::of(&host(Dane::None), Some(&domain()), &vouched, TlsWish::Usual)
+        };
         let enforced = of("enforce", "mx.test").unwrap();
         assert_eq!(enforced.security, verified());
         assert!(!enforced.lenient);

@@ -2,7 +2,7 @@
 //! plan says in its order.
 
 use postrider_meta::QueuedView;
-use postrider_relay::{Connection, Failure, Kind, Phase, Security};
+use postrider_relay::{Connection, Failure, Kind, Reached, Reply, Security, TlsCause};
 use postrider_types::EnhancedStatus;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 
@@ -33,41 +33,25 @@ impl Line {
         let entry = &held.entry;
         let wish = TlsWish::of(&entry.envelope);
         let steps = shared.planner.plan(&entry.destination, wish, held.token);
-        let steps = steps.await?;
+        let steps: Vec<Step> = steps.await?.into_iter().take(MAX_TRIES).collect();
         let permits = permits(shared, entry.bulk).await;
         let permits = permits.map_err(|_| Trouble::ours((4, 3, 2), "this node is stopping"))?;
-        let mut last: Option<Trouble> = None;
-        for mut step in steps.into_iter().take(MAX_TRIES) {
-            if let Some(domain) = &step.domain {
-                let now = shared.handles.meta.clock().now();
-                let findings = std::mem::take(&mut step.findings);
-                shared.results.find(domain, findings, now);
-            }
-            match connect(&shared.planner, &step).await {
-                Ok(connection) => {
+        let mut last = None;
+        for host in steps.chunk_by(|one, next| one.peer.host == next.peer.host) {
+            match reach(&shared.planner, host.to_vec(), wish).await {
+                Ok((connection, host)) => {
                     return Ok(Self {
                         connection,
-                        host: step.peer.host,
+                        host,
                         sent: 0,
                         throttled: false,
                         wish,
                         _permits: permits,
                     });
                 }
-                Err(failure) => {
-                    tracing::debug!(host = step.peer.host, address = %step.peer.address, %failure, "no connection");
-                    let next = met(&step, &failure, wish);
-                    // What a host says weighs more than that another is silent, and
-                    // only when all refuse for good it is for good.
-                    last = Some(match last {
-                        Some(last) if last.reply.is_some() && next.reply.is_none() => last,
-                        Some(last) if !last.permanent && next.permanent => last,
-                        _ => next,
-                    });
-                }
+                Err(next) => last = Some(weigh(last, next)),
             }
         }
-        let nowhere = || Trouble::ours((4, 4, 1), "no host of the destination has an address");
         Err(last.unwrap_or_else(nowhere))
     }
 
@@ -117,28 +101,92 @@ async fn permits(
     Ok((own, shared.connections.clone().acquire_owned().await?))
 }
 
+fn nowhere() -> Trouble {
+    Trouble::ours((4, 4, 1), "no host of the destination has an address")
+}
+
+/// Connects to one host, at that of its addresses which answers first and is as secure as
+/// it must be.
+pub(crate) async fn reach(
+    planner: &Planner,
+    mut steps: Vec<Step>,
+    wish: TlsWish,
+) -> Result<(Connection, String), Trouble> {
+    if let Some(first) = steps.first_mut() {
+        planner.find(first);
+    }
+    let mut last = None;
+    while !steps.is_empty() {
+        let race = planner.connector.race(steps, |step| &step.peer).await;
+        for (step, failure) in race.failed {
+            last = Some(weigh(last, met(&step, &failure, wish)));
+        }
+        steps = race.left;
+        let Some((step, reached)) = race.first else {
+            continue;
+        };
+        let next = match connect(planner, &step, reached).await {
+            Ok(connection) => match lacks(&connection, &step, wish) {
+                None => return Ok((connection, step.peer.host)),
+                Some(trouble) => {
+                    connection.quit().await;
+                    trouble
+                }
+            },
+            Err(failure) => met(&step, &failure, wish),
+        };
+        last = Some(weigh(last, next));
+    }
+    Err(last.unwrap_or_else(nowhere))
+}
+
+/// Which of two hosts' troubles is told. Only when all refuse for good it is for good;
+/// and what a host says weighs more than that another is silent.
+fn weigh(last: Option<Trouble>, next: Trouble) -> Trouble {
+    let rank = |trouble: &Trouble| (!trouble.permanent, trouble.reply.is_some());
+    match last {
+        Some(last) if rank(&last) > rank(&next) => last,
+        _ => next,
+    }
+}
+
+/// What a host lacks of what the sender requires: another may have it (RFC 8689 §4.2.1).
+fn lacks(connection: &Connection, step: &Step, wish: TlsWish) -> Option<Trouble> {
+    if wish != TlsWish::Required || connection.capabilities().require_tls {
+        return None;
+    }
+    let text = "the sender requires TLS all the way, and the server does not offer REQUIRETLS";
+    Some(Trouble {
+        host: Some(step.peer.host.clone()),
+        ..Trouble::ours((5, 7, 30), text)
+    })
+}
+
 /// Why a host is of no use.
 fn met(step: &Step, failure: &Failure, wish: TlsWish) -> Trouble {
+    tracing::debug!(host = step.peer.host, address = %step.peer.address, %failure, "no connection");
     let met = Trouble::met(&step.peer.host, failure);
-    // RFC 8689 §4.2.1: a host that knows nothing of TLS does not relay it on either;
-    // its sender would rather have the message back than wait.
-    let offered_none = EnhancedStatus(4, 7, 4);
-    let lacks_tls = failure.phase == Phase::StartTls && failure.status == offered_none;
-    match wish == TlsWish::Required && lacks_tls {
-        true => Trouble {
-            permanent: true,
-            status: EnhancedStatus(5, 7, 30),
-            ..met
-        },
-        false => met,
+    let Some(cause) = failure.tls.filter(|_| wish == TlsWish::Required) else {
+        return met;
+    };
+    // RFC 8689 §4.2.1: who insists on TLS hears at once that it is not to be had. What may
+    // have broken on the way is tried again.
+    let busy = failure.reply.as_ref().is_some_and(Reply::is_transient);
+    let permanent = cause != TlsCause::Other && !busy;
+    let class = if permanent { 5 } else { 4 };
+    Trouble {
+        permanent,
+        status: EnhancedStatus(class, 7, 10),
+        ..met
     }
 }
 
 /// Connects to one host as far as its step asks for.
-pub(crate) async fn connect(planner: &Planner, step: &Step) -> Result<Connection, Failure> {
+async fn connect(planner: &Planner, step: &Step, reached: Reached) -> Result<Connection, Failure> {
     let connector = &planner.connector;
     let login = step.login.as_ref();
-    let opened = connector.open(&step.peer, &step.security, login).await;
+    let opened = connector.open_over(reached, &step.peer, &step.security, login);
+    let opened = opened.await;
     planner.note(step, &opened);
     let mut security = &step.security;
     let opened = match opened {
@@ -162,5 +210,32 @@ pub(crate) async fn connect(planner: &Planner, step: &Step) -> Result<Connection
             Err(failure)
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_hosts_must_refuse_for_good_and_words_weigh_more_than_silence() {
+        let trouble = |class, reply: Option<&str>| Trouble {
+            reply: reply.map(str::to_owned),
+            ..Trouble::ours((class, 0, 0), "no")
+        };
+        let silent = || trouble(4, None);
+        let busy = || trouble(4, Some("421 later"));
+        let no = || trouble(5, Some("554 no"));
+        let lacking = || trouble(5, None);
+        for (one, other, told) in [
+            (silent(), busy(), busy()),
+            (no(), silent(), silent()),
+            (no(), busy(), busy()),
+            (lacking(), no(), no()),
+            (lacking(), silent(), silent()),
+        ] {
+            assert_eq!(weigh(Some(one.clone()), other.clone()), told);
+            assert_eq!(weigh(Some(other), one), told);
+        }
     }
 }

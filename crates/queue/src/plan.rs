@@ -15,7 +15,7 @@ use rand::seq::IndexedRandom;
 
 use crate::collector::Collector;
 use crate::courier::Handles;
-use crate::demand::{Demand, Finding};
+use crate::demand::{Demand, Finding, Vouched};
 use crate::policies::Policies;
 use crate::roster::Roster;
 use crate::settings::{Pattern, RouteTls, RouteTo, Settings};
@@ -43,6 +43,8 @@ pub(crate) struct Step {
 pub(crate) enum TlsWish {
     /// All the way, to servers that prove who they are.
     Required,
+    /// The same where it is to be had: a notice about a message that required it.
+    Preferred,
     /// As the receiving domain wants it.
     Usual,
     /// Whatever the receiving domain wants: better unprotected than not at all.
@@ -52,6 +54,8 @@ pub(crate) enum TlsWish {
 impl TlsWish {
     pub(crate) fn of(envelope: &QueueEnvelope) -> Self {
         match (envelope.require_tls, envelope.tls_optional) {
+            // RFC 8689 §5: that a server lacks REQUIRETLS is no reason to lose a notice.
+            (true, _) if envelope.reverse_path.is_empty() => Self::Preferred,
             (true, _) => Self::Required,
             (false, false) => Self::Usual,
             (false, true) => Self::Waived,
@@ -109,6 +113,14 @@ impl Planner {
         })
     }
 
+    /// Notes what was wrong before a host is tried.
+    pub(crate) fn find(&self, step: &mut Step) {
+        if let Some(domain) = &step.domain {
+            let findings = std::mem::take(&mut step.findings);
+            self.results.find(domain, findings, self.meta.clock().now());
+        }
+    }
+
     /// Notes how a connection came out.
     pub(crate) fn note(&self, step: &Step, opened: &Result<Connection, Failure>) {
         self.results.note(step, opened, self.meta.clock().now());
@@ -131,10 +143,10 @@ impl Planner {
         // What a domain of ours goes on to is known to all nodes, and was asked about
         // the recipients: no route of one node's settings outweighs it.
         if let Some(relay) = self.relay(&parsed, at).await? {
-            return self.to_relay(&relay).await;
+            return self.to_relay(&relay, wish).await;
         }
         if let Some(route) = self.configured(&parsed) {
-            return self.by_settings(route).await;
+            return self.by_settings(route, wish).await;
         }
         let ourselves = self.roster.ourselves().await;
         let route = self.resolver.route(&parsed, &ourselves).await?;
@@ -147,10 +159,16 @@ impl Planner {
             Destination::Domain(domain) => Some(domain),
             _ => None,
         };
+        let vouched = Vouched {
+            by_dnssec: route.secure,
+            by_policy: policy.as_ref(),
+            // Later there may be a policy.
+            unsure: !findings.is_empty(),
+        };
         let mut steps = Vec::new();
         let mut refused = None;
         for host in &route.hosts {
-            match Demand::of(host, policy.as_ref(), wish) {
+            match Demand::of(host, domain, &vouched, wish) {
                 Ok(demand) => {
                     findings.extend(demand.finding.clone());
                     let new = self.demanded(host, demand, domain);
@@ -249,20 +267,24 @@ impl Planner {
     }
 
     /// What to try for the server behind this one.
-    pub(crate) async fn to_relay(&self, relay: &Relay) -> Result<Vec<Step>, Trouble> {
+    pub(crate) async fn to_relay(
+        &self,
+        relay: &Relay,
+        wish: TlsWish,
+    ) -> Result<Vec<Step>, Trouble> {
         let tls = match relay.tls {
             RelayTls::Opportunistic => RouteTls::Opportunistic,
             RelayTls::Verified => RouteTls::Verified,
             RelayTls::Off => RouteTls::Off,
         };
-        self.to_server(&relay.to, tls, None).await
+        self.to_server(&relay.to, tls, None, wish).await
     }
 
-    async fn by_settings(&self, route: &Route) -> Result<Vec<Step>, Trouble> {
+    async fn by_settings(&self, route: &Route, wish: TlsWish) -> Result<Vec<Step>, Trouble> {
         let server = route.to.server();
         let server = server.map_err(|error| Trouble::ours((4, 3, 5), error))?;
         let login = route.login.as_ref();
-        self.to_server(&server, route.to.tls, login).await
+        self.to_server(&server, route.to.tls, login, wish).await
     }
 
     /// What to try for one server that somebody has named.
@@ -271,6 +293,7 @@ impl Planner {
         server: &HostPort,
         tls: RouteTls,
         login: Option<&Login>,
+        wish: TlsWish,
     ) -> Result<Vec<Step>, Trouble> {
         let usual = match tls {
             RouteTls::Implicit => 465,
@@ -299,6 +322,8 @@ impl Planner {
             names: vec![name.clone()],
         };
         let (security, implicit) = match tls {
+            // Whoever requires TLS wants to know who is at the other end.
+            RouteTls::Opportunistic if wish == TlsWish::Required => (verified(), false),
             RouteTls::Opportunistic => (Security::Opportunistic, false),
             RouteTls::Verified => (verified(), false),
             RouteTls::Implicit => (verified(), true),

@@ -4,12 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use rustls_pki_types::CertificateDer;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
 use crate::connection::Connection;
 use crate::failure::{Failure, Phase};
 use crate::login::Login;
+use crate::race::Reached;
 use crate::security::Security;
 use crate::settings::Settings;
 use crate::tls::{Tls, indicated_name};
@@ -77,7 +78,18 @@ impl Connector {
         security: &Security,
         login: Option<&Login>,
     ) -> Result<Connection, Failure> {
-        let stream = self.connect(peer).await?;
+        let reached = self.reach(peer).await?;
+        self.open_over(reached, peer, security, login).await
+    }
+
+    /// The same over a connection that is there already.
+    pub async fn open_over(
+        &self,
+        Reached(stream): Reached,
+        peer: &Peer,
+        security: &Security,
+        login: Option<&Login>,
+    ) -> Result<Connection, Failure> {
         let local = stream.local_addr().ok().map(|address| address.ip());
         let mut connection = Connection::new(Wire::new(stream), local, self.settings.clone());
         let prepared = self.prepare(&mut connection, peer, security, login).await;
@@ -119,7 +131,7 @@ impl Connector {
         Ok(())
     }
 
-    async fn connect(&self, peer: &Peer) -> Result<TcpStream, Failure> {
+    pub(crate) async fn reach(&self, peer: &Peer) -> Result<Reached, Failure> {
         let address = peer.address;
         // RFC 3463 §3.5: 4.4.1, no answer from the host.
         let failed = |why: &dyn std::fmt::Display| {
@@ -140,7 +152,7 @@ impl Connector {
             Ok::<_, std::io::Error>(stream)
         };
         match timeout(self.settings.connect_timeout, connecting).await {
-            Ok(connected) => connected.map_err(|error| failed(&error)),
+            Ok(connected) => connected.map(Reached).map_err(|error| failed(&error)),
             Err(_) => Err(failed(&"no answer")),
         }
     }

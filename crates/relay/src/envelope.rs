@@ -21,7 +21,7 @@ pub struct Envelope {
     /// The sender's id of this envelope, in plain; sent to peers with DSN.
     pub envelope_id: Option<Box<str>>,
     /// The message may travel over verified TLS alone, to peers with REQUIRETLS
-    /// (RFC 8689).
+    /// (RFC 8689); one without a reverse-path does so where it can.
     pub require_tls: bool,
 }
 

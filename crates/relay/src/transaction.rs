@@ -137,19 +137,6 @@ impl Connection {
             let text = "the message needs 8BITMIME, which the server does not offer";
             return refuse((5, 6, 3), text);
         }
-        if envelope.require_tls {
-            // RFC 8689 §4.2.1
-            if !offered.require_tls {
-                let text = "the sender requires TLS all the way, and the server does not offer \
-                            REQUIRETLS";
-                return refuse((5, 7, 30), text);
-            }
-            if !self.tls.is_some_and(|tls| tls.verified) {
-                let text = "the sender requires TLS all the way, and the server has not proved \
-                            who it is";
-                return refuse((5, 7, 30), text);
-            }
-        }
         let unicode = |r: &Recipient| !r.path.is_ascii();
         Ok(MailParameters {
             size: offered.size.map(|_| size),
@@ -157,11 +144,31 @@ impl Connection {
             smtp_utf8: envelope.smtp_utf8
                 || !ascii
                 || (offered.smtp_utf8 && envelope.recipients.iter().any(unicode)),
-            require_tls: envelope.require_tls,
+            require_tls: self.demands_tls(envelope)?,
             ret: envelope.ret.filter(|_| offered.dsn),
             envelope_id: envelope.envelope_id.clone().filter(|_| offered.dsn),
             auth: None,
         })
+    }
+
+    /// Whether the peer is told to protect the message as it must be, or why it cannot
+    /// have it.
+    fn demands_tls(&self, envelope: &Envelope) -> Result<bool, Failure> {
+        let proved = self.tls.is_some_and(|tls| tls.verified);
+        if !envelope.require_tls || (proved && self.capabilities.require_tls) {
+            return Ok(envelope.require_tls);
+        }
+        // RFC 8689 §5: what becomes of a message is better told in the clear than not.
+        if envelope.reverse_path.is_none() {
+            return Ok(false);
+        }
+        // RFC 8689 §4.2.1 has a status for each.
+        let (status, text) = match proved {
+            true => ((5, 7, 30), "the server does not offer REQUIRETLS"),
+            false => ((5, 7, 10), "the server has not proved who it is"),
+        };
+        let text = format!("the sender requires TLS all the way, and {text}");
+        Err(Failure::new(Phase::Mail, status, text))
     }
 
     /// Sends the commands and takes their replies. The reply with which the peer

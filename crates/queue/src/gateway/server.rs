@@ -11,9 +11,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep};
 
 use super::Silence;
-use crate::line::connect;
-use crate::plan::Planner;
-use crate::trouble::words;
+use crate::line::reach;
+use crate::plan::{Planner, TlsWish};
 
 /// How long a connection is kept for another question.
 const KEEP: Duration = Duration::from_secs(10);
@@ -111,19 +110,13 @@ impl Server {
     }
 
     async fn open(&self, planner: &Planner) -> Result<Connection, Silence> {
-        let steps = planner.to_relay(&self.relay).await;
-        let steps = steps.map_err(|trouble| Silence::of_all(trouble.line()))?;
-        let mut last = "no host has an address".to_owned();
-        for step in steps.iter().take(MAX_TRIES) {
-            match connect(planner, step).await {
-                Ok(connection) => return Ok(connection),
-                Err(failure) => {
-                    let said = failure.reply.as_ref().map(words);
-                    last = said.unwrap_or_else(|| failure.to_string());
-                }
-            }
+        let steps = planner.to_relay(&self.relay, TlsWish::Usual).await;
+        let mut steps = steps.map_err(|trouble| Silence::of_all(trouble.line()))?;
+        steps.truncate(MAX_TRIES);
+        match reach(planner, steps, TlsWish::Usual).await {
+            Ok((connection, _)) => Ok(connection),
+            Err(trouble) => Err(Silence::of_all(trouble.reply.unwrap_or(trouble.text))),
         }
-        Err(Silence::of_all(last))
     }
 
     /// A connection that is still good.

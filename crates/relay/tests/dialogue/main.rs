@@ -11,5 +11,6 @@ mod inquiry;
 mod login;
 mod opening;
 mod peer;
+mod race;
 mod recipients;
 mod tls;

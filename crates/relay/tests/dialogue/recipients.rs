@@ -426,7 +426,7 @@ async fn what_the_peer_cannot_have_is_not_sent() {
                 require_tls: true,
                 ..plain.clone()
             },
-            "5.7.30",
+            "5.7.10",
         ),
         // Offered, but the connection is in the clear.
         (
@@ -435,7 +435,7 @@ async fn what_the_peer_cannot_have_is_not_sent() {
                 require_tls: true,
                 ..plain.clone()
             },
-            "5.7.30",
+            "5.7.10",
         ),
         (
             BARE,

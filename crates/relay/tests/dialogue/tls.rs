@@ -263,3 +263,77 @@ async fn a_message_that_requires_tls_travels_over_verified_tls() {
     assert!(matches!(sent.unwrap()[0], Verdict::Delivered(_)));
     assert_eq!(server.end().await, 300_003);
 }
+
+#[tokio::test]
+async fn a_notice_says_that_it_requires_tls_where_the_server_understands() {
+    let authority = Authority::new();
+    // By the certificate; by what the server offers.
+    for (verifies, offers) in [(true, true), (true, false), (false, true)] {
+        let certificate = authority.issue(NAME, 2090);
+        let server = serve(async move |mut wire| {
+            wire.greet(WITH_TLS).await;
+            wire.on("STARTTLS", "220 go on\r\n").await;
+            let mut wire = wire.start_tls(&certificate).await.unwrap();
+            let hello = match offers {
+                true => "250-mx\r\n250 REQUIRETLS\r\n",
+                false => "250 mx\r\n",
+            };
+            wire.on("EHLO client.example.test", hello).await;
+            let mail = match verifies && offers {
+                true => "MAIL FROM:<> REQUIRETLS",
+                false => "MAIL FROM:<>",
+            };
+            wire.on(mail, "250 OK\r\n").await;
+            wire.on("RCPT TO:<ann@example.test>", "250 OK\r\n").await;
+            wire.on("DATA", "354 go on\r\n").await;
+            wire.content().await;
+            wire.say("250 OK\r\n").await;
+        })
+        .await;
+        let security = match verifies {
+            true => verified(&[NAME]),
+            false => Security::Opportunistic,
+        };
+        let trusted = [authority.certificate.clone()];
+        let connector =
+            Connector::new(Settings::default(), "client.example.test", &trusted).unwrap();
+        let opened = connector.open(&server.peer(), &security, None).await;
+        let mut envelope = envelope(&["ann@example.test"]);
+        envelope.require_tls = true;
+        envelope.reverse_path = None;
+        let sent = opened
+            .unwrap()
+            .send(&envelope, &mut Pieces::new(&["x\r\n"]), || true)
+            .await;
+        assert!(matches!(sent.unwrap()[0], Verdict::Delivered(_)));
+        server.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_proves_who_it_is_and_lacks_requiretls_gets_no_such_mail() {
+    let authority = Authority::new();
+    let certificate = authority.issue(NAME, 2090);
+    let server = serve(async move |mut wire| {
+        wire.greet(WITH_TLS).await;
+        wire.on("STARTTLS", "220 go on\r\n").await;
+        let mut wire = wire.start_tls(&certificate).await.unwrap();
+        wire.on("EHLO client.example.test", "250 mx\r\n").await;
+        wire.rest().await
+    })
+    .await;
+    let trusted = [authority.certificate.clone()];
+    let connector = Connector::new(Settings::default(), "client.example.test", &trusted).unwrap();
+    let opened = connector
+        .open(&server.peer(), &verified(&[NAME]), None)
+        .await;
+    let mut connection = opened.unwrap();
+    let mut envelope = envelope(&["ann@example.test"]);
+    envelope.require_tls = true;
+    let sent = connection
+        .send(&envelope, &mut Pieces::new(&["x\r\n"]), || true)
+        .await;
+    assert_eq!(sent.unwrap_err().status.to_string(), "5.7.30");
+    drop(connection);
+    assert_eq!(server.end().await, "");
+}
