@@ -45,7 +45,7 @@ async fn nothing_acknowledged_is_lost_over_forty_kills() -> anyhow::Result<()> {
     let delivered = Arc::new(Deliver::new(ALICE, pace.clone()));
     let carried = Arc::new(Carry::new(BOB, pace.clone()));
     let drained = Arc::new(Drain::new(CAROL, pace));
-    for _ in 0..KILLS {
+    for round in 0..KILLS {
         let mut clients = JoinSet::new();
         for _ in 0..SENDERS {
             let (told, at) = (delivered.clone(), node.addresses().clone());
@@ -61,6 +61,17 @@ async fn nothing_acknowledged_is_lost_over_forty_kills() -> anyhow::Result<()> {
         clients.spawn(async move { told.empty(&at, usize::MAX).await });
         let moment = rand::rng().random_range(20..600);
         tokio::time::sleep(Duration::from_millis(moment)).await;
+        // However slow the machine is: as much of each kind as there are kills.
+        let done = || {
+            [
+                delivered.acknowledged(),
+                carried.acknowledged(),
+                drained.acknowledged(),
+            ]
+        };
+        while done().iter().any(|count| *count <= round) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         node.kill().await?;
         // Each client ends with its connection.
         while clients.join_next().await.is_some() {}
@@ -71,13 +82,6 @@ async fn nothing_acknowledged_is_lost_over_forty_kills() -> anyhow::Result<()> {
     drained.compare(node.addresses()).await?;
     for user in [ALICE, BOB, CAROL] {
         compare_quota(node.addresses(), user).await?;
-    }
-    for acknowledged in [
-        delivered.acknowledged(),
-        carried.acknowledged(),
-        drained.acknowledged(),
-    ] {
-        assert!(acknowledged > KILLS, "the load was too small");
     }
     println!("{KILLS} kills: {delivered}; {carried}; {drained}");
     node.finish().await
