@@ -212,6 +212,15 @@ async fn what_a_server_refuses_comes_back_with_its_words() -> anyhow::Result<()>
     }
     assert!(!notice.contains("carl@outside.test"), "{notice}");
     queue_is_empty(&node).await?;
+    let (_, metrics) = node.http("/metrics").await?;
+    let label = "destination=\"outside.test\"";
+    for line in [
+        format!("postrider_queue_attempts_total{{{label}}} 1\n"),
+        format!("postrider_queue_recipients_total{{outcome=\"sent\",{label}}} 1\n"),
+        format!("postrider_queue_recipients_total{{outcome=\"failed\",{label}}} 1\n"),
+    ] {
+        assert!(metrics.contains(&line), "{line} in {metrics}");
+    }
     node.finish().await
 }
 

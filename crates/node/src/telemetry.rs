@@ -61,7 +61,11 @@ const COUNTERS: &[(&str, &str)] = &[
     ),
     (
         "postrider_queue_recipients_total",
-        "Recipients of other servers, by what became of them",
+        "Recipients of other servers, by what became of them and destination",
+    ),
+    (
+        "postrider_queue_attempts_total",
+        "Attempts to send a message to a destination",
     ),
     (
         "postrider_queue_recipient_checks_total",

@@ -28,6 +28,7 @@ use crate::gateway::Gateway;
 use crate::grip::Grip;
 use crate::hands::{Hands, Held, share};
 use crate::lane;
+use crate::outcomes::Outcomes;
 use crate::plan::Planner;
 use crate::schedule;
 use crate::seal::Seals;
@@ -105,6 +106,7 @@ pub(crate) struct Shared {
     pub(crate) signing: Signing,
     pub(crate) seals: Seals,
     pub(crate) notices: Notices,
+    pub(crate) outcomes: Outcomes,
     /// Connections that may still be made.
     pub(crate) connections: Arc<Semaphore>,
     /// Of these, those that may still be made for what is in bulk.
@@ -133,6 +135,7 @@ impl Courier {
             signing: Signing::new(handles.meta.clone()),
             seals: Seals::new(&handles, &settings)?,
             notices: notices(&handles, &settings),
+            outcomes: Outcomes::default(),
             connections: Arc::new(Semaphore::new(settings.connections)),
             bulk_connections: Arc::new(Semaphore::new(share(settings.connections))),
             since: handles.meta.clock().now(),

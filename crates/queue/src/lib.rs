@@ -17,6 +17,7 @@ mod hands;
 mod lane;
 mod line;
 mod notice;
+mod outcomes;
 mod pace;
 mod plan;
 mod policies;

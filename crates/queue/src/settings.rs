@@ -38,7 +38,8 @@ pub struct Settings {
     /// How long a destination that cannot be reached rests at the most.
     #[serde(with = "human::duration")]
     pub longest_rest: Duration,
-    /// Addresses to connect from, taken in turn; empty lets the system choose.
+    /// Addresses to connect from, for each connection one at random of those of the
+    /// other side's family; empty, or without one of it, lets the system choose.
     pub source_addresses: Vec<IpAddr>,
     /// The port of other servers. Something else than 25 is for tests.
     pub port: u16,

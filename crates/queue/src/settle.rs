@@ -76,7 +76,8 @@ impl Shared {
             self.hands.narrow(&entry.destination);
         }
         let (fates, notices) = self.with_notices(held, fates, now).await;
-        log(entry, &fates);
+        self.outcomes.tried(&entry.destination);
+        self.log(entry, &fates);
         let waits = fates.iter().any(|fate| matches!(fate, Fate::Deferred(_)));
         let due = waits.then(|| {
             schedule::next_attempt(&self.settings, entry.attempts + 1, now, entry.expires)
@@ -110,7 +111,7 @@ impl Shared {
         };
         let fates = vec![fate; entry.recipients.len()];
         let (fates, notices) = self.with_notices(held, fates, now).await;
-        log(entry, &fates);
+        self.log(entry, &fates);
         let settle = SettleQueued {
             due: Some(entry.due.max(now)),
             results: (0..).zip(fates.iter().map(settled)).collect(),
@@ -281,6 +282,29 @@ impl Shared {
         }
         Ok(notices)
     }
+
+    /// Logs and counts what became of each recipient.
+    fn log(&self, entry: &QueuedView, fates: &[Fate]) {
+        for (recipient, fate) in entry.recipients.iter().zip(fates) {
+            let (outcome, host, reply) = match fate {
+                Fate::Relayed { host, reply, .. } => ("sent", Some(host), reply.clone()),
+                Fate::Failed(trouble) => ("failed", trouble.host.as_ref(), trouble.text.clone()),
+                Fate::Deferred(trouble) => {
+                    ("deferred", trouble.host.as_ref(), trouble.text.clone())
+                }
+            };
+            self.outcomes.became(&entry.destination, outcome);
+            tracing::info!(
+                queued = %entry.id,
+                id = %entry.body,
+                recipient = recipient.address,
+                host,
+                outcome,
+                reply,
+                "tried to send a message"
+            );
+        }
+    }
 }
 
 /// The end of an entry's lifetime, with the last reason.
@@ -344,25 +368,4 @@ fn spoken(trouble: &Trouble) -> String {
         .reply
         .clone()
         .unwrap_or_else(|| trouble.text.clone())
-}
-
-/// Logs and counts what became of each recipient.
-fn log(entry: &QueuedView, fates: &[Fate]) {
-    for (recipient, fate) in entry.recipients.iter().zip(fates) {
-        let (outcome, host, reply) = match fate {
-            Fate::Relayed { host, reply, .. } => ("sent", Some(host), reply.clone()),
-            Fate::Failed(trouble) => ("failed", trouble.host.as_ref(), trouble.text.clone()),
-            Fate::Deferred(trouble) => ("deferred", trouble.host.as_ref(), trouble.text.clone()),
-        };
-        metrics::counter!("postrider_queue_recipients_total", "outcome" => outcome).increment(1);
-        tracing::info!(
-            queued = %entry.id,
-            id = %entry.body,
-            recipient = recipient.address,
-            host,
-            outcome,
-            reply,
-            "tried to send a message"
-        );
-    }
 }
