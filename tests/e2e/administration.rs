@@ -61,5 +61,8 @@ async fn health_and_metrics_are_told() -> anyhow::Result<()> {
         "{metrics}"
     );
     assert_eq!(node.http("/v1/accounts").await?.0, 401);
+    let refused = node.api("/v1/queue?nonsense=1").await.unwrap_err();
+    let refused = refused.to_string();
+    assert!(refused.contains("400: {\"error\":\"invalid\""), "{refused}");
     node.finish().await
 }

@@ -1,7 +1,7 @@
 //! `/v1/accounts`
 
 use axum::Json as AxumJson;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use postrider_auth::hash_password;
 use postrider_meta::command::{self, Change};
@@ -9,7 +9,7 @@ use postrider_meta::{AccountState, AccountView, QuotaLimit, Refusal, query};
 use postrider_types::{Address, DomainName};
 
 use super::api::{Account, AddAccount, List, SetAccount};
-use super::{Error, Handles, Json, Paging, Result};
+use super::{Error, Handles, Json, Paging, Query, Result};
 use crate::date;
 
 pub(super) async fn list(

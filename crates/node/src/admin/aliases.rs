@@ -1,13 +1,13 @@
 //! `/v1/aliases`
 
 use axum::Json as AxumJson;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use postrider_meta::{command, query};
 use postrider_types::Address;
 
 use super::api::{Alias, List};
-use super::{Handles, Json, Paging, Result};
+use super::{Handles, Json, Paging, Query, Result, one_of_several};
 
 pub(super) async fn list(
     State(handles): State<Handles>,
@@ -23,10 +23,10 @@ pub(super) async fn set(
     State(handles): State<Handles>,
     Json(alias): Json<Alias>,
 ) -> Result<StatusCode> {
-    let targets = alias.targets.iter().map(|target| Address::parse(target));
+    let targets = alias.targets.iter().map(|target| one_of_several(target));
     let command = command::SetAlias {
         address: Address::parse(&alias.address)?,
-        targets: targets.collect::<std::result::Result<_, _>>()?,
+        targets: targets.collect::<Result<_>>()?,
         only_new: alias.only_new,
     };
     handles.run(command).await?;

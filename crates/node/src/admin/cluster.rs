@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use axum::Json as AxumJson;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use postrider_rpc::Failure;
 use postrider_types::NodeId;
 use serde::Deserialize;
 
 use super::api::{AddToken, Leader, MoveLeader, StateHash, Token};
-use super::{Error, Handles, Json, Result};
+use super::{Error, Handles, Json, Query, Result};
 use crate::cluster::report::Status;
 use crate::cluster::{Cluster, TOKEN_AGE};
 

@@ -1,14 +1,14 @@
 //! `/v1/domains`
 
 use axum::Json as AxumJson;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use postrider_meta::command::{self, Change};
 use postrider_meta::{DkimState, Refusal, Relay, query};
 use postrider_types::{Address, DomainName, HostPort};
 
 use super::api::{AddDomain, Domain, List, RelayTls, SetDomain};
-use super::{Error, Handles, Json, Paging, Result};
+use super::{Error, Handles, Json, Paging, Query, Result};
 
 pub(super) async fn list(
     State(handles): State<Handles>,

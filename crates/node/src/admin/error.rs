@@ -1,7 +1,7 @@
 //! The one place where a refusal becomes an HTTP answer.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use postrider_meta::Refusal;
@@ -78,6 +78,12 @@ impl From<postrider_auth::PasswordError> for Error {
 
 impl From<JsonRejection> for Error {
     fn from(rejection: JsonRejection) -> Self {
+        Self::new(rejection.status(), "invalid", rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for Error {
+    fn from(rejection: QueryRejection) -> Self {
         Self::new(rejection.status(), "invalid", rejection.body_text())
     }
 }

@@ -1,14 +1,14 @@
 //! `/v1/groups`
 
 use axum::Json as AxumJson;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use postrider_meta::command::{self, Change, ListChange};
 use postrider_meta::{Refusal, query};
 use postrider_types::Address;
 
 use super::api::{Group, List, SetGroup};
-use super::{Error, Handles, Json, Paging, Result};
+use super::{Error, Handles, Json, Paging, Query, Result, one_of_several};
 
 pub(super) async fn list(
     State(handles): State<Handles>,
@@ -38,8 +38,7 @@ pub(super) async fn show(
 }
 
 fn addresses(texts: &[String]) -> Result<Vec<Address>> {
-    let parsed = texts.iter().map(|text| Address::parse(text));
-    Ok(parsed.collect::<std::result::Result<_, _>>()?)
+    texts.iter().map(|text| one_of_several(text)).collect()
 }
 
 /// The owner that is asked for: an empty one is the postmaster of the domain.
@@ -47,7 +46,7 @@ fn owner(text: Option<&str>) -> Result<Change<Option<Address>>> {
     Ok(match text {
         None => Change::Keep,
         Some("") => Change::Set(None),
-        Some(text) => Change::Set(Some(Address::parse(text)?)),
+        Some(text) => Change::Set(Some(one_of_several(text)?)),
     })
 }
 

@@ -19,7 +19,10 @@ mod verify;
 
 use std::sync::{Arc, OnceLock};
 
-use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
+use axum::extract::{
+    DefaultBodyLimit, FromRequest, FromRequestParts, Query as AxumQuery, Request, State,
+};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -31,6 +34,7 @@ use postrider_meta::{Act, Ask, Client, Cursor, Page, ReadAt};
 use postrider_meta_raft::Archive;
 use postrider_net::Network;
 use postrider_queue::TlsReporter;
+use postrider_types::Address;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
@@ -164,6 +168,24 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         let AxumJson(value) = AxumJson::from_request(request, state).await?;
         Ok(Self(value))
     }
+}
+
+/// A query whose rejection is one of our problems.
+struct Query<T>(T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let AxumQuery(value) = AxumQuery::from_request_parts(parts, state).await?;
+        Ok(Self(value))
+    }
+}
+
+/// An address among others: what is wrong with it is of no use without its name.
+fn one_of_several(text: &str) -> Result<Address> {
+    let wrong = |error| Error::invalid(format!("`{text}`: {error}"));
+    Address::parse(text).map_err(wrong)
 }
 
 /// `?after=…&limit=…`

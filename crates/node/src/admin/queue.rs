@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Json as AxumJson;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use postrider_meta::command::{self, QueueChange};
 use postrider_meta::query::{self, QueueFilter, StateKind};
@@ -12,7 +12,7 @@ use postrider_types::{DomainName, QueueId};
 use tokio::time::Instant;
 
 use super::api::{Changed, Destination, Entry, List, Select, Stats};
-use super::{Error, Handles, Json, PAGE, Paging, Result, cursor, hex};
+use super::{Error, Handles, Json, PAGE, Paging, Query, Result, cursor, hex};
 
 /// The longest page of entries, and the most that one command changes.
 const MOST: u32 = 1_000;

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use axum::Json as AxumJson;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use postrider_meta::query;
 use postrider_queue::{ReportError, TlsReporter};
@@ -12,7 +12,7 @@ use postrider_types::Millis;
 use tokio::time::Instant;
 
 use super::api::{List, SendTlsReports, SentTlsReports, TlsResults};
-use super::{Error, Handles, Json, Paging, Result, cursor, hex};
+use super::{Error, Handles, Json, Paging, Query, Result, cursor, hex};
 use crate::date;
 
 /// How long one request goes on sending; who asks goes on with `next`.

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use axum::Json as AxumJson;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use postrider_body::Verified as OfBodies;
 use serde::Deserialize;
 
 use super::api::Verified;
-use super::{Error, Handles, Result, cursor, hex};
+use super::{Error, Handles, Query, Result, cursor, hex};
 
 /// How long one request looks at backups.
 const TIME: Duration = Duration::from_secs(10);
