@@ -117,9 +117,14 @@ pub(crate) async fn first_mail(node: &Node, user: &str) -> anyhow::Result<String
 
 /// What the only entry of the queue could not be delivered for.
 pub(crate) async fn last_error(node: &Node) -> anyhow::Result<String> {
+    error_at(node, "/v1/queue").await
+}
+
+/// The same of the first entry of the list at `path`.
+pub(crate) async fn error_at(node: &Node, path: &str) -> anyhow::Result<String> {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
-        let list = node.api("/v1/queue").await?;
+        let list = node.api(path).await?;
         if let Some(error) = list["items"][0]["last_error"].as_str() {
             return Ok(error.to_owned());
         }

@@ -13,7 +13,7 @@ use postrider_tests::{Act, Authority, HttpsServer, Node, Peer, Stage, Taken};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::outbound::{last_error, queue_is_empty, send, world_of};
+use crate::outbound::{error_at, last_error, queue_is_empty, send, world_of};
 
 const RECORD: &str = "_smtp._tls.outside.test";
 const TODAY: [&str; 4] = ["tls-reports", "send", "--day", "today"];
@@ -212,9 +212,12 @@ async fn a_domain_is_told_by_https_again_until_it_takes_the_report() -> anyhow::
     node.finish().await
 }
 
+/// What a node needs to the end.
+type Kept = (DnsServer, Trusted);
+
 /// A node that finds this policy of `outside.test`, whose host has a certificate that
-/// leads to nobody, and the place that is told of it.
-async fn with_policy(mode: &str) -> anyhow::Result<(Node, Peer, HttpsServer, DnsServer)> {
+/// leads to nobody, and the place that is told of it. Who served the policy is gone then.
+async fn with_policy(mode: &str) -> anyhow::Result<(Node, Peer, HttpsServer, Kept)> {
     let peer = secured().await?;
     let dns = names().await;
     let trusted = Trusted::new()?;
@@ -239,12 +242,12 @@ async fn with_policy(mode: &str) -> anyhow::Result<(Node, Peer, HttpsServer, Dns
         }
         _ => drop(peer.has_taken(1).await?),
     }
-    Ok((node, peer, place, dns))
+    Ok((node, peer, place, (dns, trusted)))
 }
 
 #[tokio::test]
 async fn a_policy_is_enforced_and_its_failures_are_told() -> anyhow::Result<()> {
-    let (node, peer, place, _dns) = with_policy("enforce").await?;
+    let (mut node, peer, place, _kept) = with_policy("enforce").await?;
     assert!(peer.taken().is_empty());
     assert_eq!(told(&node, &TODAY).await?["sent"], 1);
     let report = unpacked(&place.posted()[0].body)?;
@@ -255,13 +258,19 @@ async fn a_policy_is_enforced_and_its_failures_are_told() -> anyhow::Result<()> 
         "{report}"
     );
     assert!(details[0]["failure-reason-code"].is_string(), "{report}");
+    // The policy lies in the metadata: it holds on other nodes and after a start.
+    node.kill().await?;
+    node.start_again().await?;
+    send(&node, &["dora@outside.test"], "by what is kept").await?;
+    let error = error_at(&node, "/v1/queue?recipient=dora").await?;
+    assert!(error.contains("TLS"), "{error}");
     assert!(peer.taken().is_empty());
     node.finish().await
 }
 
 #[tokio::test]
 async fn a_policy_under_test_is_told_of_and_hinders_nothing() -> anyhow::Result<()> {
-    let (node, _peer, place, _dns) = with_policy("testing").await?;
+    let (node, _peer, place, _kept) = with_policy("testing").await?;
     queue_is_empty(&node).await?;
     assert_eq!(told(&node, &TODAY).await?["sent"], 1);
     let report = unpacked(&place.posted()[0].body)?;
