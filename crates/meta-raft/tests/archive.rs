@@ -400,3 +400,25 @@ async fn small_pieces_are_put_together_and_every_moment_stays() {
     let (how, _) = world.restore("again", None, false).await.unwrap();
     world.holds(how, 141).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_piece_keeps_no_others_from_being_put_together() {
+    let mut world = World::new().await;
+    world.archive().await;
+    for _ in 0..80 {
+        world.deliver(1).await;
+        world.archive().await;
+    }
+    let pieces = world.objects("log").await;
+    let victim = &pieces[40];
+    let mut damaged = world.read(victim).await;
+    *damaged.last_mut().unwrap() ^= 1;
+    world.write(&victim.key, damaged).await;
+    let fewer = world.tidier.merge().await.unwrap();
+    assert_eq!(fewer, pieces.len() as u64 - 3);
+    let left = world.objects("log").await;
+    assert_eq!((left.len(), &left[1].key), (3, &victim.key));
+    let problems = world.verify().await;
+    let named = problems.iter().all(|problem| problem.contains(&victim.key));
+    assert!(problems.len() == 1 && named, "{problems:?}");
+}

@@ -7,7 +7,7 @@ use postrider_types::Millis;
 use super::segment::Draft;
 use super::writer::PIECE;
 use super::{Archive, Piece, failed};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::node::Node;
 
 /// A piece that is shorter than this is small.
@@ -48,7 +48,8 @@ impl Tidier {
         Ok(done)
     }
 
-    /// Puts a row together, about as much in one piece as one may hold.
+    /// Puts a row together, about as much in one piece as one may hold. A damaged piece
+    /// stays where it is, for `verify` to tell of.
     async fn merge_row(&mut self, row: &[Piece]) -> Result<u64> {
         let mut fewer = 0;
         let mut rest = row;
@@ -56,27 +57,33 @@ impl Tidier {
             let mut draft = Draft::new(first.time);
             let mut next = first.first;
             let mut taken = 0;
+            let mut damaged = 0;
             while let Some(piece) = rest.get(taken)
                 && draft.bytes() < PIECE
             {
-                taken += 1;
                 // Two nodes may have put the same.
-                if piece.last < next {
-                    continue;
-                }
-                for entry in self.archive.entries(piece).await? {
-                    if entry.log_id.index >= next {
-                        draft.add(&entry).map_err(failed)?;
+                if piece.last >= next {
+                    let entries = match self.archive.entries(piece).await {
+                        Ok(entries) => entries,
+                        Err(error @ Error::Piece { .. }) => {
+                            tracing::warn!(%error, "a piece of the log is left as it is");
+                            damaged = 1;
+                            break;
+                        }
+                        Err(error) => return Err(error),
+                    };
+                    for entry in entries.iter().filter(|it| it.log_id.index >= next) {
+                        draft.add(entry).map_err(failed)?;
                     }
+                    next = piece.last + 1;
                 }
-                next = piece.last + 1;
+                taken += 1;
             }
-            let (these, others) = rest.split_at(taken);
             if draft.bytes() >= PIECE {
                 self.full = next - 1;
             }
-            fewer += self.exchange(draft, these).await?;
-            rest = others;
+            fewer += self.exchange(draft, &rest[..taken]).await?;
+            rest = &rest[taken + damaged..];
         }
         Ok(fewer)
     }
