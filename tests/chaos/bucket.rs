@@ -1,6 +1,8 @@
 //! The way of one node to the bucket, on which an S3 server can be made to fail.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -27,6 +29,7 @@ pub(crate) enum Mood {
 /// A running way; gone when dropped.
 pub(crate) struct Way {
     mood: watch::Sender<Mood>,
+    votes: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
@@ -41,36 +44,69 @@ impl Way {
     pub(crate) async fn open(address: SocketAddr, to: SocketAddr) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let (mood, watched) = watch::channel(Mood::Well);
+        let votes = Arc::new(AtomicU64::default());
+        let counted = votes.clone();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let watched = watched.clone();
-                tokio::spawn(serve(stream, to, watched));
+                tokio::spawn(serve(stream, to, watched.clone(), counted.clone()));
             }
         });
-        Ok(Self { mood, task })
+        Ok(Self { mood, votes, task })
     }
 
     /// Changes how the server behaves; connections from before break.
     pub(crate) fn set(&self, mood: Mood) {
         self.mood.send_replace(mood);
     }
+
+    /// How many objects of the third vote were to be written while the server was well.
+    pub(crate) fn votes(&self) -> u64 {
+        self.votes.load(Ordering::Relaxed)
+    }
 }
 
 /// One connection; it ends as soon as the mood changes.
-async fn serve(stream: TcpStream, to: SocketAddr, mut watched: watch::Receiver<Mood>) {
+async fn serve(
+    stream: TcpStream,
+    to: SocketAddr,
+    mut watched: watch::Receiver<Mood>,
+    votes: Arc<AtomicU64>,
+) {
     let mood = *watched.borrow_and_update();
     tokio::select! {
         // Connections that break are what this is about.
-        _ = behave(stream, to, mood) => {}
+        _ = behave(stream, to, mood, &votes) => {}
         _ = watched.changed() => {}
     }
 }
 
-async fn behave(mut client: TcpStream, to: SocketAddr, mood: Mood) -> std::io::Result<()> {
+async fn behave(
+    mut client: TcpStream,
+    to: SocketAddr,
+    mood: Mood,
+    votes: &AtomicU64,
+) -> std::io::Result<()> {
     match mood {
         Mood::Well => {
-            let mut server = TcpStream::connect(to).await?;
-            tokio::io::copy_bidirectional(&mut client, &mut server).await?;
+            let server = TcpStream::connect(to).await?;
+            let (mut answers, mut requests) = server.into_split();
+            let (mut asked, mut told) = client.into_split();
+            let forward = async {
+                let mut bytes = vec![0; 1 << 16];
+                loop {
+                    let count = asked.read(&mut bytes).await?;
+                    if count == 0 {
+                        return requests.shutdown().await;
+                    }
+                    votes.fetch_add(u64::from(writes_vote(&bytes[..count])), Ordering::Relaxed);
+                    requests.write_all(&bytes[..count]).await?;
+                }
+            };
+            let back = async {
+                tokio::io::copy(&mut answers, &mut told).await?;
+                told.shutdown().await
+            };
+            tokio::try_join!(forward, back)?;
         }
         Mood::Answers(status) => {
             swallow(&mut client).await?;
@@ -114,6 +150,16 @@ async fn behave(mut client: TcpStream, to: SocketAddr, mood: Mood) -> std::io::R
         }
     }
     Ok(())
+}
+
+/// Whether what was read begins with a request to write something of the vote: clients
+/// wait for an answer before the next request.
+fn writes_vote(bytes: &[u8]) -> bool {
+    let line = bytes
+        .split(|byte| *byte == b'\r')
+        .next()
+        .unwrap_or_default();
+    line.starts_with(b"PUT ") && line.windows(6).any(|part| part == b"/vote/")
 }
 
 /// Reads until a request seems to be there: nothing more comes for a moment.

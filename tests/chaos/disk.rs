@@ -50,11 +50,22 @@ impl Disk {
         self.mount.join("filler")
     }
 
-    /// Fills it to the last block.
-    pub(crate) fn fill(&self) -> anyhow::Result<()> {
-        let mut file = fs::File::create(self.filler())?;
-        for size in [1 << 20, 4096, 512] {
-            while file.write_all(&vec![0; size]).is_ok() {}
+    /// Leaves so many bytes free, or not a block.
+    pub(crate) async fn fill(&self, left: u64) -> anyhow::Result<()> {
+        self.free()?;
+        let filler = self.filler();
+        let stat = rustix::fs::statvfs(&self.mount)?;
+        let free = stat.f_bavail * stat.f_frsize;
+        // The file system needs some for itself to note this down.
+        let taken = free.saturating_sub(left.max(1 << 20));
+        if taken > 0 {
+            run(&format!("fallocate -l {taken} {}", filler.display())).await?;
+        }
+        if left == 0 {
+            let mut file = fs::File::options().create(true).append(true).open(filler)?;
+            for size in [1 << 16, 4096, 512] {
+                while file.write_all(&vec![0; size]).is_ok() {}
+            }
         }
         Ok(())
     }

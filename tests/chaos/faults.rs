@@ -10,6 +10,11 @@ use rand::seq::SliceRandom as _;
 use crate::bucket::Mood;
 use crate::disk::Disk;
 
+/// Seconds by which a clock jumps, unless it jumps by days.
+const NEAR: i32 = 4000;
+/// The same by days.
+const FAR: i32 = 60 * 24 * 3600;
+
 /// One thing that goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -37,6 +42,8 @@ pub(crate) enum Fault {
     Loss(u32),
     /// So many writes to the disk in a second.
     SlowDisk(u32),
+    /// Less is left on the disk than is to stay free.
+    LowDisk,
     /// No byte is left on the disk.
     FullDisk,
     /// The wall clock jumps by so many seconds.
@@ -60,6 +67,7 @@ impl fmt::Display for Fault {
             Self::Delay(time) => write!(f, "packets late by {time} ms"),
             Self::Loss(percent) => write!(f, "{percent} % of packets lost"),
             Self::SlowDisk(writes) => write!(f, "disk with {writes} writes/s"),
+            Self::LowDisk => write!(f, "disk nearly full"),
             Self::FullDisk => write!(f, "disk full"),
             Self::Clock(seconds) => write!(f, "clock jumps by {seconds} s"),
             Self::Bucket(Mood::Well) => write!(f, "bucket well"),
@@ -78,6 +86,7 @@ impl Fault {
             Self::Delay(_) => "packets late".to_owned(),
             Self::Loss(_) => "packets lost".to_owned(),
             Self::SlowDisk(_) => "disk slow".to_owned(),
+            Self::Clock(seconds) if seconds.abs() > NEAR => "clock jumps by days".to_owned(),
             Self::Clock(_) => "clock jumps".to_owned(),
             Self::Bucket(Mood::Answers(_)) => "bucket answers 500 or 503".to_owned(),
             Self::Bucket(Mood::Slow(_)) => "bucket slow".to_owned(),
@@ -88,6 +97,11 @@ impl Fault {
     /// Whether it hits one node alone.
     pub(crate) fn is_of_one(self) -> bool {
         !matches!(self, Self::KillAll | Self::Bucket(_))
+    }
+
+    /// Whether it takes its time until it shows.
+    fn is_slow(self) -> bool {
+        matches!(self, Self::LowDisk | Self::FullDisk | Self::Clock(_))
     }
 
     /// Whether it concerns a node's process: only one such fault at a time.
@@ -183,6 +197,9 @@ impl Deck {
             }
             blows.push(self.blow(fault));
         }
+        let slow = blows.iter().any(|blow| blow.fault.is_slow());
+        let longer = slow && self.rng.random_bool(0.5);
+        let holds = if longer { 3 * holds } else { holds };
         Round { blows, holds }
     }
 
@@ -220,6 +237,7 @@ impl Deck {
             Fault::NoBucket,
             Fault::Delay(rng.random_range(20..400)),
             Fault::Loss(rng.random_range(2..40)),
+            Fault::LowDisk,
             Fault::FullDisk,
             Fault::Bucket(Mood::Answers(500)),
             Fault::Bucket(Mood::Answers(503)),
@@ -234,7 +252,9 @@ impl Deck {
         }
         if self.means.clock {
             let sign = if rng.random_bool(0.5) { 1 } else { -1 };
-            cards.push(Fault::Clock(sign * rng.random_range(2..4000)));
+            cards.push(Fault::Clock(sign * rng.random_range(2..NEAR)));
+            let sign = if rng.random_bool(0.5) { 1 } else { -1 };
+            cards.push(Fault::Clock(sign * rng.random_range(NEAR..FAR)));
         }
         cards.shuffle(rng);
         cards

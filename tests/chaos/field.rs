@@ -1,6 +1,7 @@
 //! A cluster on separate hosts, with all that stands around it, to which things are
 //! done and undone.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -9,16 +10,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use postrider_tests::{Act, Addresses, Cluster, Host, Peer, Plan, Roles};
+use postrider_tests::{Act, Addresses, Cluster, Peer, Plan, Roles};
 use tokio::process::Child;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::bucket::{Mood, Way};
 use crate::disk::Disk;
 use crate::faults::{Blow, Fault, Victim};
-use crate::network::{self, ALL, BALANCER, OURS, STORE};
-use crate::servers::{self, BUCKET, KEY, SECRET};
+use crate::host::{host, identity};
+use crate::network::{self, BALANCER, OURS, STORE};
+use crate::servers;
 
+/// Between looks at nodes that may have ended.
+const LOOK: Duration = Duration::from_secs(1);
 /// Where the outside mail server listens.
 const OUTSIDE: u16 = 2525;
 /// What all nodes are told: small, so that faults also hit snapshots and the
@@ -27,6 +31,8 @@ const SETTINGS: &str = "\
 [meta]
 segment_bytes = \"1MiB\"
 snapshot_bytes = \"4MiB\"
+[backup]
+retention = \"1h\"
 [queue]
 retry = [\"1s\"]
 longest_rest = \"1s\"
@@ -38,6 +44,9 @@ host = \"10.77.0.1:2525\"
 tls = \"off\"
 ";
 
+/// What is left on a disk that is nearly full: half of `meta.disk_reserve`.
+const LITTLE: u64 = 128 << 20;
+
 /// Everything that runs.
 pub(crate) struct Field {
     pub(crate) cluster: Cluster,
@@ -48,9 +57,20 @@ pub(crate) struct Field {
     disks: Vec<Disk>,
     /// Those who hold packets back.
     holders: Vec<Child>,
-    _servers: [Child; 2],
-    /// What nodes did that nobody asked them for.
+    pub(crate) store: Child,
+    _balancer: Child,
+    /// SeaweedFS.
+    pub(crate) weed: String,
+    /// The nodes' clocks can jump.
+    clocks: bool,
+    /// Whose disks were full in this round.
+    full: BTreeSet<usize>,
+    /// Nodes that were started and are perhaps not ready.
+    started: BTreeSet<usize>,
+    /// What nodes did that nobody asked them for, with a reason.
     pub(crate) notes: Vec<String>,
+    /// The same without one.
+    pub(crate) wrongs: Vec<String>,
 }
 
 /// Programs that stand around.
@@ -71,7 +91,7 @@ impl Field {
         dir: &Path,
     ) -> anyhow::Result<Self> {
         network::set_up(nodes).await?;
-        let store = servers::store(&programs.weed, &dir.join("store")).await?;
+        let store = servers::store(&programs.weed, &dir.join("store"), false).await?;
         let balancer = servers::balancer(nodes, &dir.join("balancer")).await?;
         let outside = Peer::listening(
             (OURS, OUTSIDE).into(),
@@ -109,8 +129,14 @@ impl Field {
             ways,
             disks,
             holders: Vec::new(),
-            _servers: [store, balancer],
+            store,
+            _balancer: balancer,
+            weed: programs.weed.clone(),
+            clocks: programs.clock.is_some(),
+            full: BTreeSet::new(),
+            started: BTreeSet::new(),
             notes: Vec::new(),
+            wrongs: Vec::new(),
         };
         field.until_safe().await?;
         Ok(field)
@@ -156,7 +182,7 @@ impl Field {
         bail!("nobody leads")
     }
 
-    fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.ways.len()
     }
 
@@ -216,7 +242,11 @@ impl Field {
                     self.disks[place].slow(pid, writes)?;
                 }
             }
-            Fault::FullDisk => self.disks[place].fill()?,
+            Fault::LowDisk => self.disks[place].fill(LITTLE).await?,
+            Fault::FullDisk => {
+                self.full.insert(place);
+                self.disks[place].fill(0).await?;
+            }
             Fault::Clock(seconds) => self.set_clock(place, seconds)?,
             Fault::Bucket(mood) => self.ways.iter().for_each(|way| way.set(mood)),
         }
@@ -230,18 +260,41 @@ impl Field {
         Ok(())
     }
 
-    /// Whether the node runs; notes it if it has ended by itself.
+    /// Whether the node runs. One that has ended by itself is noted and started again,
+    /// as a service manager does it.
     fn lives(&mut self, place: usize) -> anyhow::Result<bool> {
         let node = self.cluster.node_mut(place);
         if let Some(status) = node.has_ended()? {
-            let last = node.log_end(3);
-            let note = format!("node {} ended by itself, {status}: {last}", place + 1);
-            self.notes.push(note);
+            let last = node.log_end(1);
+            let note = format!("node {} ended by itself, {status}: {last:.500}", place + 1);
+            node.spawn()?;
+            self.started.insert(place);
+            match self.full.contains(&place) {
+                true => self.notes.push(format!("with its disk full {note}")),
+                false => self.wrongs.push(note),
+            }
         }
         Ok(self.cluster.node(place).runs())
     }
 
-    fn set_clock(&self, place: usize, seconds: i32) -> anyhow::Result<()> {
+    /// Waits while things are wrong.
+    pub(crate) async fn endure(&mut self, time: Duration) -> anyhow::Result<()> {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            sleep(LOOK.min(until - Instant::now())).await;
+            for place in 0..self.count() {
+                self.lives(place)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the nodes' clocks can jump.
+    pub(crate) fn has_clocks(&self) -> bool {
+        self.clocks
+    }
+
+    pub(crate) fn set_clock(&self, place: usize, seconds: i32) -> anyhow::Result<()> {
         let name = self.dir.join(network::namespace(place)).join("clock");
         // In place: the process has the file mapped.
         let mut file = fs::File::options().write(true).open(name)?;
@@ -250,7 +303,7 @@ impl Field {
     }
 
     /// Undoes everything, starts what was killed, and waits until all nodes are
-    /// whole. What ended by itself is started again, as systemd does it.
+    /// whole.
     pub(crate) async fn mend(&mut self, paused: &[usize]) -> anyhow::Result<()> {
         self.ways.iter().for_each(|way| way.set(Mood::Well));
         for mut holder in self.holders.drain(..) {
@@ -267,19 +320,39 @@ impl Field {
                 self.cluster.node(*place).proceed().await?;
             }
         }
-        let mut started = Vec::new();
         for place in 0..self.count() {
             if !self.lives(place)? {
-                self.cluster.node_mut(place).spawn()?;
-                started.push(place);
+                self.begin(place)?;
             }
         }
-        for place in started {
+        self.until_whole().await?;
+        self.full.clear();
+        Ok(())
+    }
+
+    /// Starts a node.
+    pub(crate) fn begin(&mut self, place: usize) -> anyhow::Result<()> {
+        self.cluster.node_mut(place).spawn()?;
+        self.started.insert(place);
+        Ok(())
+    }
+
+    /// Waits until all that was started is ready and the cluster is as it should be.
+    pub(crate) async fn until_whole(&mut self) -> anyhow::Result<()> {
+        while let Some(place) = self.started.pop_first() {
             let ready = self.cluster.node_mut(place).await_ready().await;
             ready.with_context(|| format!("node {} does not come back", place + 1))?;
         }
         self.cluster.until_settled().await?;
         self.until_safe().await
+    }
+
+    /// How many objects of the third vote the nodes write in so much time.
+    pub(crate) async fn votes_within(&self, time: Duration) -> u64 {
+        let votes = || self.ways.iter().map(Way::votes).sum::<u64>();
+        let before = votes();
+        sleep(time).await;
+        votes() - before
     }
 
     /// Waits until any one of the voters may fail: of two nodes the bucket is one.
@@ -307,60 +380,4 @@ impl Field {
         }
         Ok(())
     }
-}
-
-/// A certificate for all nodes, in `dir`; it and the name of its key's file.
-fn identity(dir: &Path) -> anyhow::Result<(Vec<u8>, String)> {
-    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-    let key = dir.join("key.pem");
-    fs::write(&key, certified.signing_key.serialize_pem())?;
-    fs::write(dir.join("cert.pem"), certified.cert.pem())?;
-    Ok((
-        certified.cert.pem().into_bytes(),
-        key.to_string_lossy().into_owned(),
-    ))
-}
-
-fn host(
-    place: usize,
-    programs: &Programs,
-    dir: PathBuf,
-    authority: Arc<[u8]>,
-) -> anyhow::Result<Host> {
-    let clock = dir.join("clock");
-    fs::write(&clock, 0_i64.to_ne_bytes())?;
-    let mut environment = vec![
-        ("POSTRIDER__SMTP__TRUSTED_NETWORKS", format!("[\"{OURS}\"]")),
-        ("POSTRIDER__SMTP__MAX_MESSAGES_PER_MINUTE", "0".into()),
-        (
-            "POSTRIDER__HTTP__ADMIN_FROM",
-            format!("[\"{ALL}\", \"127.0.0.0/8\"]"),
-        ),
-        ("POSTRIDER__BODY__INLINE_BUDGET", "128MiB".into()),
-        // What one node has shown must not be missing on the next.
-        ("POSTRIDER__CLUSTER__WITHOUT_MAJORITY", "refuse".into()),
-        ("RUST_BACKTRACE", "1".into()),
-    ];
-    if let Some(library) = &programs.clock {
-        environment.extend([
-            ("LD_PRELOAD", library.clone()),
-            ("CHAOS_CLOCK", clock.to_string_lossy().into_owned()),
-        ]);
-    }
-    let port = network::bucket_port(place);
-    Ok(Host {
-        namespace: network::namespace(place),
-        address: IpAddr::V4(network::node(place)),
-        dir,
-        settings: format!(
-            "[blob.s3]\nbucket = \"{BUCKET}\"\nendpoint = \"http://{OURS}:{port}\"\n\
-             access_key_id = \"{KEY}\"\nsecret_access_key = \"{SECRET}\"\nallow_http = true\n"
-        ),
-        environment: environment
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect(),
-        balancer: IpAddr::V4(BALANCER),
-        authority,
-    })
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 /// Clients of each kind.
-const SENDERS: usize = 4;
+const SENDERS: usize = 2;
 const FLAGGERS: usize = 2;
 const CARRIERS: usize = 3;
 const FILLERS: usize = 2;
@@ -81,6 +81,14 @@ impl Fleet {
                 f.delivered.send(at, TURN).await
             }));
         }
+        // Of whom one stays at each place: where all hang at a node that does not
+        // answer, nobody sees that the others do.
+        for place in 0..self.places.len() {
+            let fleet = self.clone();
+            crew.spawn(fleet.anchor(place, async |f: &Self, at: &Addresses| {
+                f.delivered.send(at, TURN).await
+            }));
+        }
         for number in 0..FLAGGERS {
             let part = (number as u64, FLAGGERS as u64);
             crew.spawn(
@@ -119,11 +127,30 @@ impl Fleet {
     ) {
         let mut number = first;
         while self.pace.next().await {
-            let place = &self.places[number % self.places.len()];
+            self.turn(number, &turn).await;
             number += 1;
-            if let Err(error) = turn(&self, place).await {
-                *self.complaint.lock() = format!("{error:#}");
-            }
+        }
+    }
+
+    /// Takes turns at one place.
+    async fn anchor(
+        self: Arc<Self>,
+        place: usize,
+        turn: impl AsyncFn(&Self, &Addresses) -> anyhow::Result<()>,
+    ) {
+        while self.pace.next().await {
+            self.turn(place, &turn).await;
+        }
+    }
+
+    async fn turn(
+        &self,
+        number: usize,
+        turn: &impl AsyncFn(&Self, &Addresses) -> anyhow::Result<()>,
+    ) {
+        let place = &self.places[number % self.places.len()];
+        if let Err(error) = turn(self, place).await {
+            *self.complaint.lock() = format!("{error:#}");
         }
     }
 

@@ -11,12 +11,14 @@
 
 #![allow(clippy::print_stdout, reason = "it prints what it saw")]
 
+mod age;
 mod bucket;
 mod disk;
 mod faults;
 mod field;
 mod fleet;
 mod hold;
+mod host;
 mod network;
 mod oracle;
 mod report;
@@ -38,6 +40,12 @@ use report::Report;
 
 /// Acknowledged operations of each kind between two rounds of faults.
 const STEPS: u64 = 3;
+/// How long writes of the third vote are counted while nobody does anything, and while
+/// clients work and nothing is wrong.
+const IDLE: Duration = Duration::from_secs(20);
+const BUSY: Duration = Duration::from_secs(10);
+/// After the start, before that is counted.
+const SETTLING: Duration = Duration::from_secs(5);
 /// After so long the clients land and everything is compared.
 const EPISODE: Duration = Duration::from_secs(240);
 
@@ -119,6 +127,10 @@ async fn play(asked: &Asked) -> anyhow::Result<Report> {
     println!("{means:?}");
     let mut field = Field::start(asked.nodes, &asked.programs, &asked.dir).await?;
     println!("{:6.1}: the cluster runs", began.elapsed().as_secs_f64());
+    if asked.nodes == 2 {
+        sleep(SETTLING).await;
+        report.idle_votes = Some((field.votes_within(IDLE).await, IDLE));
+    }
     let mut deck = Deck::new(StdRng::seed_from_u64(asked.seed), means);
     let mut fleets = Vec::new();
     while began.elapsed() < asked.time {
@@ -126,6 +138,9 @@ async fn play(asked: &Asked) -> anyhow::Result<Report> {
         let places = field.places();
         let (fleet, crew) = Fleet::launch(&field.cluster, places, fleets.len() + 1).await?;
         fleet.progress(STEPS).await?;
+        if asked.nodes == 2 && fleets.is_empty() {
+            report.busy_votes = Some((field.votes_within(BUSY).await, BUSY));
+        }
         let mut failed = None;
         while Instant::now() < until && failed.is_none() {
             let round = deck.deal();
@@ -152,6 +167,7 @@ async fn play(asked: &Asked) -> anyhow::Result<Report> {
             wrongs.len()
         );
         report.wrongs.extend(wrongs);
+        report.wrongs.append(&mut field.wrongs);
         report.sent_twice += twice;
         fleets.push(fleet);
         if !report.wrongs.is_empty() {
@@ -168,9 +184,23 @@ async fn play(asked: &Asked) -> anyhow::Result<Report> {
     report.ran = began.elapsed();
     report.notes.append(&mut field.notes);
     if report.wrongs.is_empty() {
-        field.finish().await?;
+        let ended = end(field, &mut report).await;
+        report
+            .wrongs
+            .extend(ended.err().map(|error| format!("in the end: {error:#}")));
     }
     Ok(report)
+}
+
+/// Looks whether the bucket holds what it should, now and two days later.
+async fn end(field: Field, report: &mut Report) -> anyhow::Result<()> {
+    report.stock.push(field.stock().await?);
+    let (field, stock) = match field.has_clocks() {
+        true => field.grow_old().await?,
+        false => return field.finish().await,
+    };
+    report.stock.push(stock);
+    field.finish().await
 }
 
 /// One round of faults, and everything whole again.
@@ -213,7 +243,7 @@ async fn play_round(
     }
     let what = names.join(" + ");
     println!("{:6.1}: {what}", began.elapsed().as_secs_f64());
-    sleep(round.holds).await;
+    field.endure(round.holds).await?;
     let mended = async {
         field.mend(&paused).await?;
         fleet.progress(STEPS).await

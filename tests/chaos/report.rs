@@ -7,6 +7,8 @@ use std::time::Duration;
 use postrider_tests::Figures;
 use postrider_tests::load::{Kind, Outcome};
 
+use crate::age::Stock;
+
 /// Sums over all episodes.
 #[derive(Default)]
 pub(crate) struct Report {
@@ -22,6 +24,11 @@ pub(crate) struct Report {
     pub(crate) failovers: Vec<Duration>,
     /// The longest time without an acknowledged write, and in which round.
     pub(crate) outage: (Duration, String),
+    /// Writes of the third vote, and in what time: idle, and under load.
+    pub(crate) idle_votes: Option<(u64, Duration)>,
+    pub(crate) busy_votes: Option<(u64, Duration)>,
+    /// What lies in the bucket in the end, and two days later.
+    pub(crate) stock: Vec<Stock>,
     /// Messages that came to the outside server more than once.
     pub(crate) sent_twice: usize,
     /// What nodes did that nobody asked them for.
@@ -107,6 +114,14 @@ impl fmt::Display for Report {
         writeln!(f, "longest time without a write: {seconds:.1} s ({what})")?;
         let twice = self.sent_twice;
         writeln!(f, "sent twice to the outside server: {twice}")?;
+        for (votes, when) in [(self.idle_votes, "idle"), (self.busy_votes, "under load")] {
+            if let Some((votes, time)) = votes {
+                writeln!(f, "writes of the third vote, {when}: {votes} in {time:?}")?;
+            }
+        }
+        for (stock, when) in self.stock.iter().zip(["in the end", "two days later"]) {
+            writeln!(f, "{when}: {stock}")?;
+        }
         for note in &self.notes {
             writeln!(f, "note: {note}")?;
         }

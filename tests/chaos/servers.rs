@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
 use crate::network::{self, BALANCER, STORE};
 
@@ -19,11 +20,19 @@ pub(crate) const SECRET: &str = "postrider-secret";
 /// Where SeaweedFS serves S3.
 pub(crate) const S3: u16 = 8333;
 
-/// Starts SeaweedFS on its host; `weed` is its program.
-pub(crate) async fn store(weed: &str, dir: &Path) -> anyhow::Result<Child> {
+/// Starts SeaweedFS on its host; `weed` is its program. `open`: for everybody, so
+/// that it does not mind what time it is on a node that asks.
+pub(crate) async fn store(weed: &str, dir: &Path, open: bool) -> anyhow::Result<Child> {
     fs::create_dir_all(dir)?;
-    let log = fs::File::create(dir.join("log"))?;
-    let child = Command::new("ip")
+    let mut log = fs::File::options();
+    let log = log.create(true).append(true).open(dir.join("log"))?;
+    let mut command = Command::new("ip");
+    if !open {
+        command
+            .env("AWS_ACCESS_KEY_ID", KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET);
+    }
+    let child = command
         .args(["netns", "exec", "store", weed, "mini"])
         .arg(format!("-dir={}", dir.display()))
         .args([&format!("-ip={STORE}"), &format!("-ip.bind={STORE}")])
@@ -34,8 +43,6 @@ pub(crate) async fn store(weed: &str, dir: &Path) -> anyhow::Result<Child> {
             "-admin.ui=false",
         ])
         .args(["-s3.port.iceberg=0", "-s3.port.lance=0"])
-        .env("AWS_ACCESS_KEY_ID", KEY)
-        .env("AWS_SECRET_ACCESS_KEY", SECRET)
         .stdout(log.try_clone()?)
         .stderr(log)
         .kill_on_drop(true)
@@ -43,6 +50,15 @@ pub(crate) async fn store(weed: &str, dir: &Path) -> anyhow::Result<Child> {
         .context("starting SeaweedFS")?;
     listens((STORE, S3).into()).await?;
     Ok(child)
+}
+
+/// Ends SeaweedFS in good order.
+pub(crate) async fn end(mut store: Child) -> anyhow::Result<()> {
+    let pid = store.id().context("the store has ended by itself")?;
+    network::run(&format!("kill {pid}")).await?;
+    let ended = timeout(Duration::from_secs(60), store.wait()).await;
+    ended.context("the store does not end")??;
+    Ok(())
 }
 
 /// Starts HAProxy on its host, in front of so many nodes.

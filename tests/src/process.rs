@@ -196,7 +196,7 @@ impl Process {
 
     /// Runs the binary as it is; its status, and what it printed or, if it
     /// failed, why.
-    pub(crate) async fn tool(
+    pub async fn tool(
         &self,
         arguments: &[&str],
         input: &[u8],
