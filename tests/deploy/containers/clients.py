@@ -108,7 +108,8 @@ class Outside:
 
 
 class Stream:
-    """Sends message after message until it is stopped, each over a connection of its own."""
+    """Sends message after message until it is stopped, each over a connection of its own.
+    Three a second stay under what one address may send."""
 
     def __init__(self, name, host="127.0.0.1"):
         self.name, self.host = name, host
@@ -120,7 +121,7 @@ class Stream:
 
     def work(self):
         last, number = time.monotonic(), 0
-        while not self.ending.wait(0.05):
+        while not self.ending.wait(0.3):
             number += 1
             subject = f"{self.name}-{number}"
             try:
