@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use hyper::Method;
 
-use super::output::Output;
+use super::output::{Output, columns};
 use crate::admin::api;
 use crate::client::{Client, segment};
 
@@ -33,7 +33,7 @@ pub(super) enum Group {
     },
     /// List all groups
     List,
-    /// Show a group's members
+    /// Show what a group is, and its members
     Show {
         /// Its address
         address: String,
@@ -126,7 +126,7 @@ impl Group {
                 if output.json {
                     return output.json(&group);
                 }
-                output.table(&group.members, ["MEMBERS"], |member| [member.clone()])
+                output.print(&text(&group))
             }
             Self::Members(Members::Add { group, members }) => {
                 let set = api::SetGroup {
@@ -175,4 +175,68 @@ async fn change(client: &Client, group: &str, set: &api::SetGroup) -> anyhow::Re
     client
         .send(Method::PATCH, &format!("groups/{}", segment(group)), set)
         .await
+}
+
+/// What a group is, and its members.
+fn text(group: &api::Group) -> String {
+    let owner = || match &group.owner {
+        Some(owner) => owner.as_str(),
+        None => "the postmaster of its domain",
+    };
+    let mut lines = vec![
+        ("group", group.address.as_str()),
+        (
+            "takes mail",
+            match group.internal {
+                true => "from our own users only",
+                false => "from everybody",
+            },
+        ),
+    ];
+    if group.list {
+        let way_out = match group.unsubscribe {
+            true => "by a link in each copy",
+            false => "by asking the owner",
+        };
+        lines.extend([
+            ("mailing list", "yes"),
+            ("owner", owner()),
+            ("way out", way_out),
+        ]);
+    }
+    let lines = lines
+        .iter()
+        .map(|(name, value)| format!("{name:<14}{value}\n"));
+    let members = group.members.iter().map(|member| [member.clone()]);
+    lines.collect::<String>() + "\n" + &columns(["MEMBERS"], members)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_tells_its_owner_and_its_way_out() {
+        let mut group = api::Group {
+            address: "club@example.test".into(),
+            members: vec!["bob@example.test".into()],
+            internal: false,
+            list: true,
+            owner: Some("alice@example.test".into()),
+            unsubscribe: true,
+        };
+        let told = "group         club@example.test\n\
+                    takes mail    from everybody\n\
+                    mailing list  yes\n\
+                    owner         alice@example.test\n\
+                    way out       by a link in each copy\n\n\
+                    MEMBERS\nbob@example.test\n";
+        assert_eq!(text(&group), told);
+        group.list = false;
+        group.internal = true;
+        let told = "group         club@example.test\n\
+                    takes mail    from our own users only\n\n\
+                    MEMBERS\nbob@example.test\n";
+        assert_eq!(text(&group), told);
+    }
 }
