@@ -7,10 +7,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use postrider_route::testing::{Data, DnsServer};
 use postrider_tests::{Act, Peer, Stage};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::ALICE;
-use crate::outbound::{queue_is_empty, submission, world_of};
+use crate::outbound::{queue_is_empty, send, submission, world_of, world_with};
 
 /// When a peer took its messages.
 type Times = Arc<Mutex<Vec<Instant>>>;
@@ -103,6 +103,35 @@ async fn who_writes_to_many_keeps_nobody_waiting() -> anyhow::Result<()> {
     );
     // As many as are on their way at once may come between.
     assert!(last < before + 60, "{last} of {MANY} came before it");
+    queue_is_empty(&node).await?;
+    node.finish().await
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_less_is_left_alone_and_then_gets_all() -> anyhow::Result<()> {
+    let peer = Peer::scripted(|stage, visit, _| match (stage, visit) {
+        (Stage::Mail, 0) => Act::Reply("421 4.7.0 too many messages".into()),
+        _ => Act::Accept,
+    })
+    .await?;
+    let more = [("POSTRIDER__QUEUE__LONGEST_REST", "5s")];
+    let (node, _dns) = world_with(&peer, &more).await?;
+    send(&node, &["carl@outside.test"], "first").await?;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let rests = loop {
+        let list = node.api("/v1/queue/destinations").await?;
+        if list["items"][0]["not_before"].is_string() {
+            break list;
+        }
+        anyhow::ensure!(Instant::now() < deadline, "it does not rest: {list}");
+        sleep(Duration::from_millis(20)).await;
+    };
+    let reason = "the server asks for fewer messages";
+    assert_eq!(rests["items"][0]["last_error"], reason, "{rests}");
+    send(&node, &["dora@outside.test"], "second").await?;
+    peer.has_taken(2).await?;
+    // The second one was not tried meanwhile.
+    assert_eq!(peer.visits(Stage::Mail), 3);
     queue_is_empty(&node).await?;
     node.finish().await
 }
