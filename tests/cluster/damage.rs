@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use postrider_tests::{Cluster, Plan};
+use postrider_types::{Clock as _, SystemClock};
 
 use crate::{ALICE, count, deliver, message, start};
 
@@ -58,6 +59,16 @@ async fn a_damaged_log_is_mended_from_the_others() -> anyhow::Result<()> {
     let printed = cluster.rejoin(place).await?;
     ensure!(printed.contains("This is node"), "{printed}");
     cluster.node_mut(place).start_again().await?;
+    cluster.until_settled().await?;
+    ensure!(count(cluster.node(place).addresses(), ALICE).await? == 6);
+
+    // One that was killed after it had given up what it was goes on by itself.
+    cluster.node_mut(place).stop().await?;
+    let data = cluster.node(place).dir().join("data");
+    let aside = format!("set-aside-{}", SystemClock.now().0);
+    fs::rename(data.join("cluster"), data.join(aside))?;
+    cluster.node_mut(place).start_again().await?;
+    cluster.renumber(place)?;
     cluster.until_settled().await?;
     ensure!(count(cluster.node(place).addresses(), ALICE).await? == 6);
     turn.cluster.finish().await

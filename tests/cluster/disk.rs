@@ -135,7 +135,10 @@ async fn a_full_disk_makes_a_node_step_back_and_room_brings_it_back() -> anyhow:
     let mut imap = inbox(&at[first], ALICE).await?;
     let refused = imap.append("INBOX", "", &message("no", "x")).await?;
     ensure!(refused.status.contains("NO [UNAVAILABLE]"), "{refused:?}");
-    imap.run("FETCH 1 BODY.PEEK[]").await?.ok()?;
+    // Reading marks as seen.
+    imap.run("FETCH 1 BODY[]").await?.ok()?;
+    imap.run("STORE 1 +FLAGS (\\Deleted)").await?.ok()?;
+    imap.run("EXPUNGE").await?.ok()?;
 
     // Room brings all back, without a restart.
     for mount in &mounts {

@@ -212,7 +212,7 @@ async fn still_has(
                 node = id,
                 entry = at.index,
                 "the node has lost entries that it had acknowledged: its data folder is an old \
-                 copy. Remove the node, empty the folder and join it again"
+                 copy. Stop it and run `postrider cluster rejoin` there"
             );
             sleep(LOST_PAUSE).await;
             let text = format!("node {id} has lost entries that it had acknowledged");

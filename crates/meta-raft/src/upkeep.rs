@@ -114,15 +114,23 @@ async fn mind_disk(core: Arc<Core>) {
     }
 }
 
+/// Another voter that keeps up, as it says of itself.
+#[derive(Clone, Copy, Debug)]
+struct Other {
+    node: u64,
+    clock: Millis,
+    /// It may lead: its disk has room, and it is no witness.
+    fit: bool,
+}
+
 /// A voter that keeps up and whose disk has room.
 async fn heir(core: &Core) -> Option<u64> {
     let told = others(core).await;
-    let mut fit = told.iter().filter(|(_, reply)| !reply.short_of_room);
-    fit.next().map(|(id, _)| *id)
+    told.iter().find(|other| other.fit).map(|other| other.node)
 }
 
-/// What the other voters that keep up say of themselves.
-async fn others(core: &Core) -> Vec<(u64, proto::MembersReply)> {
+/// The other voters that keep up.
+async fn others(core: &Core) -> Vec<Other> {
     let members = core.members().members.into_iter();
     let asked = members.filter_map(|member| {
         let other = member.voter && member.node != core.node_id;
@@ -134,7 +142,12 @@ async fn others(core: &Core) -> Vec<(u64, proto::MembersReply)> {
         let request = within(proto::MembersRequest {}, ASKED);
         Some(async move {
             let told = MembershipClient::new(channel).members(request).await;
-            Some((member.node, told.ok()?.into_inner()))
+            let told = told.ok()?.into_inner();
+            Some(Other {
+                node: member.node,
+                clock: Millis(told.clock),
+                fit: !told.short_of_room && !member.witness,
+            })
         })
     });
     let told = futures::future::join_all(asked).await;
@@ -151,13 +164,8 @@ async fn mind_clock(core: Arc<Core>) {
             continue;
         }
         let told = others(&core).await;
-        let clocks: Vec<(u64, Millis)> = told
-            .iter()
-            .filter(|(_, reply)| !reply.short_of_room)
-            .map(|(id, reply)| (*id, Millis(reply.clock)))
-            .collect();
         let voters = core.membership().voter_ids().count();
-        if let Some(heir) = right_clock(core.clock.now(), &clocks, voters) {
+        if let Some(heir) = right_clock(core.clock.now(), &told, voters) {
             tracing::error!(
                 heir,
                 "the clock of this node is far from those of most: another one leads; have all \
@@ -169,18 +177,19 @@ async fn mind_clock(core: Arc<Core>) {
     }
 }
 
-/// A node whose clock is near those of a majority of all `voters`, if `mine` is far
-/// from it.
-fn right_clock(mine: Millis, clocks: &[(u64, Millis)], voters: usize) -> Option<u64> {
+/// A node that may lead and whose clock is near those of a majority of all `voters`, if
+/// `mine` is far from it.
+fn right_clock(mine: Millis, others: &[Other], voters: usize) -> Option<u64> {
     let apart = |a: Millis, b: Millis| a.max(b).since(a.min(b));
     let agrees = |clock: Millis| {
-        let near = clocks
+        let near = others
             .iter()
-            .filter(|(_, other)| apart(clock, *other) <= NEAR);
+            .filter(|other| apart(clock, other.clock) <= NEAR);
         near.count() > voters / 2
     };
-    let right = clocks.iter().find(|(_, clock)| agrees(*clock))?;
-    (apart(mine, right.1) > FAR).then_some(right.0)
+    let mut fit = others.iter().filter(|other| other.fit);
+    let right = fit.find(|other| agrees(other.clock))?;
+    (apart(mine, right.clock) > FAR).then_some(right.node)
 }
 
 impl Core {
@@ -215,11 +224,21 @@ mod tests {
             // Each has its own.
             (0, &[far, 3 * far], 3, None),
         ];
-        for (mine, others, voters, heir) in story {
-            let clocks = others.iter().enumerate();
-            let clocks: Vec<(u64, Millis)> =
-                clocks.map(|(id, clock)| (id as u64, at(*clock))).collect();
-            assert_eq!(right_clock(at(mine), &clocks, voters), heir, "{others:?}");
+        for (mine, clocks, voters, heir) in story {
+            let others = clocks.iter().zip(0..).map(|(clock, node)| Other {
+                node,
+                clock: at(*clock),
+                fit: true,
+            });
+            let mut others: Vec<Other> = others.collect();
+            assert_eq!(right_clock(at(mine), &others, voters), heir, "{clocks:?}");
+            // A witness tells the time and does not lead.
+            others
+                .iter_mut()
+                .take(1)
+                .for_each(|other| other.fit = false);
+            let next = heir.map(|heir| heir + 1);
+            assert_eq!(right_clock(at(mine), &others, voters), next, "{clocks:?}");
         }
     }
 }

@@ -317,8 +317,8 @@ sum! {
 }
 
 impl Command {
-    /// Whether it is executed also where disks are nearly full: what takes away,
-    /// what makes room, and what keeps a cluster and its queue going.
+    /// Whether it is executed also where disks are nearly full: what takes away and
+    /// marks for that, what makes room, and what keeps a cluster and its queue going.
     pub fn is_frugal(&self) -> bool {
         matches!(
             self,
@@ -329,6 +329,7 @@ impl Command {
                 | Self::RemoveMember(_)
                 | Self::DeleteMailbox(_)
                 | Self::Expunge(_)
+                | Self::Store(_)
                 | Self::LeaseQueued(_)
                 | Self::RenewQueued(_)
                 | Self::SettleQueued(_)
@@ -338,6 +339,8 @@ impl Command {
                 | Self::Relocate(_)
                 | Self::ForgetObject(_)
                 | Self::Trim(_)
+                | Self::IssueToken(_)
+                | Self::AddNode(_)
                 | Self::AnnounceNode(_)
                 | Self::RemoveNode(_)
                 | Self::TakeLeases(_)

@@ -26,6 +26,7 @@ mod leases;
 mod logs;
 mod moment;
 mod node;
+mod open_files;
 mod ownership;
 mod quickstart;
 mod random;

@@ -218,6 +218,16 @@ impl RaftLogStorage<TypeConfig> for Log {
         if last >= self.last() {
             return Ok(());
         }
+        if last < self.committed() {
+            // A majority had these entries, and now one without them leads: some disk was put
+            // back to an older state. Whatever this node has applied of them is with nobody
+            // else any more, and must not be taken for the state of the others.
+            let text = "the leader lacks entries that were committed here: the data folder of \
+                        another node is an old copy. Nothing was removed here. Stop the node \
+                        whose folder was put back and run `postrider cluster rejoin` there";
+            self.shared().fail(text);
+            return Err(io::Error::other(text));
+        }
         self.record(Record::id(Kind::Truncate, last.as_ref()), |state| {
             let keep = last.map_or(0, |id| id.index + 1);
             while state.slots.back().is_some_and(|s| s.id.index >= keep) {

@@ -171,6 +171,8 @@ async fn truncated_entries_stay_gone_and_purged_segments_go() {
     let mut log = Log::open(&path, NODE, layout()).unwrap();
     let before = files(&path).len();
     let middle = entries[entries.len() / 2].log_id;
+    // Less of it is known to be committed than what `filled` says.
+    log.save_committed(Some(middle)).await.unwrap();
     log.truncate_after(Some(middle)).await.unwrap();
     let next = middle.index + 1;
     append(&mut log, vec![entry(5, next, body(next, 10))]).await;
@@ -307,6 +309,23 @@ async fn a_cut_or_zeroed_file_is_found() {
         );
         fs::remove_dir_all(&copied).unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_was_committed_is_never_taken_back() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("log");
+    let entries = filled(&path, &mut rng(8)).await;
+    let mut log = Log::open(&path, NODE, layout()).unwrap();
+    let before = entries[entries.len() - 2].log_id;
+    let refused = log.truncate_after(Some(before)).await.unwrap_err();
+    assert!(refused.to_string().contains("old copy"), "{refused}");
+    // The node ends, with all that it had.
+    assert!(log.failure().is_some());
+    log.close();
+    drop(log);
+    let mut log = Log::open(&path, NODE, layout()).unwrap();
+    assert_eq!(all(&mut log).await, entries);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

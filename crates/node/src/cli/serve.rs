@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::node::Node;
 use crate::settings::Settings;
-use crate::{cluster, dir, logs, settings};
+use crate::{cluster, dir, logs, open_files, settings};
 
 /// Run a node with a settings file
 ///
@@ -45,14 +45,14 @@ impl Serve {
         };
         settings.meta.versions = versions;
         logs::start(&settings.log)?;
-        tokio::select! {
-            entered = cluster::enter(&settings) => entered?,
+        open_files::raise_limit();
+        let node = tokio::select! {
+            node = start(settings) => node?,
             stopped = told_to_stop() => {
                 stopped?;
                 return Ok(ExitCode::SUCCESS);
             }
-        }
-        let node = start(settings).await?;
+        };
         if let Some(file) = &self.ready_file {
             write_ready(&node, file)?;
         }
@@ -61,9 +61,14 @@ impl Serve {
     }
 }
 
-/// Starts the node. One of a cluster whose metadata turn out to be damaged takes its
-/// own place anew, if the others can do without it.
+/// Starts the node, in a cluster if it is to be in one. One of a cluster whose metadata
+/// turn out to be damaged takes its own place anew, if the others can do without it.
 async fn start(settings: Settings) -> anyhow::Result<Node> {
+    if cluster::was_interrupted(&settings)? {
+        tracing::info!("this node goes on getting its metadata from the others");
+        cluster::rejoin(&settings).await?;
+    }
+    cluster::enter(&settings).await?;
     let error = match Node::start(settings.clone()).await {
         Err(error) if cluster::may_rejoin(&error, &settings) => error,
         started => return started,

@@ -39,7 +39,7 @@ pub(crate) use init::init;
 pub(crate) use join::join;
 pub(crate) use judge::ARCHIVE_LAG;
 pub(crate) use recover::{Recover, Recovered, recover};
-pub(crate) use rejoin::{may_rejoin, rejoin};
+pub(crate) use rejoin::{may_rejoin, rejoin, was_interrupted};
 pub(crate) use reporter::Reporter;
 pub(crate) use roster::Roster;
 pub(crate) use server::Server;

@@ -52,11 +52,20 @@ pub(crate) fn may_rejoin(error: &anyhow::Error, settings: &Settings) -> bool {
         && set_aside(&settings.metadata().dir).is_none()
 }
 
+/// Whether [`rejoin`] was interrupted: this node has given up what it was, and is
+/// nothing new yet.
+pub(crate) fn was_interrupted(settings: &Settings) -> anyhow::Result<bool> {
+    let asked = settings.cluster.is_some() && settings.votes();
+    Ok(asked
+        && Identity::load(&settings.data_dir)?.is_none()
+        && earlier_identity(&settings.data_dir)?.is_some())
+}
+
 /// Makes the node new. Its new identity is in the folder then. May be repeated
 /// after an interruption.
 pub(crate) async fn rejoin(settings: &Settings) -> anyhow::Result<Identity> {
     let old = old_identity(settings)?;
-    if !settings.has(Role::Meta) {
+    if !settings.votes() {
         bail!("this node holds no metadata: there is nothing to make anew");
     }
     let token = {
@@ -64,7 +73,8 @@ pub(crate) async fn rejoin(settings: &Settings) -> anyhow::Result<Identity> {
         let token = token_of_others(&old).await.with_context(|| {
             format!(
                 "node {} can be made anew only while a majority of the nodes with metadata \
-                 answers without it; nothing was changed",
+                 answers without it; nothing was changed. If none of them has its metadata any \
+                 more, `postrider recover` builds the cluster again from the bucket",
                 old.facts.node
             )
         })?;
@@ -84,11 +94,16 @@ fn old_identity(settings: &Settings) -> anyhow::Result<Identity> {
     if let Some(identity) = Identity::load(&settings.data_dir)? {
         return Ok(identity);
     }
-    let aside = set_aside(&settings.data_dir);
-    let earlier = aside.map(|dir| Identity::load_from(&dir)).transpose()?;
-    earlier.flatten().context(
+    earlier_identity(&settings.data_dir)?.context(
         "this folder belongs to no node of a cluster: join one with `postrider cluster join`",
     )
+}
+
+/// The identity that was set aside last.
+fn earlier_identity(data_dir: &Path) -> anyhow::Result<Option<Identity>> {
+    let aside = set_aside(data_dir);
+    let earlier = aside.map(|dir| Identity::load_from(&dir)).transpose()?;
+    Ok(earlier.flatten())
 }
 
 /// Asks the others, in the name of the node that this was, for a join token. That
@@ -122,7 +137,8 @@ async fn token_of_others(old: &Identity) -> anyhow::Result<String> {
 fn give_up(settings: &Settings) -> anyhow::Result<()> {
     let name = format!("{ASIDE}{}", SystemClock.now().0);
     let old = identity::path(&settings.data_dir);
-    if old.exists() {
+    // Without one there may be a request under way, which is to go on.
+    if Identity::load(&settings.data_dir)?.is_some() {
         let aside = settings.data_dir.join(&name);
         rename(&old, &aside)?;
         sync(&settings.data_dir)?;
