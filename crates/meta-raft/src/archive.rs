@@ -27,6 +27,7 @@ use tokio::time::timeout;
 pub(crate) use self::catalogue::{Archived, Piece};
 pub use self::catalogue::{Gap, Lineage};
 use self::segment::MAX_RAW;
+pub(crate) use self::segment::matters;
 pub use self::tidy::Tidier;
 pub use self::verify::Verified;
 pub use self::writer::{Archiver, Archiving};

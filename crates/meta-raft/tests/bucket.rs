@@ -11,26 +11,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use object_store::memory::InMemory;
-use postrider_blob::{Backend, Store};
 use postrider_meta::Client;
+use postrider_meta::command::TakeLeases;
 use postrider_meta_raft::{Archive, BUCKET, Settings};
 use postrider_rpc::Tls;
-use postrider_types::AccountId;
+use postrider_types::{AccountId, NodeId};
+use support::bucket::Bucket;
 use support::cluster::{Home, Member, Network, leader, same_state};
 use support::{account, client, count, message, uid, until};
 use tokio::task::JoinHandle;
 
 /// A bucket in memory.
 fn bucket() -> Archive {
-    let backend = Backend {
-        objects: Arc::new(InMemory::new()),
-        parts: None,
-        prefix: String::new(),
-        folder: None,
-    };
-    let store = Store::over(backend, &postrider_blob::Settings::default());
-    Archive::new(store, "1234")
+    Bucket::default().archive()
 }
 
 async fn member(id: u64, network: &Network, archive: &Archive) -> Member {
@@ -252,4 +245,48 @@ async fn a_new_disk_takes_the_place_of_a_dead_node() {
     before.kill();
     until("the new one leads", async || members[0].leads()).await;
     all_there(&client(members[0].node.clone()), alice, &acknowledged).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_that_live_write_to_the_bucket_once_a_second_and_not_at_all_when_idle() {
+    let (network, bucket) = (Network::default(), Bucket::default());
+    let members = two(&network, &bucket.archive()).await;
+    let meta = client(members[0].node.clone());
+    let alice = account(&meta).await;
+    let loaded = Duration::from_secs(20);
+    let (before, began) = (bucket.votes().0, Instant::now());
+    let stop = Arc::new(AtomicBool::new(false));
+    let task = keep_delivering(meta.clone(), alice, stop.clone());
+    tokio::time::sleep(loaded).await;
+    let written = bucket.votes().0 - before;
+    let seconds = began.elapsed().as_secs();
+    stop.store(true, Ordering::Relaxed);
+    let (uids, _) = task.await.unwrap();
+    println!("{} deliveries in {seconds} s: {written} writes", uids.len());
+    // Long entries go into an object of their own before: two writes at once.
+    assert!(
+        (1..=seconds + 2).contains(&written),
+        "{written} in {seconds} s"
+    );
+
+    // What came last lies there a second later. Leases that are renewed change nothing.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let (before, looks) = bucket.votes();
+    let idle = Instant::now();
+    while idle.elapsed() < Duration::from_secs(20) {
+        let renew = TakeLeases {
+            holder: NodeId(1),
+            names: vec!["background".into()],
+            ttl: Duration::from_secs(15),
+        };
+        meta.run(renew).await.unwrap().0.unwrap();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let (after, looked) = bucket.votes();
+    println!(
+        "idle for 20 s: {} writes, {} reads",
+        after - before,
+        looked - looks
+    );
+    assert_eq!(after, before);
 }

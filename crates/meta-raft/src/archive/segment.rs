@@ -66,6 +66,18 @@ pub(crate) struct Sealed {
     pub(crate) bytes: Bytes,
 }
 
+/// Whether an entry holds more than upkeep, as [`Draft::add`] tells it.
+pub(crate) fn matters(entry: &Entry) -> io::Result<bool> {
+    Ok(match &entry.payload {
+        Payload::Blank => false,
+        Payload::Normal(batch) => {
+            let contents = batch.decode().map_err(io::Error::other)?;
+            !contents.ops.iter().all(is_upkeep)
+        }
+        Payload::Membership(_) => true,
+    })
+}
+
 impl Draft {
     /// An empty one, which goes on from a state of `time`.
     pub(crate) fn new(time: Millis) -> Self {
@@ -294,6 +306,9 @@ mod tests {
         assert_eq!(draft.time(), Millis(5));
         assert!(!draft.add(&batch(2, b"glbackground")).unwrap());
         assert!(draft.add(&batch(3, b"gDexample")).unwrap());
+        assert!(!matters(&blank(1)).unwrap());
+        assert!(!matters(&batch(2, b"glbackground")).unwrap());
+        assert!(matters(&batch(3, b"gDexample")).unwrap());
         assert_eq!(draft.time(), Millis(3_000));
     }
 }

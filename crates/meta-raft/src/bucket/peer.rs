@@ -1,6 +1,6 @@
 //! The vote in the bucket as a leader and a candidate speak to it: entries in
 //! groups, one write each; at once where it is needed for the majority, else once
-//! a second and not at all while nothing happens.
+//! a second and not at all while nothing happens but upkeep.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,11 +15,12 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendError,
     StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use super::{Bucket, IDLE, Refused, size};
+use super::{Bucket, HURRY, IDLE, Refused, size};
+use crate::archive::matters;
 use crate::network::{Rpc, SnapshotOf};
-use crate::raft::{TypeConfig, Vote};
+use crate::raft::{Entry, TypeConfig, Vote};
 use crate::snapshot::Stored;
 
 type Append = AppendEntriesRequest<TypeConfig>;
@@ -27,6 +28,10 @@ type Appended = StreamAppendResult<TypeConfig>;
 
 /// No more bytes go into one write, but for one request.
 const GROUP: usize = 16 << 20;
+/// Upkeep (leases that were renewed, verdicts that were forgotten) waits this long for
+/// something that matters, or for so many requests.
+const QUIET: Duration = Duration::from_secs(600);
+const MANY: usize = 256;
 /// After an error, before the next try.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -42,6 +47,23 @@ fn refusal(refused: Refused) -> StreamAppendError<TypeConfig> {
         Refused::HigherVote(vote) => StreamAppendError::HigherVote(vote),
         Refused::Conflict(id) => StreamAppendError::Conflict(id),
     }
+}
+
+/// The last entry in these requests; 0: there is none.
+fn last_index(group: &[Append]) -> u64 {
+    let last = group
+        .iter()
+        .rev()
+        .find_map(|request| request.entries.last());
+    last.map_or(0, |entry| entry.log_id.index)
+}
+
+/// Whether there is more in it than upkeep. A request without entries only tells what
+/// is committed.
+fn some_matters(request: &Append) -> bool {
+    // What cannot be read is no reason to wait.
+    let matters = |entry: &Entry| matters(entry).unwrap_or(true);
+    request.entries.iter().any(matters)
 }
 
 impl Bucket {
@@ -62,19 +84,53 @@ impl Bucket {
         Ok(confirmed.map(|()| request.prev_log_id).map_err(refusal))
     }
 
-    /// The next requests that may go into one write.
-    async fn gather<S>(&self, input: &mut S) -> Option<Vec<Append>>
+    /// Takes further requests while there is nothing but upkeep in the group: it can
+    /// wait for something that matters as long as the nodes do without the bucket.
+    async fn wait_for_more<S>(&self, group: &mut Vec<Append>, input: &mut S)
+    where
+        S: Stream<Item = Append> + Send + Unpin,
+    {
+        let began = Instant::now();
+        let mut came = began;
+        let mut matters = group.iter().any(some_matters);
+        while !matters && group.len() < MANY {
+            let late = came.elapsed() >= HURRY && !self.voters().have(last_index(group));
+            if began.elapsed() >= QUIET
+                || late
+                || self.voters().need_bucket()
+                || !self.voters().has_bucket()
+            {
+                return;
+            }
+            tokio::select! {
+                next = input.next() => match next {
+                    Some(next) => {
+                        matters = some_matters(&next);
+                        if !next.entries.is_empty() {
+                            came = Instant::now();
+                        }
+                        group.push(next);
+                    }
+                    None => return,
+                },
+                () = sleep(HURRY) => {}
+            }
+        }
+    }
+
+    /// The next requests that may go into one write. `first`: of a stream, which finds
+    /// out what the bucket has and is to be answered before there are others.
+    async fn gather<S>(&self, input: &mut S, first: bool) -> Option<Vec<Append>>
     where
         S: Stream<Item = Append> + Send + Unpin,
     {
         let mut group = vec![input.next().await?];
-        let last = group[0]
-            .entries
-            .last()
-            .map_or(0, |entry| entry.log_id.index);
-        self.wait_for_turn(last).await;
+        if !first {
+            self.wait_for_more(&mut group, input).await;
+        }
+        self.wait_for_turn(last_index(&group)).await;
         let bytes = |request: &Append| request.entries.iter().map(size).sum::<usize>();
-        let mut sum = bytes(&group[0]);
+        let mut sum: usize = group.iter().map(bytes).sum();
         while sum < GROUP
             && let Some(Some(next)) = input.next().now_or_never()
         {
@@ -153,14 +209,15 @@ impl RaftNetworkV2<TypeConfig> for BucketPeer {
                 let answer = bucket.heartbeat(request).await?;
                 return Ok(stream::iter([Ok(answer)]).boxed());
             }
-            let groups = stream::unfold(Some(input.fuse()), move |input| {
+            let begin = Some((input.fuse(), true));
+            let groups = stream::unfold(begin, move |state| {
                 let bucket = bucket.clone();
                 async move {
-                    let mut input = input?;
-                    let group = bucket.gather(&mut input).await?;
+                    let (mut input, first) = state?;
+                    let group = bucket.gather(&mut input, first).await?;
                     let answers = bucket.take(group).await;
                     let taken = matches!(answers.last(), Some(Ok(Ok(_))));
-                    Some((stream::iter(answers), taken.then_some(input)))
+                    Some((stream::iter(answers), taken.then_some((input, false))))
                 }
             });
             Ok(groups.flatten().boxed())

@@ -65,6 +65,12 @@ impl Voters {
         })
     }
 
+    /// Whether the bucket votes.
+    pub(super) fn has_bucket(&self) -> bool {
+        let state = self.state.lock();
+        state.sets.iter().all(|set| set.contains(&BUCKET))
+    }
+
     /// Whether this node leads nobody without the bucket: too few of the others
     /// have answered lately.
     pub(super) fn need_bucket(&self) -> bool {

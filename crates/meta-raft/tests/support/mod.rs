@@ -2,6 +2,7 @@
 
 #![allow(dead_code)]
 
+pub(crate) mod bucket;
 pub(crate) mod cluster;
 
 use std::path::Path;

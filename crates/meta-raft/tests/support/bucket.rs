@@ -1,0 +1,103 @@
+//! A bucket in memory that counts what it is asked about the vote.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use postrider_blob::{Backend, Store};
+use postrider_meta_raft::Archive;
+
+/// A bucket; its clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bucket(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    objects: InMemory,
+    /// Objects of the vote that were written.
+    votes: AtomicU64,
+    /// Times that such objects were read.
+    looks: AtomicU64,
+}
+
+impl Bucket {
+    /// A cluster's archive in it.
+    pub(crate) fn archive(&self) -> Archive {
+        let backend = Backend {
+            objects: Arc::new(self.clone()),
+            parts: None,
+            prefix: String::new(),
+            folder: None,
+        };
+        let store = Store::over(backend, &postrider_blob::Settings::default());
+        Archive::new(store, "1234")
+    }
+
+    /// How many objects of the vote were written and read so far.
+    pub(crate) fn votes(&self) -> (u64, u64) {
+        let count = |number: &AtomicU64| number.load(Ordering::SeqCst);
+        (count(&self.0.votes), count(&self.0.looks))
+    }
+}
+
+fn is_of_vote(at: &Path) -> bool {
+    at.as_ref().starts_with("vote/")
+}
+
+impl fmt::Display for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a bucket in memory")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Bucket {
+    async fn put_opts(&self, at: &Path, data: PutPayload, how: PutOptions) -> Result<PutResult> {
+        if is_of_vote(at) {
+            self.0.votes.fetch_add(1, Ordering::SeqCst);
+        }
+        self.0.objects.put_opts(at, data, how).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        at: &Path,
+        how: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.0.objects.put_multipart_opts(at, how).await
+    }
+
+    async fn get_opts(&self, at: &Path, how: GetOptions) -> Result<GetResult> {
+        if is_of_vote(at) {
+            self.0.looks.fetch_add(1, Ordering::SeqCst);
+        }
+        self.0.objects.get_opts(at, how).await
+    }
+
+    fn delete_stream(
+        &self,
+        all: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        self.0.objects.delete_stream(all)
+    }
+
+    fn list(&self, below: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.0.objects.list(below)
+    }
+
+    async fn list_with_delimiter(&self, below: Option<&Path>) -> Result<ListResult> {
+        self.0.objects.list_with_delimiter(below).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, how: CopyOptions) -> Result<()> {
+        self.0.objects.copy_opts(from, to, how).await
+    }
+}
