@@ -52,7 +52,7 @@ impl Disk {
 
     /// Leaves so many bytes free, or not a block.
     pub(crate) async fn fill(&self, left: u64) -> anyhow::Result<()> {
-        self.free()?;
+        self.free().await?;
         let filler = self.filler();
         let stat = rustix::fs::statvfs(&self.mount)?;
         let free = stat.f_bavail * stat.f_frsize;
@@ -70,11 +70,13 @@ impl Disk {
         Ok(())
     }
 
-    /// Gives the room back.
-    pub(crate) fn free(&self) -> anyhow::Result<()> {
+    /// Gives the room back, on the disk below as well: the bucket lies there, too.
+    pub(crate) async fn free(&self) -> anyhow::Result<()> {
         let filler = self.filler();
         if filler.exists() {
             fs::remove_file(filler)?;
+            // Not every kernel can.
+            let _ = run(&format!("fstrim {}", self.mount.display())).await;
         }
         Ok(())
     }

@@ -311,7 +311,7 @@ impl Field {
         }
         for place in 0..self.count() {
             network::heal(place).await?;
-            self.disks[place].free()?;
+            self.disks[place].free().await?;
             self.disks[place].quick()?;
             self.set_clock(place, 0)?;
         }
