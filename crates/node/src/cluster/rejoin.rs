@@ -184,8 +184,9 @@ mod tests {
     #[test]
     fn all_is_set_aside_once_and_found_again() {
         let dir = tempfile::tempdir().unwrap();
+        let data = dir.path();
         let settings = Settings {
-            data_dir: dir.path().to_owned(),
+            data_dir: data.to_owned(),
             cluster: Some(crate::settings::Cluster::default()),
             ..Settings::default()
         };
@@ -193,22 +194,42 @@ mod tests {
         for part in METADATA {
             fs::create_dir_all(metadata.join(part)).unwrap();
         }
-        fs::create_dir_all(identity::path(dir.path())).unwrap();
-        let path = metadata.join("log");
-        let damaged = || {
-            anyhow::Error::from(raft::Error::Unrecoverable {
-                path: path.clone(),
-                reason: "test".into(),
-            })
-        };
+        let damaged = anyhow::Error::from(raft::Error::Unrecoverable {
+            path: metadata.join("log"),
+            reason: "test".into(),
+        });
         // Without an identity it is nobody's place to take.
-        assert!(!may_rejoin(&damaged(), &settings));
+        assert!(!may_rejoin(&damaged, &settings) && !was_interrupted(&settings).unwrap());
+        identity().write(data).unwrap();
+        assert!(may_rejoin(&damaged, &settings) && !was_interrupted(&settings).unwrap());
+
         give_up(&settings).unwrap();
-        assert!(!metadata.join("log").exists() && !identity::path(dir.path()).exists());
+        assert!(METADATA.iter().all(|part| !metadata.join(part).exists()));
+        assert!(!identity::path(data).exists() && was_interrupted(&settings).unwrap());
         let aside = set_aside(&metadata).unwrap();
         assert!(METADATA.iter().all(|part| aside.join(part).exists()));
-        assert!(set_aside(dir.path()).is_some());
+        // Again after an interruption: a request that is under way goes on.
+        let pending = identity::folder(data).unwrap().join("joining.json");
+        fs::write(&pending, "{}").unwrap();
         give_up(&settings).unwrap();
+        assert!(pending.exists());
         assert_eq!(set_aside(&metadata).unwrap(), aside);
+        assert_eq!(old_identity(&settings).unwrap().facts, identity().facts);
+    }
+
+    fn identity() -> Identity {
+        Identity {
+            facts: identity::Facts {
+                cluster: "0".repeat(32),
+                node: postrider_types::NodeId(3),
+                address: "mail3.example.test:7425".into(),
+                roles: vec![Role::Meta],
+                members: Vec::new(),
+                begun: true,
+            },
+            authority: "a".into(),
+            certificate: "b".into(),
+            key: "c".into(),
+        }
     }
 }
