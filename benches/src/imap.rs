@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use hdrhistogram::Histogram;
@@ -41,20 +41,33 @@ pub(crate) async fn open(mailbox: &Mailbox, buffer: usize) -> anyhow::Result<Con
 }
 
 /// One client fetches `items` of every message in INBOX.
-pub(crate) async fn fetch(mailbox: &Mailbox, (name, items): Items) -> anyhow::Result<Figure> {
+pub(crate) async fn fetch(mailbox: &Mailbox, items: Items) -> anyhow::Result<Figure> {
+    fetch_for(mailbox, items, Duration::ZERO).await
+}
+
+/// The same over and over until `least` has passed, once at least.
+pub(crate) async fn fetch_for(
+    mailbox: &Mailbox,
+    (name, items): Items,
+    least: Duration,
+) -> anyhow::Result<Figure> {
     let mut connection = open(mailbox, 256 * 1024).await?;
+    let command = format!("c FETCH 1:* {items}\r\n");
     let started = Instant::now();
-    connection
-        .send(format!("c FETCH 1:* {items}\r\n").as_bytes())
-        .await?;
-    let messages = connection.tagged("c").await?;
-    let elapsed = started.elapsed();
-    ensure!(
-        messages > 0,
-        "the mailbox of {} is empty: deliver to it first",
-        mailbox.user
-    );
-    Ok(Figure::rate(name, messages, elapsed))
+    let mut messages = 0;
+    loop {
+        connection.send(command.as_bytes()).await?;
+        let read = connection.tagged("c").await?;
+        ensure!(
+            read > 0,
+            "the mailbox of {} is empty: deliver to it first",
+            mailbox.user
+        );
+        messages += read;
+        if started.elapsed() >= least {
+            return Ok(Figure::rate(name, messages, started.elapsed()));
+        }
+    }
 }
 
 /// `connections` clients in one mailbox share `commands` commands.

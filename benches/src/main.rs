@@ -59,8 +59,8 @@ enum Scenario {
         #[arg(long, default_value_t = 20_000)]
         messages: u64,
     },
-    /// Start a Postrider in a temporary folder, and measure reception and reading
-    /// before and after its queue is filled with mail that cannot leave.
+    /// Start two Postriders in a temporary folder, fill the queue of one with mail that
+    /// cannot leave, and measure reception and reading on both by turns.
     Queue {
         /// The binary to measure.
         #[arg(long, default_value = "target/release/postrider")]
@@ -68,7 +68,7 @@ enum Scenario {
         /// Where its data goes: a folder on the disk to be measured.
         #[arg(long, default_value = "target/mailbench-queue")]
         dir: PathBuf,
-        /// Messages in each scenario.
+        /// Messages in each scenario of each round.
         #[arg(long, default_value_t = 20_000)]
         messages: u64,
         /// Entries in the queue.

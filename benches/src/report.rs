@@ -23,6 +23,9 @@ pub(crate) struct Figure {
     /// 99th percentile of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     p99_ms: Option<f64>,
+    /// How many times as many per second as what it is compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ratio: Option<f64>,
     /// Proportional memory in KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_kib: Option<u64>,
@@ -37,6 +40,7 @@ impl Figure {
             per_second: Some(operations as f64 / elapsed.as_secs_f64()),
             p50_ms: None,
             p99_ms: None,
+            ratio: None,
             memory_kib: None,
         }
     }
@@ -61,6 +65,30 @@ impl Figure {
         self
     }
 
+    /// Several measurements of one scenario as one rate, without latencies.
+    pub(crate) fn joined(parts: Vec<Self>) -> anyhow::Result<Self> {
+        let scenario = parts
+            .first()
+            .context("nothing was measured")?
+            .scenario
+            .clone();
+        let (mut operations, mut seconds) = (0, 0.0);
+        for part in parts {
+            let (done, rate) = part.operations.zip(part.per_second).context("not a rate")?;
+            operations += done;
+            seconds += done as f64 / rate;
+        }
+        let elapsed = Duration::from_secs_f64(seconds);
+        Ok(Self::rate(scenario, operations, elapsed))
+    }
+
+    /// The same figure with its ratio to `other`.
+    pub(crate) fn beside(mut self, other: &Self) -> Self {
+        let rates = self.per_second.zip(other.per_second);
+        self.ratio = rates.map(|(own, other)| own / other);
+        self
+    }
+
     /// An amount of memory.
     pub(crate) fn memory(scenario: impl Into<String>, kib: u64) -> Self {
         Self {
@@ -69,6 +97,7 @@ impl Figure {
             per_second: None,
             p50_ms: None,
             p99_ms: None,
+            ratio: None,
             memory_kib: Some(kib),
         }
     }
@@ -97,20 +126,21 @@ pub(crate) fn print(figures: &[Figure], json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     println!(
-        "{:<44} {:>10} {:>12} {:>10} {:>10} {:>12}",
-        "scenario", "count", "per second", "p50 ms", "p99 ms", "memory KiB"
+        "{:<44} {:>10} {:>12} {:>10} {:>10} {:>6} {:>12}",
+        "scenario", "count", "per second", "p50 ms", "p99 ms", "ratio", "memory KiB"
     );
     let number = |value: Option<f64>, digits| {
         value.map_or_else(String::new, |value| format!("{value:.digits$}"))
     };
     for figure in figures {
         println!(
-            "{:<44} {:>10} {:>12} {:>10} {:>10} {:>12}",
+            "{:<44} {:>10} {:>12} {:>10} {:>10} {:>6} {:>12}",
             figure.scenario,
             number(figure.operations.map(|n| n as f64), 0),
             number(figure.per_second, 0),
             number(figure.p50_ms, 2),
             number(figure.p99_ms, 2),
+            number(figure.ratio, 2),
             number(figure.memory_kib.map(|n| n as f64), 0),
         );
     }

@@ -4,10 +4,13 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// How many times as long as it worked it rests.
+const REST: u32 = 3;
 /// The longest rest: a disk that is slow by itself need not be spared.
-const LONGEST: Duration = Duration::from_millis(50);
+const LONGEST: Duration = Duration::from_millis(150);
 
-/// Rests for as long as it works, so that it takes at most half of a core.
+/// Rests three times as long as it works, so that it takes at most a quarter of a
+/// core: of two cores that serve at their limit, half of one was felt by readers.
 pub(super) struct Pace {
     worked_since: Instant,
 }
@@ -22,7 +25,7 @@ impl Pace {
 
     /// Rests, then begins to work again. Blocks.
     pub(super) fn rest(&mut self) {
-        thread::sleep(self.worked_since.elapsed().min(LONGEST));
+        thread::sleep((self.worked_since.elapsed() * REST).min(LONGEST));
         self.worked_since = Instant::now();
     }
 }
