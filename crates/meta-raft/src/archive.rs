@@ -96,6 +96,11 @@ impl Archive {
         }))
     }
 
+    /// The last entry that can be had from it; 0 where nothing is.
+    pub(crate) async fn end(&self) -> Result<u64> {
+        Ok(self.lineage().await?.end())
+    }
+
     /// The newest snapshot.
     pub(crate) async fn newest(&self) -> Result<Option<Archived>> {
         let all = timeout(LOOK, self.snapshots()).await;

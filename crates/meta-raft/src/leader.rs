@@ -96,9 +96,9 @@ pub(crate) struct Core {
     pub(crate) outdone: Notify,
     /// How the archive is doing, where this node keeps it.
     pub(crate) archiving: Mutex<Option<Archiving>>,
-    /// The last entry that the archive has taken from this node's log; the highest
-    /// number where it takes none.
-    pub(crate) gathered: watch::Sender<u64>,
+    /// The last entry of this node's log that the archive holds; the highest number
+    /// where it takes none. Who waits for it makes the archive hurry.
+    pub(crate) archived: watch::Sender<u64>,
 }
 
 impl Core {

@@ -99,6 +99,11 @@ impl Growth {
         }
     }
 
+    /// Whether a snapshot is due and none was begun.
+    pub(crate) fn is_due(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) >= self.due_at.load(Ordering::Relaxed)
+    }
+
     fn begun(&self) {
         self.bytes.store(0, Ordering::Relaxed);
     }

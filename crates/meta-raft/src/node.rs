@@ -137,7 +137,7 @@ impl Node {
             witnesses: Mutex::default(),
             outdone: Notify::new(),
             archiving: Mutex::new(None),
-            gathered: watch::channel(u64::MAX).0,
+            archived: watch::channel(u64::MAX).0,
         });
         core.begin(&settings).await?;
         let (queue, receiver) = Queue::new(settings.queue_commands, settings.queue_bytes);

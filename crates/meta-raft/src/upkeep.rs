@@ -19,8 +19,10 @@ use crate::leader::{Core, Leader};
 use crate::reads::Reads;
 use crate::standing::Standing;
 
-/// How long a snapshot waits for the archive to take what it cuts off the log.
-const GATHER: Duration = Duration::from_secs(5);
+/// How long a snapshot waits until the archive holds what is cut off the log.
+const ARCHIVED: Duration = Duration::from_secs(10);
+/// Between looks at an archive that another node keeps.
+const ARCHIVE_LOOK: Duration = Duration::from_secs(1);
 /// Between two looks at the clocks.
 const CLOCKS: Duration = Duration::from_secs(5);
 /// Clocks agree that are not further apart.
@@ -82,14 +84,33 @@ async fn take_snapshots(core: Arc<Core>) {
         while !core.disk.has_room_for(needed) {
             sleep(disk::LOOK).await;
         }
-        // A snapshot cuts the log: what the archive lacks would be gone.
-        let applied = *core.shared.applied.borrow();
-        let mut gathered = core.gathered.subscribe();
-        let _ = timeout(GATHER, gathered.wait_for(|entry| *entry >= applied)).await;
+        // A snapshot cuts the log. Had every node cut it before the archive has that,
+        // the death of the one that archives would leave a gap there.
+        let _ = timeout(ARCHIVED, wait_for_archive(&core)).await;
+        if !core.shared.growth.is_due() {
+            // It was told of more than once.
+            continue;
+        }
         if let Err(error) = core.raft.trigger().snapshot().await {
             tracing::warn!(%error, "no snapshot");
             return;
         }
+    }
+}
+
+/// Until the archive holds what is applied here now, whichever node keeps it.
+async fn wait_for_archive(core: &Core) {
+    let applied = *core.shared.applied.borrow();
+    if core.archiving.lock().is_some() {
+        let mut archived = core.archived.subscribe();
+        let _ = archived.wait_for(|entry| *entry >= applied).await;
+        return;
+    }
+    let Some(archive) = &core.archive else {
+        return;
+    };
+    while archive.end().await.is_ok_and(|end| end < applied) {
+        sleep(ARCHIVE_LOOK).await;
     }
 }
 

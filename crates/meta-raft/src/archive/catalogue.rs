@@ -201,6 +201,12 @@ impl Lineage {
         at
     }
 
+    /// The last entry that can be had; 0 where nothing is.
+    pub(crate) fn end(&self) -> u64 {
+        let newest = self.snapshots.last();
+        newest.map_or(0, |newest| self.reach(newest.id.index))
+    }
+
     /// The snapshot from which the state at `time` is made: the last one before
     /// the first that is younger, for the clock may have jumped.
     pub(crate) fn base(&self, time: Option<Millis>) -> Option<&Archived> {

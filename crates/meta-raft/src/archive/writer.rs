@@ -63,7 +63,7 @@ pub struct Archiver {
 impl Drop for Archiver {
     fn drop(&mut self) {
         *self.core.archiving.lock() = None;
-        self.core.gathered.send_replace(u64::MAX);
+        self.core.archived.send_replace(u64::MAX);
         gauge!("postrider_archive_lag_seconds").set(0.0);
         gauge!("postrider_archive_active").set(0.0);
         let draft = std::mem::replace(&mut self.draft, Draft::new(Millis(0)));
@@ -113,8 +113,8 @@ impl Archiver {
     pub async fn step(&mut self) -> Result<()> {
         let done = self.work().await;
         // Without a place in the log there is nothing that must not be cut.
-        let gathered = self.next.map_or(u64::MAX, |next| next.saturating_sub(1));
-        self.core.gathered.send_replace(gathered);
+        let archived = self.next.map_or(u64::MAX, |_| self.reached);
+        self.core.archived.send_replace(archived);
         let lag = self.behind.map_or(Duration::ZERO, |since| since.elapsed());
         *self.core.archiving.lock() = Some(Archiving {
             lag,
@@ -142,7 +142,9 @@ impl Archiver {
         if self.matters || self.draft.bytes() >= PIECE {
             self.behind.get_or_insert(looked);
         }
-        let due = self.matters || self.draft.bytes() >= PIECE || self.put.elapsed() >= QUIET;
+        let awaited = self.core.archived.receiver_count() > 0;
+        let due =
+            awaited || self.matters || self.draft.bytes() >= PIECE || self.put.elapsed() >= QUIET;
         if due || !whole {
             self.flush().await?;
         }
