@@ -1,14 +1,16 @@
 //! A node whose Raft log is damaged believes nothing of it and gets all from the
-//! others, under a new number.
+//! others, under a new number. One whose log is an old copy says so.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use postrider_tests::{Cluster, Plan};
 use postrider_types::{Clock as _, SystemClock};
 
-use crate::{ALICE, count, deliver, message, start};
+use crate::{ALICE, SOON, count, deliver, message, start, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_log_is_mended_from_the_others() -> anyhow::Result<()> {
@@ -69,6 +71,77 @@ async fn a_damaged_log_is_mended_from_the_others() -> anyhow::Result<()> {
     fs::rename(data.join("cluster"), data.join(aside))?;
     cluster.node_mut(place).start_again().await?;
     cluster.renumber(place)?;
+    cluster.until_settled().await?;
+    ensure!(count(cluster.node(place).addresses(), ALICE).await? == 6);
+    turn.cluster.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_copy_put_back_is_told_and_made_anew() -> anyhow::Result<()> {
+    let mut turn = start(Plan::default()).await?;
+    let cluster = &mut turn.cluster;
+    let leader = cluster.leader().await?;
+    let place = cluster.follower().await?;
+    let data = cluster.node(place).dir().join("data");
+    let (old, lost) = (data.with_extension("old"), data.with_extension("lost"));
+    cluster.node_mut(place).stop().await?;
+    let copied = Command::new("cp").arg("-a").args([&data, &old]).status()?;
+    ensure!(copied.success(), "cannot copy");
+    cluster.node_mut(place).start_again().await?;
+    cluster.until_settled().await?;
+    for number in 0..5 {
+        let text = message(&format!("m{number}"), "body");
+        deliver(cluster.node(place).addresses(), ALICE, &text).await?;
+    }
+    cluster.same_state().await?;
+    // At once after what it has acknowledged last.
+    cluster.node_mut(place).kill().await?;
+    fs::rename(&data, &lost)?;
+    fs::rename(&old, &data)?;
+    cluster.node_mut(place).spawn()?;
+
+    // The same on each node: what it is, and what to do.
+    for asked in [leader, place] {
+        until("the status tells it", SOON, async || {
+            let data = cluster.node(asked).dir().join("data");
+            let data = data.to_string_lossy();
+            let arguments = ["cluster", "status", "--dir", &data];
+            let (status, printed) = cluster.node(asked).tool(&arguments, b"").await?;
+            let told = printed.contains("lacks entries that it had confirmed")
+                && printed.contains("postrider cluster rejoin");
+            Ok((told && !status.success()).then_some(()))
+        })
+        .await?;
+    }
+    let (safe, status) = cluster.status().await?;
+    ensure!(!safe, "{status:#}");
+    let id = cluster.node(place).id();
+    let mut nodes = status["nodes"].as_array().into_iter().flatten();
+    let row = nodes.find(|node| node["node"] == id).context("no row")?;
+    ensure!(row["report"]["lacks_confirmed"] == true, "{row:#}");
+    let (code, ready) = cluster.node(place).http("/healthz/ready").await?;
+    ensure!(code == 503 && ready.contains("cluster rejoin"), "{ready}");
+    // The others go on, and say it once for as long as this takes.
+    deliver(
+        cluster.node(leader).addresses(),
+        ALICE,
+        &message("after", "x"),
+    )
+    .await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    ensure!(cluster.leader().await? == leader, "another one leads");
+    for told_by in [leader, place] {
+        let log = cluster.node(told_by).log();
+        let told = log.lines().filter(|line| line.contains("ERROR"));
+        let told: Vec<_> = told
+            .filter(|line| line.contains("cluster rejoin"))
+            .collect();
+        ensure!(told.len() == 1, "{told:#?}");
+    }
+
+    cluster.node_mut(place).stop().await?;
+    cluster.rejoin(place).await?;
+    cluster.node_mut(place).start_again().await?;
     cluster.until_settled().await?;
     ensure!(count(cluster.node(place).addresses(), ALICE).await? == 6);
     turn.cluster.finish().await

@@ -73,10 +73,13 @@ fn entry_in(entry: proto::Entry) -> Result<Entry, Failure> {
     })
 }
 
+/// A request; `lacks`: the receiver lacks what it has acknowledged.
 pub(crate) fn append_out(
     request: AppendEntriesRequest<TypeConfig>,
+    lacks: bool,
 ) -> Result<proto::AppendRequest, Failure> {
     Ok(proto::AppendRequest {
+        lacks,
         vote: Some(vote_out(&request.vote)),
         previous: request.prev_log_id.as_ref().map(id_out),
         committed: request.leader_commit.as_ref().map(id_out),

@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
+
+use crate::notice::Notice;
 
 /// Between two looks.
 pub(crate) const LOOK: Duration = Duration::from_secs(1);
-/// Between words in the log about what a start waits for.
-const NOTICE: Duration = Duration::from_secs(60);
 
 /// The disk under a node.
 pub(crate) struct Disk {
@@ -90,14 +90,13 @@ impl Disk {
     /// was full ends, is started again, and must not end over and over.
     pub(crate) async fn wait_for_room(&self) {
         let needed = self.reserve / 2;
-        let mut noticed: Option<Instant> = None;
+        let mut notice = Notice::default();
         loop {
             self.look();
             if self.free() >= needed {
                 return;
             }
-            if noticed.is_none_or(|at| at.elapsed() >= NOTICE) {
-                noticed = Some(Instant::now());
+            if notice.is_due() {
                 let (path, free) = (self.dir.display(), self.free());
                 tracing::warn!(
                     %path, free, needed,

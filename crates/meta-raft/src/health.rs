@@ -47,6 +47,9 @@ pub struct Health {
     pub disk_free: u64,
     /// That is less than the reserve: it leads no more and takes no new mail.
     pub disk_low: bool,
+    /// It lacks entries that it had confirmed, as the leader says: its folder is an old
+    /// copy, or its disk has lost them. It gets nothing more.
+    pub lacks_confirmed: bool,
     /// Commands that wait.
     pub queued: usize,
     /// Bytes of a torn write that were cut off the log at start.
@@ -87,6 +90,7 @@ impl Node {
             state_bytes: core.shared.engine.disk_bytes(),
             disk_free: core.disk.free(),
             disk_low: core.disk.is_low(),
+            lacks_confirmed: self.lacks_confirmed(),
             queued: self.queue().length(),
             cut_at_start: core.log.cut_at_start(),
             failure: core
@@ -96,6 +100,11 @@ impl Node {
                 .or(stopped)
                 .or_else(|| self.ended_task()),
         }
+    }
+
+    /// Whether it lacks entries that it had confirmed: [`Health::lacks_confirmed`].
+    pub fn lacks_confirmed(&self) -> bool {
+        self.core().lack.is_known()
     }
 
     /// A task that has ended though nobody shut the node down: it panicked.

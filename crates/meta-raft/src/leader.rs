@@ -16,6 +16,7 @@ use postrider_types::{Clock, Versions};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::acknowledged::Lack;
 use crate::archive::{Archive, Archiving};
 use crate::bucket::{BUCKET, Bucket};
 use crate::disk::Disk;
@@ -77,6 +78,8 @@ pub(crate) struct Core {
     /// The disk is nearly full, and so are those of all others that could lead.
     pub(crate) nobody_has_room: AtomicBool,
     pub(crate) bucket: Option<Bucket>,
+    /// Whether this node lacks what it had acknowledged.
+    pub(crate) lack: Arc<Lack>,
     pub(crate) leader: watch::Sender<Leader>,
     /// True once the node is ending: nothing is tried again then, and streams
     /// to others end.

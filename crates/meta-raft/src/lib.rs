@@ -4,6 +4,7 @@
 //! A [`Node`] is one member and implements [`postrider_meta::Meta`]. Evaluation
 //! itself is the domain's; this crate orders, replicates, stores and answers.
 
+mod acknowledged;
 mod archive;
 mod batch;
 mod blocking;
@@ -21,6 +22,7 @@ mod machine;
 mod membership;
 mod network;
 mod node;
+mod notice;
 mod payload;
 mod queue;
 mod raft;

@@ -16,8 +16,8 @@ use futures::{Stream, StreamExt};
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::RPCOption;
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendError,
-    StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::storage::Snapshot;
 use openraft::{BasicNode, RaftNetworkFactory, RaftNetworkV2};
@@ -29,6 +29,7 @@ use postrider_rpc::tonic::{Request, Status};
 use postrider_rpc::{Channels, Failure, MAX_MESSAGE, proto};
 use tokio::time::{sleep, timeout};
 
+use crate::acknowledged::Acknowledged;
 use crate::archive::Archive;
 use crate::bucket::{BUCKET, Bucket, BucketPeer};
 use crate::convert;
@@ -77,7 +78,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The pause is doubled this often at most: to 400 ms.
 const LAST_STEP: u32 = 3;
 
-/// Between looks at a member whose disk was put back.
+/// Between tries to send entries to a member that lacks what it has acknowledged.
 const LOST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Makes clients of other members.
@@ -87,6 +88,7 @@ pub(crate) struct Network {
     /// For what must not wait behind them: heartbeats and votes.
     urgent: Channels,
     addresses: Addresses,
+    acknowledged: Acknowledged,
     archive: Option<Archive>,
     bucket: Option<Bucket>,
 }
@@ -104,6 +106,7 @@ impl Network {
             bulk: channels.clone(),
             urgent: channels.apart(),
             addresses,
+            acknowledged: Acknowledged::default(),
         }
     }
 }
@@ -119,7 +122,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
         Link::Node(Box::new(Peer {
             id,
             failures: 0,
-            acknowledged: Arc::default(),
+            acknowledged: self.acknowledged.clone(),
             bulk: self.bulk.clone(),
             urgent: self.urgent.clone(),
             addresses: self.addresses.clone(),
@@ -134,8 +137,8 @@ pub(crate) struct Peer {
     id: u64,
     /// Streams of entries in a row that could not be begun.
     failures: u32,
-    /// The last entry that it has acknowledged.
-    acknowledged: Arc<AtomicU64>,
+    /// What it has acknowledged, by whichever way.
+    acknowledged: Acknowledged,
     bulk: Channels,
     urgent: Channels,
     addresses: Addresses,
@@ -193,34 +196,9 @@ impl Peer {
     }
 }
 
-/// Refuses the answer of a member that lacks what it has acknowledged: its disk
-/// was put back. It gets nothing more, and is no reason for the leader to end,
-/// as Raft would have it.
-async fn still_has(
-    id: u64,
-    appended: &StreamAppendResult<TypeConfig>,
-    acknowledged: &AtomicU64,
-) -> Rpc<()> {
-    match appended {
-        Ok(Some(matched)) => {
-            acknowledged.fetch_max(matched.index, Ordering::Relaxed);
-        }
-        Err(StreamAppendError::Conflict(at))
-            if at.index <= acknowledged.load(Ordering::Relaxed) =>
-        {
-            tracing::error!(
-                node = id,
-                entry = at.index,
-                "the node has lost entries that it had acknowledged: its data folder is an old \
-                 copy. Stop it and run `postrider cluster rejoin` there"
-            );
-            sleep(LOST_PAUSE).await;
-            let text = format!("node {id} has lost entries that it had acknowledged");
-            return Err(refused(Failure::Failed(text)));
-        }
-        _ => {}
-    }
-    Ok(())
+/// The term of the leader that sends this.
+fn term(request: &AppendEntriesRequest<TypeConfig>) -> u64 {
+    request.vote.leader_id.term
 }
 
 fn lost(status: Status) -> RPCError<TypeConfig> {
@@ -243,7 +221,8 @@ impl RaftNetworkV2<TypeConfig> for Peer {
     ) -> Rpc<AppendEntriesResponse<TypeConfig>> {
         let last = request.entries.last().map(|entry| entry.log_id);
         let last = last.or(request.prev_log_id);
-        let message = convert::append_out(request).map_err(refused)?;
+        let lacks = self.acknowledged.lacks(self.id, term(&request));
+        let message = convert::append_out(request, lacks).map_err(refused)?;
         let one = self.within(stream::iter([message]), option.hard_ttl());
         let mut client = self.client(&self.bulk)?;
         let mut replies = client.append(one).await.map_err(lost)?.into_inner();
@@ -268,9 +247,16 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         let call = async move {
             // A heartbeat is a stream of one; the pipeline's length is not known.
             let heartbeat = input.size_hint() == (1, Some(1));
+            // All requests of a stream are of one term.
+            let (id, of_term) = (self.id, Arc::new(AtomicU64::new(0)));
+            let (known, asked_in) = (self.acknowledged.clone(), Arc::clone(&of_term));
             // What cannot be encoded ends the stream; the follower sees no gap.
             let requests = input
-                .map(convert::append_out)
+                .map(move |request| {
+                    let term = term(&request);
+                    asked_in.store(term, Ordering::Relaxed);
+                    convert::append_out(request, known.lacks(id, term))
+                })
                 .take_while(|encoded| std::future::ready(encoded.is_ok()))
                 .filter_map(|encoded| std::future::ready(encoded.ok()));
             let requests = self.request(requests);
@@ -285,14 +271,22 @@ impl RaftNetworkV2<TypeConfig> for Peer {
             if !heartbeat {
                 self.pace(&begun).await;
             }
-            let (id, had) = (self.id, Arc::clone(&self.acknowledged));
-            let bucket = self.bucket.clone();
+            let (known, bucket) = (self.acknowledged.clone(), self.bucket.clone());
             let replies = begun?.into_inner().then(move |reply| {
-                let (had, bucket) = (Arc::clone(&had), bucket.clone());
+                let term = of_term.load(Ordering::Relaxed);
+                let (known, bucket) = (known.clone(), bucket.clone());
                 async move {
                     let reply = reply.map_err(lost)?;
                     let appended = convert::appended_in(reply).map_err(refused)?;
-                    still_has(id, &appended, &had).await?;
+                    // Such a member gets no entries, and is no reason for the leader to
+                    // end, as Raft would have it. Heartbeats go on: they tell it.
+                    if !known.note(id, term, &appended) {
+                        if !heartbeat {
+                            sleep(LOST_PAUSE).await;
+                        }
+                        let text = format!("node {id} lacks entries that it had confirmed");
+                        return Err(refused(Failure::Failed(text)));
+                    }
                     if let (Some(bucket), Ok(matched)) = (bucket, &appended) {
                         bucket.voters().heard(id, matched.map(|id| id.index));
                     }
@@ -351,8 +345,13 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         };
         // As long as it moves: a dead peer is noticed by the connection.
         let _ = option;
+        let (term, holds) = (vote.leader_id.term, snapshot.meta.last_log_id);
         tokio::select! {
-            sent = deliver => Ok(sent?),
+            sent = deliver => {
+                let sent = sent?;
+                self.acknowledged.note(self.id, term, &Ok(holds));
+                Ok(sent)
+            }
             closed = cancel => Err(StreamingError::Closed(closed)),
         }
     }

@@ -125,6 +125,7 @@ impl Node {
             addresses,
             archive,
             bucket,
+            lack: Arc::default(),
             clock: Arc::clone(&clock),
             disk,
             nobody_has_room: AtomicBool::new(false),

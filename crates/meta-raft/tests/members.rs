@@ -71,6 +71,59 @@ async fn a_new_disk_at_an_old_address_is_another_member() {
     assert_eq!(count(&client(members[2].node.clone()), alice).await, 10);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_whose_disk_was_put_back_gets_nothing_and_ends_nobody() {
+    let network = Network::default();
+    let mut members = patient(&network).await;
+    let leading = leader(&members).await;
+    let meta = client(members[leading].node.clone());
+    let alice = account(&meta).await;
+    same_state(&members).await;
+    let place = (leading + 1) % 3;
+    let (home, settings) = members.remove(place).stop().await;
+    let old = TempDir::new().unwrap();
+    copy(&settings.dir, old.path());
+    members.insert(place, Member::start(home, settings).await);
+    deliver(&meta, alice, 5, 100).await;
+    same_state(&members).await;
+
+    // What it acknowledged last no heartbeat may have heard of.
+    deliver(&meta, alice, 1, 100).await;
+    let last = members[leading].node.health().last_log;
+    until("it has acknowledged it", async || {
+        let known = members[leading].node.members().members;
+        known.iter().all(|member| member.matched == Some(last))
+    })
+    .await;
+    let (home, settings) = members.remove(place).stop().await;
+    std::fs::remove_dir_all(&settings.dir).unwrap();
+    copy(old.path(), &settings.dir);
+    let back = Member::start(home, settings).await;
+    until("it is told", async || back.node.health().lacks_confirmed).await;
+    let before = back.node.health().last_log;
+    members.insert(place, back);
+    deliver(&meta, alice, 3, 100).await;
+    let told = members[leading].node.health();
+    assert!(told.leads && told.failure.is_none() && !told.lacks_confirmed);
+    let told = members[place].node.health();
+    assert!(told.lacks_confirmed && told.last_log == before);
+    let third = members[(leading + 2) % 3].node.health();
+    assert!(!third.lacks_confirmed);
+}
+
+/// Copies the files of a folder.
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for item in std::fs::read_dir(from).unwrap() {
+        let item = item.unwrap();
+        let to = to.join(item.file_name());
+        match item.file_type().unwrap().is_dir() {
+            true => copy(&item.path(), &to),
+            false => drop(std::fs::copy(item.path(), to).unwrap()),
+        }
+    }
+}
+
 /// How long the leader has not heard of a node, in milliseconds.
 async fn silence(members: &[Member], id: u64) -> u64 {
     let known = members[leader(members).await].node.members();

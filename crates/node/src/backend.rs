@@ -93,6 +93,11 @@ impl Backend {
         self.replica().map(|node| node.health())
     }
 
+    /// Whether the replica lacks what it had confirmed.
+    pub(crate) fn lacks_confirmed(&self) -> bool {
+        self.replica().is_some_and(|node| node.lacks_confirmed())
+    }
+
     /// How the archive in the bucket is doing, where this node keeps it.
     pub(crate) fn archiving(&self) -> Option<Archiving> {
         self.replica()?.archiving()

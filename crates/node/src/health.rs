@@ -22,6 +22,10 @@ use crate::cluster::ARCHIVE_LAG;
 /// How long the metadata may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Said of a node whose metadata are older than what it has said of them.
+const LACKS_CONFIRMED: &str = "this node lacks entries that it had confirmed (its data folder is an \
+     old copy, or its disk has lost them): stop it and run `postrider cluster rejoin` here";
+
 /// What health is read from.
 pub(crate) struct Health {
     meta: Client,
@@ -169,6 +173,10 @@ impl Health {
     }
 
     async fn inline_bytes_within(&self, limit: Duration) -> Result<u64, String> {
+        // What it has got would only be said to be old.
+        if self.backend.lacks_confirmed() {
+            return Err(LACKS_CONFIRMED.into());
+        }
         let ask = self.meta.ask(query::InlineUsage {}, ReadAt::Latest);
         match tokio::time::timeout(limit, ask).await {
             Ok(Ok((bytes, _))) => Ok(bytes),

@@ -52,9 +52,15 @@ impl Raft for RaftService {
     ) -> Reply<Self::AppendStream> {
         let node = self.meant(&request)?;
         // What is broken or unreadable ends the stream; the leader begins anew.
+        let lack = Arc::clone(&node.core().lack);
         let requests = request
             .into_inner()
-            .map(|request| convert::append_in(request.map_err(Failure::from)?))
+            .map(move |request| {
+                let lacks = request.as_ref().is_ok_and(|request| request.lacks);
+                let request = convert::append_in(request.map_err(Failure::from)?)?;
+                lack.hear(request.vote.leader_id.term, lacks);
+                Ok::<_, Failure>(request)
+            })
             .take_while(|request| std::future::ready(request.is_ok()))
             .filter_map(|request| std::future::ready(request.ok()));
         let replies = node.core().raft.stream_append(requests.boxed());

@@ -162,6 +162,14 @@ fn trouble(node: &Node) -> Option<Trouble> {
         );
         return trouble(format!("{title} does not answer"), &advice, true, true);
     };
+    if report.lacks_confirmed {
+        let what = format!(
+            "{title} lacks entries that it had confirmed (its data folder is an old copy, or its \
+             disk has lost them)"
+        );
+        let advice = "stop it and run `postrider cluster rejoin` there";
+        return trouble(what, advice, true, true);
+    }
     if !report.ready {
         let reasons = match report.reasons.join("; ") {
             none if none.is_empty() => "it gives no reason".to_owned(),

@@ -48,6 +48,9 @@ pub(crate) struct Report {
     pub(crate) disk_free: Option<u64>,
     /// That is less than `meta.disk_reserve`.
     pub(crate) disk_low: bool,
+    /// It lacks entries that it had confirmed: its data folder is an old copy, or its
+    /// disk has lost them.
+    pub(crate) lacks_confirmed: bool,
     /// The object store gives objects.
     pub(crate) bucket_readable: bool,
     /// The object store takes objects.

@@ -60,6 +60,7 @@ impl Reporter {
             snapshot: replica.as_ref().and_then(|replica| replica.snapshot),
             disk_free: replica.as_ref().map(|replica| replica.disk_free),
             disk_low: replica.as_ref().is_some_and(|replica| replica.disk_low),
+            lacks_confirmed: self.backend.lacks_confirmed(),
             bucket_readable: health.bodies_readable,
             bucket_writable: health.bodies_writable,
             leases: self.leases.held(),

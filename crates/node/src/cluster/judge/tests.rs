@@ -138,6 +138,24 @@ fn a_voter_far_behind_does_not_count() {
 }
 
 #[test]
+fn a_voter_with_an_old_copy_does_not_count() {
+    let mut nodes = nodes(3);
+    let old = report(&mut nodes[1]);
+    (old.ready, old.lacks_confirmed, old.applied) = (false, true, Some(7));
+    let judgement = judge(&nodes, Some(1), None);
+    assert!(!judgement.safe);
+    assert!(
+        judgement.verdict.ends_with(
+            "because node 2 (mail2:7425) lacks entries that it had confirmed (its data folder is \
+             an old copy, or its disk has lost them): stop it and run `postrider cluster rejoin` \
+             there"
+        ),
+        "{}",
+        judgement.verdict
+    );
+}
+
+#[test]
 fn a_node_that_catches_up_is_waited_for() {
     let mut nodes = nodes(3);
     nodes[2].voter = false;
