@@ -47,8 +47,9 @@ async fn a_damaged_log_is_mended_from_the_others() -> anyhow::Result<()> {
     cluster.node_mut(place).spawn()?;
     let status = cluster.node_mut(place).ended().await?;
     ensure!(!status.success(), "{status}");
-    let told = cluster.node(place).log();
+    let told = cluster.node(place).log_end(1);
     ensure!(told.contains("postrider cluster rejoin"), "{told}");
+    ensure!(told.contains("data/meta/set-aside-"), "{told}");
 
     // Not while the others have no majority: nothing is changed then.
     let other = (place + 1) % 3;

@@ -70,7 +70,7 @@ async fn start(settings: Settings) -> anyhow::Result<Node> {
     }
     cluster::enter(&settings).await?;
     let error = match Node::start(settings.clone()).await {
-        Err(error) if cluster::may_rejoin(&error, &settings) => error,
+        Err(error) => cluster::may_rejoin(error, &settings)?,
         started => return started,
     };
     tracing::error!(

@@ -34,11 +34,14 @@ const METADATA: [&str; 3] = ["log", "state", "snapshots"];
 /// The names of what is set aside begin so.
 const ASIDE: &str = "set-aside-";
 
-/// Whether a start that failed with `error` may be followed by [`rejoin`] without
-/// anybody being asked: the metadata here are damaged, this is a node of a cluster,
-/// and it did not do so before. A disk that damages what is written over and over
-/// needs a person.
-pub(crate) fn may_rejoin(error: &anyhow::Error, settings: &Settings) -> bool {
+/// The error itself where a start that failed with it may be followed by [`rejoin`]
+/// without anybody being asked: the metadata here are damaged, this is a node of a
+/// cluster, and it did not do so before. A disk that damages what is written over and
+/// over needs a person: the failure says so then.
+pub(crate) fn may_rejoin(
+    error: anyhow::Error,
+    settings: &Settings,
+) -> anyhow::Result<anyhow::Error> {
     let damaged = error.chain().any(|cause| {
         matches!(
             cause.downcast_ref::<raft::Error>(),
@@ -46,10 +49,21 @@ pub(crate) fn may_rejoin(error: &anyhow::Error, settings: &Settings) -> bool {
         )
     });
     let identity = Identity::load(&settings.data_dir);
-    damaged
-        && settings.cluster.is_some()
-        && identity.is_ok_and(|identity| identity.is_some())
-        && set_aside(&settings.metadata().dir).is_none()
+    let member = settings.cluster.is_some() && identity.is_ok_and(|identity| identity.is_some());
+    if !damaged || !member {
+        return Err(error);
+    }
+    let earlier = all_set_aside(&settings.metadata().dir);
+    if earlier.is_empty() {
+        return Ok(error);
+    }
+    let earlier: Vec<String> = earlier.iter().map(|it| it.display().to_string()).collect();
+    Err(error.context(format!(
+        "this node was made anew before, and does not do so by itself while what was set aside \
+         then is still there ({}): a disk that damages once does so again. Look at the disk and \
+         at the log of the system, then move that away and start the node again",
+        earlier.join(", ")
+    )))
 }
 
 /// Whether [`rejoin`] was interrupted: this node has given up what it was, and is
@@ -159,13 +173,20 @@ fn give_up(settings: &Settings) -> anyhow::Result<()> {
 
 /// What was set aside last in `dir`.
 fn set_aside(dir: &Path) -> Option<PathBuf> {
-    let entries = fs::read_dir(dir).ok()?;
+    all_set_aside(dir).pop()
+}
+
+/// All that was set aside in `dir`, the last at the end.
+fn all_set_aside(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten();
     let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
     let aside = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str());
         name.is_some_and(|name| name.starts_with(ASIDE))
     };
-    paths.filter(aside).max()
+    let mut found: Vec<PathBuf> = paths.filter(aside).collect();
+    found.sort_unstable();
+    found
 }
 
 fn rename(from: &Path, to: &Path) -> anyhow::Result<()> {
@@ -194,14 +215,14 @@ mod tests {
         for part in METADATA {
             fs::create_dir_all(metadata.join(part)).unwrap();
         }
-        let damaged = anyhow::Error::from(raft::Error::Unrecoverable {
-            path: metadata.join("log"),
-            reason: "test".into(),
-        });
         // Without an identity it is nobody's place to take.
-        assert!(!may_rejoin(&damaged, &settings) && !was_interrupted(&settings).unwrap());
+        may_rejoin(damaged(), &settings).unwrap_err();
+        assert!(!was_interrupted(&settings).unwrap());
         identity().write(data).unwrap();
-        assert!(may_rejoin(&damaged, &settings) && !was_interrupted(&settings).unwrap());
+        may_rejoin(damaged(), &settings).unwrap();
+        assert!(!was_interrupted(&settings).unwrap());
+        // What is no damage is nobody's reason.
+        may_rejoin(anyhow::anyhow!("the port is taken"), &settings).unwrap_err();
 
         give_up(&settings).unwrap();
         assert!(METADATA.iter().all(|part| !metadata.join(part).exists()));
@@ -215,6 +236,42 @@ mod tests {
         assert!(pending.exists());
         assert_eq!(set_aside(&metadata).unwrap(), aside);
         assert_eq!(old_identity(&settings).unwrap().facts, identity().facts);
+    }
+
+    #[test]
+    fn a_second_damage_names_what_lies_in_the_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            data_dir: dir.path().to_owned(),
+            cluster: Some(crate::settings::Cluster::default()),
+            ..Settings::default()
+        };
+        identity().write(dir.path()).unwrap();
+        let metadata = settings.metadata().dir;
+        let aside = ["set-aside-1", "set-aside-2"].map(|name| metadata.join(name));
+        for dir in &aside {
+            fs::create_dir_all(dir).unwrap();
+        }
+        let refused = format!("{:#}", may_rejoin(damaged(), &settings).unwrap_err());
+        for dir in &aside {
+            let path = dir.display().to_string();
+            assert!(refused.contains(&path), "{refused}");
+        }
+        for part in ["Look at the disk", "move that away", "cannot be rebuilt"] {
+            assert!(refused.contains(part), "{refused}");
+        }
+        // It does what it says.
+        for dir in &aside {
+            fs::remove_dir(dir).unwrap();
+        }
+        may_rejoin(damaged(), &settings).unwrap();
+    }
+
+    fn damaged() -> anyhow::Error {
+        anyhow::Error::from(raft::Error::Unrecoverable {
+            path: "log".into(),
+            reason: "test".into(),
+        })
     }
 
     fn identity() -> Identity {
