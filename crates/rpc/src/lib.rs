@@ -28,7 +28,7 @@ pub use guard::{Caller, FORWARDED, Guard, Standing};
 pub use join::join;
 pub use preset::{Invited, JoinSecret, invite};
 pub use serve::serve;
-pub use tls::{Error, Identity, Mutual, Tls, belong_together};
+pub use tls::{Error, Identity, Mutual, Tls, belong_together, check_identity};
 pub use token::{Token, TokenError};
 pub use tonic;
 

@@ -14,7 +14,7 @@ use rustls::server::{
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
 /// TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -105,11 +105,7 @@ impl Mutual {
         let provider = provider();
         let key = own(&identity.certificate, &identity.key, &provider)?;
         let own = Arc::new(Own(ArcSwap::new(key)));
-        let mut roots = RootCertStore::empty();
-        for root in certificates(&identity.ca)? {
-            roots.add(root).map_err(Error::certificate)?;
-        }
-        let roots = Arc::new(roots);
+        let roots = Arc::new(roots(&identity.ca)?);
         Ok(Self {
             client: Arc::new(client(own.clone(), roots.clone(), provider.clone())?),
             server: Arc::new(server(own.clone(), roots, provider)?),
@@ -196,6 +192,22 @@ pub fn belong_together(certificate: &str, key: &str) -> bool {
     own(certificate, key, &provider()).is_ok()
 }
 
+/// Refuses an identity that the others would not take for one of their cluster: its
+/// certificate must be signed by its authority and be good at this time, and the key
+/// must belong to it.
+pub fn check_identity(identity: &Identity) -> Result<(), Error> {
+    let provider = provider();
+    own(&identity.certificate, &identity.key, &provider)?;
+    let chain = certificates(&identity.certificate)?;
+    let none = || Error::Certificate("there is none".into());
+    let (end, between) = chain.split_first().ok_or_else(none)?;
+    let roots = Arc::new(roots(&identity.ca)?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+    let verifier = verifier.build().map_err(Error::certificate)?;
+    let verified = verifier.verify_client_cert(end, between, UnixTime::now());
+    verified.map(drop).map_err(Error::certificate)
+}
+
 /// A certificate and the key that belongs to it.
 fn own(
     certificate: &str,
@@ -205,6 +217,14 @@ fn own(
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(Error::certificate)?;
     let own = CertifiedKey::from_der(certificates(certificate)?, key, provider);
     own.map(Arc::new).map_err(Error::certificate)
+}
+
+fn roots(ca: &str) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for root in certificates(ca)? {
+        roots.add(root).map_err(Error::certificate)?;
+    }
+    Ok(roots)
 }
 
 fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, Error> {

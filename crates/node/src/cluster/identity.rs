@@ -116,14 +116,23 @@ impl Identity {
         dir::replace(&data_dir.join(DIR).join(FACTS), &text)
     }
 
-    /// How nodes talk to each other.
-    pub(crate) fn tls(&self) -> anyhow::Result<postrider_rpc::Tls> {
-        let identity = postrider_rpc::Identity {
+    /// What it shows to the others, and knows them by.
+    fn shown(&self) -> postrider_rpc::Identity {
+        postrider_rpc::Identity {
             ca: self.authority.clone(),
             certificate: self.certificate.clone(),
             key: self.key.clone(),
-        };
-        let tls = postrider_rpc::Tls::mutual(&identity);
+        }
+    }
+
+    /// Refuses one that the others would not take for a node of their cluster.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        Ok(postrider_rpc::check_identity(&self.shown())?)
+    }
+
+    /// How nodes talk to each other.
+    pub(crate) fn tls(&self) -> anyhow::Result<postrider_rpc::Tls> {
+        let tls = postrider_rpc::Tls::mutual(&self.shown());
         tls.with_context(|| {
             format!(
                 "the certificate of node {} in {DIR}/ of its data folder is damaged: restore it, \
@@ -135,10 +144,11 @@ impl Identity {
 }
 
 /// Ends a renewal that was interrupted between certificate and key.
-fn mend(data_dir: &Path) -> anyhow::Result<()> {
+pub(crate) fn mend(data_dir: &Path) -> anyhow::Result<()> {
     let dir = data_dir.join(DIR);
     let next = dir.join(NEXT_KEY);
-    if !next.exists() {
+    // Without the facts a first certificate is under way, and no renewal.
+    if !next.exists() || !dir.join(FACTS).exists() {
         return Ok(());
     }
     let read = |file: &Path| {
@@ -196,9 +206,7 @@ pub(crate) fn authority_file(data_dir: &Path) -> PathBuf {
 
 /// The identity that goes with the settings: both are there or neither.
 pub(crate) fn of(settings: &crate::Settings) -> anyhow::Result<Option<Identity>> {
-    if settings.data_dir.join(DIR).join(FACTS).exists() {
-        mend(&settings.data_dir)?;
-    }
+    mend(&settings.data_dir)?;
     let identity = Identity::load(&settings.data_dir)?;
     let dir = settings.data_dir.display();
     let Some(identity) = identity else {

@@ -78,12 +78,12 @@ pub(crate) fn was_interrupted(settings: &Settings) -> anyhow::Result<bool> {
 /// Makes the node new. Its new identity is in the folder then. May be repeated
 /// after an interruption.
 pub(crate) async fn rejoin(settings: &Settings) -> anyhow::Result<Identity> {
-    let old = old_identity(settings)?;
     if !settings.votes() {
         bail!("this node holds no metadata: there is nothing to make anew");
     }
     let token = {
         let _lock = dir::lock(&settings.data_dir)?;
+        let old = old_identity(settings)?;
         let token = token_of_others(&old).await.with_context(|| {
             format!(
                 "node {} can be made anew only while a majority of the nodes with metadata \
@@ -103,12 +103,31 @@ pub(crate) async fn rejoin(settings: &Settings) -> anyhow::Result<Identity> {
     )
 }
 
-/// The identity in use, or the one that was set aside last.
+/// The identity in use, or the one that was set aside last. The others know it.
 fn old_identity(settings: &Settings) -> anyhow::Result<Identity> {
-    if let Some(identity) = Identity::load(&settings.data_dir)? {
-        return Ok(identity);
-    }
-    earlier_identity(&settings.data_dir)?.context(
+    let data = &settings.data_dir;
+    let usable = || {
+        identity::mend(data)?;
+        let found = match Identity::load(data)? {
+            None => earlier_identity(data)?,
+            found => found,
+        };
+        if let Some(identity) = &found {
+            identity.check()?;
+        }
+        anyhow::Ok(found)
+    };
+    let found = usable().with_context(|| {
+        format!(
+            "the identity of this node cannot be used, so that the others cannot be asked; nothing \
+             was changed. Put the files in {} (node.pem, node.key, ca.pem, identity.json) back \
+             from a copy. Without one empty the data folder and join this machine again under its \
+             address, with a token of another node (`postrider cluster token` there, `postrider \
+             cluster join` here): it takes its old place",
+            identity::path(data).display()
+        )
+    })?;
+    found.context(
         "this folder belongs to no node of a cluster: join one with `postrider cluster join`",
     )
 }
@@ -200,6 +219,8 @@ fn sync(dir: &Path) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use postrider_rpc::{Authority, KeyRequest};
+
     use super::*;
 
     #[test]
@@ -274,19 +295,64 @@ mod tests {
         })
     }
 
+    #[tokio::test]
+    async fn an_identity_that_cannot_be_used_is_no_missing_majority() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            data_dir: dir.path().to_owned(),
+            cluster: Some(crate::settings::Cluster::default()),
+            ..Settings::default()
+        };
+        let authority = Authority::new(&"0".repeat(32)).unwrap();
+        let (old, new) = (identity_of(&authority), identity_of(&authority));
+        let file = |name: &str| identity::path(dir.path()).join(name);
+        old.write(dir.path()).unwrap();
+        // A renewal that was interrupted between certificate and key is ended first.
+        fs::write(file("node.key.next"), &new.key).unwrap();
+        fs::write(file("node.pem"), &new.certificate).unwrap();
+        assert_eq!(old_identity(&settings).unwrap().key, new.key);
+
+        let damaged = new.certificate.replacen("MII", "M~I", 1);
+        for (name, wrong) in [
+            ("node.pem", damaged.as_bytes()),
+            ("node.pem", b"-----BEGIN \xff\xfe"),
+            ("node.pem", b""),
+            // Of another authority, as a wrong signature is.
+            ("node.pem", identity().certificate.as_bytes()),
+            ("node.key", old.key.as_bytes()),
+            ("identity.json", b"{"),
+        ] {
+            new.write(dir.path()).unwrap();
+            fs::write(file(name), wrong).unwrap();
+            let refused = rejoin(&settings).await.err().unwrap();
+            let refused = format!("{refused:#}");
+            for part in ["cannot be used", "node.pem", "postrider cluster join"] {
+                assert!(refused.contains(part), "{name}: {refused}");
+            }
+            assert!(!refused.contains("majority"), "{name}: {refused}");
+            assert!(file("identity.json").exists());
+        }
+    }
+
     fn identity() -> Identity {
+        identity_of(&Authority::new(&"0".repeat(32)).unwrap())
+    }
+
+    fn identity_of(authority: &Authority) -> Identity {
+        let request = KeyRequest::new().unwrap();
+        let certificate = authority.issue(&request.signing_request, 3, &[]);
         Identity {
             facts: identity::Facts {
-                cluster: "0".repeat(32),
+                cluster: authority.cluster().to_owned(),
                 node: postrider_types::NodeId(3),
                 address: "mail3.example.test:7425".into(),
                 roles: vec![Role::Meta],
                 members: Vec::new(),
                 begun: true,
             },
-            authority: "a".into(),
-            certificate: "b".into(),
-            key: "c".into(),
+            authority: authority.certificate().to_owned(),
+            certificate: certificate.unwrap(),
+            key: request.key,
         }
     }
 }
