@@ -14,6 +14,38 @@ use crate::{ALICE, SOON, count, deliver, inbox, message, smtp, start, until};
 /// Of the disk of each node.
 const MIB: usize = 150;
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_waits_for_room_says_so_and_is_not_taken_for_dead() -> anyhow::Result<()> {
+    let mut turn = start(Plan::default()).await?;
+    let cluster = &mut turn.cluster;
+    let place = cluster.follower().await?;
+    cluster.node_mut(place).stop().await?;
+    // More than any disk has.
+    cluster
+        .node_mut(place)
+        .set_environment(&[("POSTRIDER__META__DISK_RESERVE", "4096TiB")]);
+    cluster.node_mut(place).spawn()?;
+    let node = cluster.node(place);
+    let live = until("it answers", SOON, async || {
+        Ok(node.http("/healthz/live").await.ok())
+    })
+    .await?;
+    ensure!(live.0 == 200, "{live:?}");
+    let (code, ready) = node.http("/healthz/ready").await?;
+    ensure!(code == 503 && ready.contains("waits for room"), "{ready}");
+    let (code, told) = node.http("/v1/cluster").await?;
+    ensure!(code == 503 && told.contains("meta.disk_reserve"), "{told}");
+    let free = node.metric("postrider_meta_disk_free_bytes").await?;
+    ensure!(free > 0.0, "{free}");
+
+    // Told to stop it ends well, and with room it starts.
+    cluster.node_mut(place).stop().await?;
+    cluster.node_mut(place).set_environment(&[]);
+    cluster.node_mut(place).start_again().await?;
+    cluster.until_settled().await?;
+    turn.cluster.finish().await
+}
+
 /// A small file system in place of a folder; unmounted when dropped.
 struct Mount(PathBuf);
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::notice::Notice;
+use crate::settings::Settings;
 
 /// Between two looks.
 pub(crate) const LOOK: Duration = Duration::from_secs(1);
@@ -108,6 +109,22 @@ impl Disk {
     }
 }
 
+/// Why a node with these settings does not start yet, if that is for want of room on its
+/// disk.
+pub fn waits_for_room(settings: &Settings) -> Option<String> {
+    let needed = settings.disk_reserve / 2;
+    let free = free_bytes(&settings.dir).ok()?;
+    (free < needed).then(|| {
+        format!(
+            "it waits for room on the disk of {}: {} MiB are free, {} MiB are needed; make some, or \
+             lower meta.disk_reserve",
+            settings.dir.display(),
+            free >> 20,
+            needed.div_ceil(1 << 20)
+        )
+    })
+}
+
 /// Bytes on the disk of `dir` that this process may still use.
 fn free_bytes(dir: &Path) -> io::Result<u64> {
     let stat = rustix::fs::statvfs(dir)?;
@@ -147,5 +164,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(free_bytes(dir.path()).unwrap() > 0);
         assert!(free_bytes(&dir.path().join("missing")).is_err());
+        let mut settings = Settings {
+            dir: dir.path().to_owned(),
+            disk_reserve: 0,
+            ..Settings::default()
+        };
+        assert_eq!(waits_for_room(&settings), None);
+        settings.disk_reserve = u64::MAX;
+        let waits = waits_for_room(&settings).unwrap();
+        assert!(waits.contains("meta.disk_reserve"), "{waits}");
     }
 }

@@ -43,6 +43,7 @@ mod witness;
 pub use archive::{Archive, Archiver, Archiving, Gap, Lineage, Tidier, Verified};
 pub use batch::Batch;
 pub use bucket::{BUCKET, BucketHealth};
+pub use disk::waits_for_room;
 pub use error::{Error, Result};
 pub use health::Health;
 pub use leader::Leader;

@@ -110,6 +110,22 @@ impl Listener {
         &self.addresses
     }
 
+    /// Another one on the same sockets, for whoever is to serve them first. Each
+    /// connection goes to one of those that run.
+    pub fn twin(&self) -> io::Result<Self> {
+        let twin = |socket: &TcpListener| {
+            let socket = SockRef::from(socket).try_clone()?;
+            TcpListener::from_std(socket.into())
+        };
+        Ok(Self {
+            sockets: self.sockets.iter().map(twin).collect::<Result<_, _>>()?,
+            addresses: self.addresses.clone(),
+            settings: self.settings.clone(),
+            tls: self.tls.clone(),
+            gate: self.gate.clone(),
+        })
+    }
+
     /// Accepts connections until the drain begins, then gives the sessions
     /// `deadline` to end, drops those that did not, and returns.
     pub async fn run<S: Service>(self, service: Arc<S>, drain: Drain, deadline: Duration) {

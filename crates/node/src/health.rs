@@ -67,6 +67,26 @@ pub(crate) struct Report {
     pub(crate) cluster_version: Option<u32>,
 }
 
+impl Report {
+    /// Of a node that has not opened its metadata yet, for this reason.
+    pub(crate) fn starting(reason: String, began: Instant) -> Self {
+        Self {
+            ready: false,
+            status: "not ready".into(),
+            reasons: vec![format!("the node is starting: {reason}")],
+            metadata: false,
+            bodies_writable: false,
+            bodies_readable: false,
+            draining: false,
+            inline_bytes: 0,
+            queue: None,
+            uptime_seconds: began.elapsed().as_secs(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            cluster_version: None,
+        }
+    }
+}
+
 impl Health {
     pub(crate) fn new(
         meta: Client,

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -19,7 +19,7 @@ use metrics::histogram;
 use postrider_net::{Busy, Connection, Drain, Service};
 
 use crate::figures::Figures;
-use crate::health::Health;
+use crate::health::{Health, Report};
 use crate::{admin, telemetry};
 
 /// How long a client may take to send a request's head.
@@ -44,7 +44,7 @@ impl Http {
             .route("/metrics", get(metrics))
             .with_state(figures);
         let router = Router::new()
-            .route("/healthz/live", get(async || "alive\n"))
+            .route("/healthz/live", get(alive))
             .route("/healthz/ready", get(ready))
             .with_state(health)
             .merge(figures)
@@ -61,9 +61,43 @@ impl Http {
     }
 }
 
+/// Why a node has not started yet.
+pub(crate) type Why = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// The HTTP protocol for a listener of a node that starts: health and metrics alone.
+pub(crate) struct Starting {
+    router: TowerToHyperService<Router>,
+}
+
+impl Starting {
+    /// Not ready, as `why` says at each time.
+    pub(crate) fn new(why: Why) -> Self {
+        let began = Instant::now();
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        let told = why.clone();
+        let ready = move || {
+            let report = Report::starting(told(), began);
+            std::future::ready((unavailable, axum::Json(report)))
+        };
+        let other = move || {
+            let message = format!("the node is starting: {}", why());
+            std::future::ready(admin::Error::new(unavailable, "unavailable", message))
+        };
+        let router = Router::new()
+            .route("/healthz/live", get(alive))
+            .route("/healthz/ready", get(ready))
+            .route("/metrics", get(async || rendered()))
+            .fallback(other)
+            .layer(middleware::from_fn(bounded));
+        Self {
+            router: TowerToHyperService::new(router),
+        }
+    }
+}
+
 /// Times every request and bounds how long it may take.
 pub(crate) async fn bounded(request: Request, next: Next) -> Response {
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let matched = request.extensions().get::<MatchedPath>();
     // The route, never the path: labels must stay few.
     let route = matched.map_or("none".to_owned(), |path| path.as_str().to_owned());
@@ -75,6 +109,10 @@ pub(crate) async fn bounded(request: Request, next: Next) -> Response {
     histogram!("postrider_http_request_seconds", "route" => route, "status" => status)
         .record(started.elapsed().as_secs_f64());
     response
+}
+
+async fn alive() -> &'static str {
+    "alive\n"
 }
 
 async fn ready(State(health): State<Arc<Health>>) -> Response {
@@ -89,6 +127,11 @@ async fn ready(State(health): State<Arc<Health>>) -> Response {
 
 async fn metrics(State(figures): State<Arc<Figures>>) -> Response {
     figures.observe().await;
+    rendered()
+}
+
+/// All metrics.
+fn rendered() -> Response {
     let Some(recorder) = telemetry::recorder() else {
         return (
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -142,18 +185,36 @@ pub(crate) async fn serve(
     }
 }
 
-impl Service for Http {
+/// What the connection of an administrator may cost.
+const ADMINISTRATION: Bounds = Bounds {
+    head_timeout: HEAD_TIMEOUT,
+    max_head: 64 * 1024,
+    keep_alive: true,
+};
+/// Said to whom there is no room for.
+const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 21\r\n\r\ntoo many connections\n";
+
+impl Service for Starting {
     async fn serve(&self, connection: Connection, drain: Drain) {
-        let bounds = Bounds {
-            head_timeout: HEAD_TIMEOUT,
-            max_head: 64 * 1024,
-            keep_alive: true,
-        };
-        serve(&self.router, connection, drain, bounds).await;
+        serve(&self.router, connection, drain, ADMINISTRATION).await;
     }
 
     fn busy_reply(&self, _: Busy) -> &'static [u8] {
-        b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 21\r\n\r\ntoo many connections\n"
+        BUSY
+    }
+
+    fn name(&self) -> &'static str {
+        "http"
+    }
+}
+
+impl Service for Http {
+    async fn serve(&self, connection: Connection, drain: Drain) {
+        serve(&self.router, connection, drain, ADMINISTRATION).await;
+    }
+
+    fn busy_reply(&self, _: Busy) -> &'static [u8] {
+        BUSY
     }
 
     fn name(&self) -> &'static str {

@@ -3,6 +3,7 @@
 
 mod begin;
 mod build;
+mod start;
 mod work;
 
 use std::sync::Arc;

@@ -111,6 +111,33 @@ async fn a_drain_lets_sessions_say_goodbye_and_refuses_new_ones() {
 }
 
 #[tokio::test]
+async fn a_twin_serves_until_it_is_drained_and_then_the_other_does() {
+    let settings = ListenerSettings {
+        listen: vec![([127, 0, 0, 1], 0).into()],
+        ..ListenerSettings::default()
+    };
+    let listener = Listener::bind(settings, None).unwrap();
+    let address = listener.addresses()[0];
+    let run = |listener: Listener| {
+        let drain = Drain::new();
+        let running = listener.run(Arc::new(Echo), drain.clone(), Duration::from_secs(5));
+        (drain, tokio::spawn(running))
+    };
+    let (drain, running) = run(listener.twin().unwrap());
+    let mut first = TcpStream::connect(address).await.unwrap();
+    assert!(read_line(&mut first).await.starts_with("hello"));
+    drain.start();
+    assert_eq!(read_line(&mut first).await, "bye");
+    running.await.unwrap();
+    // Nobody is refused in between.
+    let mut second = TcpStream::connect(address).await.unwrap();
+    let (drain, running) = run(listener);
+    assert!(read_line(&mut second).await.starts_with("hello"));
+    drain.start();
+    running.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_session_that_hangs_is_dropped_at_the_deadline() {
     let server = start(|_| {}, None, Duration::from_millis(50));
     let mut client = TcpStream::connect(server.address).await.unwrap();

@@ -13,7 +13,7 @@ use postrider_types::SystemClock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Node, Phase};
+use super::{Node, Phase, start};
 use crate::backend::Backend;
 use crate::bound::{Bound, Certificates, bind};
 use crate::cluster::{self, Cluster, Identity, Reporter, Roster, Server};
@@ -58,8 +58,8 @@ impl Node {
         let tls = tls.unwrap_or(postrider_rpc::Tls::Off);
         let channels = Channels::new(tls.clone(), Timeouts::default());
         let channels = channels.speaking(settings.meta.versions);
-        let backend =
-            Backend::start(&settings, identity.as_ref(), channels.clone(), &blobs).await?;
+        let opening = Backend::start(&settings, identity.as_ref(), channels.clone(), &blobs);
+        let backend = start::answering(&settings, &listeners, opening).await??;
         if let Some(identity) = &mut identity {
             cluster::remember_begun(identity, &settings)?;
         }
