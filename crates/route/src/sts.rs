@@ -22,8 +22,9 @@ use fetch::Fetcher;
 pub use policy::{Mode, Pattern, PatternError, Policy, PolicyError};
 pub use settings::Settings;
 
-/// How many domains whose policy could not be fetched are remembered.
-const FAILURES: usize = 4096;
+/// How many domains are remembered: whose policy could not be fetched, and what their
+/// records said.
+const DOMAINS: usize = 4096;
 
 /// A policy is fetched again in good time, so that it does not run out while its
 /// server is away (RFC 8461 §3.3, §10.2).
@@ -119,6 +120,7 @@ struct Inner {
     fetcher: Fetcher,
     retry_pause: Duration,
     failures: Cache<DomainName, Failed>,
+    seen: Cache<DomainName, Seen>,
 }
 
 /// A fetch that failed, not to be repeated at once.
@@ -129,6 +131,14 @@ struct Failed {
     problem: Problem,
 }
 
+/// The id that a domain's record has here.
+#[derive(Clone)]
+struct Seen {
+    id: String,
+    /// When the policy was fetched that was kept as the id was first seen.
+    kept: Option<Millis>,
+}
+
 impl Sts {
     /// Reads the settings' file of authorities, if any.
     pub fn new(resolver: Resolver, settings: &Settings) -> Result<Self, SetupError> {
@@ -136,7 +146,8 @@ impl Sts {
             fetcher: Fetcher::new(settings)?,
             resolver,
             retry_pause: settings.retry_pause,
-            failures: Cache::new(FAILURES),
+            failures: Cache::new(DOMAINS),
+            seen: Cache::new(DOMAINS),
         })))
     }
 
@@ -164,7 +175,8 @@ impl Sts {
             Ok(None) => return Ok(discovery(kept, None)),
             Err(problem) => return Ok(discovery(kept, Some(problem))),
         };
-        let current = |kept: &CachedPolicy| kept.id == id && !kept.is_old(now);
+        let seen = self.seen(domain, &id, kept.as_ref());
+        let current = |kept: &CachedPolicy| seen.has(kept) && !kept.is_old(now);
         if kept.as_ref().is_some_and(current) {
             return Ok(discovery(kept, None));
         }
@@ -197,6 +209,19 @@ impl Sts {
         Ok(record::id(&texts).map(str::to_owned))
     }
 
+    /// What is known of `id`, which the domain's record has now.
+    fn seen(&self, domain: &DomainName, id: &str, kept: Option<&CachedPolicy>) -> Seen {
+        let before = self.0.seen.get(domain).filter(|seen| seen.id == id);
+        before.unwrap_or_else(|| {
+            let new = Seen {
+                id: id.to_owned(),
+                kept: kept.map(|kept| kept.fetched),
+            };
+            self.0.seen.insert(domain.clone(), new.clone());
+            new
+        })
+    }
+
     async fn fetch(
         &self,
         domain: &DomainName,
@@ -222,6 +247,15 @@ impl Sts {
         let failed = self.0.failures.get(domain)?;
         let lately = failed.id == id && now < failed.at.after(self.0.retry_pause);
         lately.then_some(failed.problem)
+    }
+}
+
+impl Seen {
+    /// Whether nothing newer than `kept` is to be expected. What another node has fetched
+    /// since the id was first seen here is no older, whatever record its resolver holds:
+    /// two that hold different ones would otherwise fetch by turns.
+    fn has(&self, kept: &CachedPolicy) -> bool {
+        kept.id == self.id || self.kept != Some(kept.fetched)
     }
 }
 

@@ -45,6 +45,7 @@ struct Fixture {
     server: PolicyServer,
     cache: Memory,
     sts: Sts,
+    settings: Settings,
     _authority: tempfile::NamedTempFile,
 }
 
@@ -72,6 +73,7 @@ impl Fixture {
             dns,
             server,
             cache: Memory::default(),
+            settings,
             _authority: authority,
         };
         fixture.announce("1");
@@ -83,15 +85,32 @@ impl Fixture {
         self.dns.set("_mta-sts.example.org", [record]);
     }
 
+    /// The client of another node, with a resolver of its own.
+    fn another(&self) -> Sts {
+        let resolver = Resolver::new(&self.dns.settings()).unwrap();
+        Sts::new(resolver, &self.settings).unwrap()
+    }
+
     async fn discover(&self, after: Duration) -> Result<Discovery, Error> {
+        self.discover_by(&self.sts, after).await
+    }
+
+    async fn discover_by(&self, sts: &Sts, after: Duration) -> Result<Discovery, Error> {
         let now = START.after(after);
-        let domain = domain("example.org");
-        self.sts.policy(&domain, &self.cache, now).await
+        sts.policy(&domain("example.org"), &self.cache, now).await
     }
 
     /// The id and mode of the valid policy, and the kind of problem.
     async fn seen(&self, after: Duration) -> (Option<(String, Mode)>, Option<ProblemKind>) {
-        let found = self.discover(after).await.unwrap();
+        self.seen_by(&self.sts, after).await
+    }
+
+    async fn seen_by(
+        &self,
+        sts: &Sts,
+        after: Duration,
+    ) -> (Option<(String, Mode)>, Option<ProblemKind>) {
+        let found = self.discover_by(sts, after).await.unwrap();
         let policy = found.policy.map(|p| (p.id, p.policy.mode));
         (policy, found.problem.map(|p| p.kind))
     }
@@ -149,6 +168,43 @@ async fn a_new_id_brings_a_new_policy() {
     at.announce("2");
     assert_eq!(at.seen(DAY / 24).await, (kept("2", Mode::Testing), None));
     assert_eq!(at.server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn nodes_whose_resolvers_hold_different_records_do_not_fetch_by_turns() {
+    let at = Fixture::new().await;
+    at.dns.set_ttl("example.org", 3600);
+    let hour = DAY / 24;
+    at.seen(Duration::ZERO).await;
+    at.server.serve(&policy("testing", 30));
+    at.announce("2");
+    // The first node's resolver still has the old record.
+    let other = at.another();
+    for _ in 0..2 {
+        assert_eq!(
+            at.seen_by(&other, hour).await,
+            (kept("2", Mode::Testing), None)
+        );
+        assert_eq!(at.seen(hour).await, (kept("2", Mode::Testing), None));
+    }
+    assert_eq!(at.server.requests().len(), 2);
+    // So has that of a third one, which cannot know what is newer. That is the end of it.
+    at.announce("1");
+    let third = at.another();
+    for sts in [&third, &at.sts, &other] {
+        let (found, problem) = at.seen_by(sts, 2 * hour).await;
+        assert_eq!((found, problem), (kept("1", Mode::Testing), None));
+    }
+    assert_eq!(at.server.requests().len(), 3);
+    // A policy that nobody has fetched since is another matter.
+    at.server.serve(&policy("enforce", 30));
+    at.announce("3");
+    let fourth = at.another();
+    for sts in [&fourth, &at.sts, &other, &third] {
+        let (found, problem) = at.seen_by(sts, 3 * hour).await;
+        assert_eq!((found, problem), (kept("3", Mode::Enforce), None));
+    }
+    assert_eq!(at.server.requests().len(), 4);
 }
 
 #[tokio::test]
