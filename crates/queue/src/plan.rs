@@ -153,7 +153,7 @@ impl Planner {
         let mut findings = Vec::new();
         let policy = match wish {
             TlsWish::Waived => None,
-            _ => self.policy(&parsed, &mut findings).await?,
+            _ => self.policy(&parsed, at, &mut findings).await?,
         };
         let domain = match &parsed {
             Destination::Domain(domain) => Some(domain),
@@ -200,13 +200,15 @@ impl Planner {
     async fn policy(
         &self,
         destination: &Destination,
+        at: Token,
         findings: &mut Vec<Finding>,
     ) -> Result<Option<Policy>, Trouble> {
         let Destination::Domain(domain) = destination else {
             return Ok(None);
         };
         let now = self.meta.clock().now();
-        let cache = Policies(self.meta.clone());
+        let meta = self.meta.clone();
+        let cache = Policies { meta, at };
         let found = self.sts.policy(domain, &cache, now).await?;
         if let Some(problem) = &found.problem {
             tracing::warn!(%domain, problem = problem.text, "the MTA-STS policy is not to be had");
