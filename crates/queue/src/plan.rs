@@ -69,6 +69,7 @@ pub(crate) struct Planner {
     pub(crate) resolver: Resolver,
     results: Arc<Collector>,
     sts: Sts,
+    policies: Policies,
     meta: Client,
     routes: Vec<Route>,
     roster: Roster,
@@ -98,6 +99,7 @@ impl Planner {
             resolver,
             results,
             sts: sts.map_err(|error| error.to_string())?,
+            policies: Policies::new(handles.meta.clone()),
             meta: handles.meta.clone(),
             routes: routes.collect::<Result<_, String>>()?,
             roster: Roster::new(
@@ -207,8 +209,7 @@ impl Planner {
             return Ok(None);
         };
         let now = self.meta.clock().now();
-        let meta = self.meta.clone();
-        let cache = Policies { meta, at };
+        let cache = self.policies.since(at);
         let found = self.sts.policy(domain, &cache, now).await?;
         if let Some(problem) = &found.problem {
             tracing::warn!(%domain, problem = problem.text, "the MTA-STS policy is not to be had");

@@ -1,28 +1,51 @@
 //! [`Policies`]: the MTA-STS policies of other domains, kept in the metadata, so
 //! that one node fetches for all.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use async_trait::async_trait;
 use postrider_meta::command::PutPolicy;
 use postrider_meta::{Client, ReadAt, StsPolicy, Token, query};
 use postrider_route::sts::{CachedPolicy, PolicyCache};
 use postrider_types::DomainName;
 
-/// The cache of policies.
+/// The policies of all domains.
 pub(crate) struct Policies {
-    pub(crate) meta: Client,
-    /// What was kept up to this state is not missed.
-    pub(crate) at: Token,
+    meta: Client,
+    /// A state that has all that this node has put here.
+    own: AtomicU64,
+}
+
+/// The same as the metadata have them at a state or later.
+pub(crate) struct Since<'a> {
+    policies: &'a Policies,
+    token: Token,
+}
+
+impl Policies {
+    pub(crate) fn new(meta: Client) -> Self {
+        let own = AtomicU64::new(0);
+        Self { meta, own }
+    }
+
+    /// None that was put here up to `token` is missed.
+    pub(crate) fn since(&self, token: Token) -> Since<'_> {
+        let policies = self;
+        Since { policies, token }
+    }
 }
 
 #[async_trait]
-impl PolicyCache for Policies {
+impl PolicyCache for Since<'_> {
     async fn load(&self, domain: &DomainName) -> Result<Option<CachedPolicy>, String> {
         let question = query::StsPolicy {
             domain: domain.clone(),
         };
         // A policy that another node is just putting here may be missed: then it is
         // fetched once more.
-        let answer = self.meta.ask(question, ReadAt::AtLeast(self.at)).await;
+        let own = Token(self.policies.own.load(Ordering::SeqCst));
+        let at = ReadAt::AtLeast(self.token.max(own));
+        let answer = self.policies.meta.ask(question, at).await;
         let (kept, _) = answer.map_err(|error| error.to_string())?;
         let Some(kept) = kept else { return Ok(None) };
         // One that cannot be read is as good as none.
@@ -49,8 +72,10 @@ impl PolicyCache for Policies {
                 expires: policy.expires,
             }),
         };
-        match self.meta.run(put).await {
-            Ok((Ok(()), _)) => {}
+        match self.policies.meta.run(put).await {
+            Ok((Ok(()), token)) => {
+                self.policies.own.fetch_max(token.0, Ordering::SeqCst);
+            }
             Ok((Err(refusal), _)) => tracing::warn!(%domain, %refusal, "a policy is not kept"),
             Err(error) => tracing::debug!(%domain, %error, "a policy is not kept"),
         }
@@ -114,10 +139,7 @@ mod tests {
         let [behind, ahead] = [(); 2].map(|()| Memory::new(Arc::new(Fixed)));
         let copies = Arc::new(Copies { behind, ahead });
         let meta = Client::new(copies, Arc::new(Fixed), Arc::new(Fixed));
-        let at = |at| Policies {
-            meta: meta.clone(),
-            at: Token(at),
-        };
+        let [one, other] = [(); 2].map(|()| Policies::new(meta.clone()));
         let text = "version: STSv1\nmode: enforce\nmx: mx.test\nmax_age: 60\n";
         let policy = CachedPolicy {
             id: "1".into(),
@@ -126,8 +148,11 @@ mod tests {
             expires: Millis(60_001),
         };
         let domain = DomainName::parse("outside.test").unwrap();
-        at(0).store(&domain, &policy).await;
-        assert_eq!(at(1).load(&domain).await, Ok(Some(policy)));
-        assert_eq!(at(0).load(&domain).await, Ok(None));
+        one.since(Token(0)).store(&domain, &policy).await;
+        let behind = other.since(Token(0)).load(&domain).await;
+        assert_eq!(behind, Ok(None));
+        let policy = Ok(Some(policy));
+        assert_eq!(other.since(Token(1)).load(&domain).await, policy);
+        assert_eq!(one.since(Token(0)).load(&domain).await, policy);
     }
 }

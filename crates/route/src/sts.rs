@@ -9,6 +9,7 @@ mod policy;
 mod record;
 mod settings;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,14 +17,15 @@ use async_trait::async_trait;
 use postrider_types::{DomainName, Millis};
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 
 use crate::{Error, Resolver, SetupError};
 use fetch::Fetcher;
 pub use policy::{Mode, Pattern, PatternError, Policy, PolicyError};
 pub use settings::Settings;
 
-/// How many domains are remembered: whose policy could not be fetched, and what their
-/// records said.
+/// How many domains are remembered: whose policy is fetched, or could not be, and what
+/// their records said.
 const DOMAINS: usize = 4096;
 
 /// A policy is fetched again in good time, so that it does not run out while its
@@ -37,8 +39,9 @@ pub trait PolicyCache: Send + Sync {
     /// knows; mail to the domain then waits.
     async fn load(&self, domain: &DomainName) -> Result<Option<CachedPolicy>, String>;
 
-    /// Keeps `policy` for `domain`, in the place of any other. One that cannot
-    /// be kept now is fetched again the next time.
+    /// Keeps `policy` for `domain`, in the place of any other: it is what
+    /// [`Self::load`] gives then. One that cannot be kept now is fetched again the next
+    /// time.
     async fn store(&self, domain: &DomainName, policy: &CachedPolicy);
 }
 
@@ -121,6 +124,8 @@ struct Inner {
     retry_pause: Duration,
     failures: Cache<DomainName, Failed>,
     seen: Cache<DomainName, Seen>,
+    /// Held by whoever fetches.
+    turns: Cache<DomainName, Arc<Mutex<()>>>,
 }
 
 /// A fetch that failed, not to be repeated at once.
@@ -148,6 +153,7 @@ impl Sts {
             retry_pause: settings.retry_pause,
             failures: Cache::new(DOMAINS),
             seen: Cache::new(DOMAINS),
+            turns: Cache::new(DOMAINS),
         })))
     }
 
@@ -162,12 +168,7 @@ impl Sts {
         cache: &dyn PolicyCache,
         now: Millis,
     ) -> Result<Discovery, Error> {
-        let kept = cache.load(domain).await.map_err(|reason| {
-            Error::dns(format!(
-                "cannot tell whether {domain} demands TLS (MTA-STS): {reason}"
-            ))
-        })?;
-        let kept = kept.filter(|kept| now < kept.expires);
+        let kept = kept(domain, cache, now).await?;
         // RFC 8461 §3.1, §5.1: without a record, or where it cannot be asked for,
         // a policy kept from earlier stays valid until it runs out.
         let id = match self.id(domain).await {
@@ -176,10 +177,28 @@ impl Sts {
             Err(problem) => return Ok(discovery(kept, Some(problem))),
         };
         let seen = self.seen(domain, &id, kept.as_ref());
-        let current = |kept: &CachedPolicy| seen.has(kept) && !kept.is_old(now);
-        if kept.as_ref().is_some_and(current) {
+        if kept.as_ref().is_some_and(|kept| seen.has(kept, now)) {
             return Ok(discovery(kept, None));
         }
+        self.renew(domain, cache, now, seen).await
+    }
+
+    /// Fetches the policy, unless somebody else has done so meanwhile.
+    async fn renew(
+        &self,
+        domain: &DomainName,
+        cache: &dyn PolicyCache,
+        now: Millis,
+        seen: Seen,
+    ) -> Result<Discovery, Error> {
+        // Many connections to a domain may be made at the same time.
+        let turn = self.turn(domain);
+        let _turn = turn.lock().await;
+        let kept = kept(domain, cache, now).await?;
+        if kept.as_ref().is_some_and(|kept| seen.has(kept, now)) {
+            return Ok(discovery(kept, None));
+        }
+        let id = seen.id;
         if let Some(problem) = self.failed_lately(domain, &id, now) {
             return Ok(discovery(kept, Some(problem)));
         }
@@ -207,6 +226,12 @@ impl Sts {
         let texts = self.0.resolver.texts(&name).await;
         let texts = texts.map_err(|e| Problem::new(ProblemKind::Fetch, e.text()))?;
         Ok(record::id(&texts).map(str::to_owned))
+    }
+
+    fn turn(&self, domain: &DomainName) -> Arc<Mutex<()>> {
+        let new = || Ok::<_, Infallible>(Arc::default());
+        let Ok(turn) = self.0.turns.get_or_insert_with(domain, new);
+        turn
     }
 
     /// What is known of `id`, which the domain's record has now.
@@ -254,9 +279,24 @@ impl Seen {
     /// Whether nothing newer than `kept` is to be expected. What another node has fetched
     /// since the id was first seen here is no older, whatever record its resolver holds:
     /// two that hold different ones would otherwise fetch by turns.
-    fn has(&self, kept: &CachedPolicy) -> bool {
-        kept.id == self.id || self.kept != Some(kept.fetched)
+    fn has(&self, kept: &CachedPolicy, now: Millis) -> bool {
+        let same = kept.id == self.id || self.kept != Some(kept.fetched);
+        same && !kept.is_old(now)
     }
+}
+
+/// The policy kept for `domain` that is valid at `now`.
+async fn kept(
+    domain: &DomainName,
+    cache: &dyn PolicyCache,
+    now: Millis,
+) -> Result<Option<CachedPolicy>, Error> {
+    let kept = cache.load(domain).await.map_err(|reason| {
+        Error::dns(format!(
+            "cannot tell whether {domain} demands TLS (MTA-STS): {reason}"
+        ))
+    })?;
+    Ok(kept.filter(|kept| now < kept.expires))
 }
 
 fn discovery(policy: Option<CachedPolicy>, problem: Option<Problem>) -> Discovery {

@@ -161,6 +161,23 @@ async fn a_policy_is_fetched_once_and_kept() {
 }
 
 #[tokio::test]
+async fn connections_at_the_same_time_fetch_a_policy_once() {
+    let at = Fixture::new().await;
+    let all = futures::future::join_all([(); 5].map(|()| at.seen(Duration::ZERO))).await;
+    assert!(all.iter().all(|it| *it == (kept("1", Mode::Enforce), None)));
+    assert_eq!(at.server.requests().len(), 1);
+    at.server.respond("HTTP/1.1 404 Not Found\r\n\r\n");
+    at.announce("2");
+    let all = futures::future::join_all([(); 5].map(|()| at.seen(DAY / 24))).await;
+    let problem = Some(ProblemKind::Fetch);
+    assert!(
+        all.iter()
+            .all(|it| *it == (kept("1", Mode::Enforce), problem))
+    );
+    assert_eq!(at.server.requests().len(), 2);
+}
+
+#[tokio::test]
 async fn a_new_id_brings_a_new_policy() {
     let at = Fixture::new().await;
     at.seen(Duration::ZERO).await;
