@@ -28,6 +28,7 @@ mod linear;
 mod maildrop;
 mod majority;
 mod pair;
+mod policies;
 mod queue;
 mod recovery;
 mod roles;

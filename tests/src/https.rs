@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -69,6 +70,7 @@ pub struct HttpsServer {
 
 struct Shared {
     answer: Mutex<String>,
+    requests: AtomicUsize,
     posted: Mutex<Vec<Posted>>,
 }
 
@@ -85,6 +87,7 @@ impl HttpsServer {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             answer: Mutex::new("HTTP/1.1 404 Not Found\r\n\r\n".into()),
+            requests: AtomicUsize::new(0),
             posted: Mutex::default(),
         });
         let serving = Arc::clone(&shared);
@@ -115,6 +118,11 @@ impl HttpsServer {
         );
     }
 
+    /// How many requests it has had.
+    pub fn requests(&self) -> usize {
+        self.shared.requests.load(Ordering::SeqCst)
+    }
+
     /// All that was posted so far.
     pub fn posted(&self) -> Vec<Posted> {
         self.shared.posted.lock().clone()
@@ -128,6 +136,7 @@ impl Shared {
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await?);
         }
+        self.requests.fetch_add(1, Ordering::SeqCst);
         let head = String::from_utf8(head)?.to_ascii_lowercase();
         let mut lines = head.lines();
         if let Some(length) = lines.find_map(|line| line.strip_prefix("content-length:")) {
