@@ -127,7 +127,7 @@ async fn a_twin_serves_until_it_is_drained_and_then_the_other_does() {
     let mut first = TcpStream::connect(address).await.unwrap();
     assert!(read_line(&mut first).await.starts_with("hello"));
     drain.start();
-    assert_eq!(read_line(&mut first).await, "bye");
+    assert_eq!(read_line(&mut first).await, "bye\r\n");
     running.await.unwrap();
     // Nobody is refused in between.
     let mut second = TcpStream::connect(address).await.unwrap();
