@@ -16,6 +16,7 @@ mod queue;
 mod quickstart;
 mod recover;
 mod serve;
+mod signals;
 mod status;
 mod tls_reports;
 mod trace;

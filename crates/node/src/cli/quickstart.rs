@@ -8,6 +8,7 @@ use postrider_meta::Client;
 
 use super::output::{self, Output};
 use super::serve;
+use super::signals::Signals;
 use crate::bound::Bound;
 use crate::node::Node;
 use crate::quickstart::{PASSWORD, quickstart_settings, seed};
@@ -48,7 +49,12 @@ impl Quickstart {
             fresh = seed(meta, &dir).await?;
             anyhow::Ok(())
         };
-        let node = Node::start_after(settings, first).await.map_err(|error| {
+        let mut signals = Signals::take()?;
+        let node = tokio::select! {
+            node = Node::start_after(settings, first) => node,
+            () = signals.stop(|| {}) => return Ok(ExitCode::SUCCESS),
+        };
+        let node = node.map_err(|error| {
             let taken = error.downcast_ref::<postrider_net::Error>();
             if !matches!(taken, Some(postrider_net::Error::Bind { .. })) {
                 return error;
@@ -64,7 +70,7 @@ impl Quickstart {
             serve::write_ready(&node, file)?;
         }
         Output { json: false }.print(&welcome(node.bound(), &dir, fresh))?;
-        serve::until_stopped(node).await
+        serve::until_stopped(node, signals).await
     }
 }
 

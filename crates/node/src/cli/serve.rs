@@ -1,4 +1,4 @@
-//! `postrider serve`, and what it shares with quickstart: signals and the
+//! `postrider serve`, and what it shares with quickstart: how a node ends, and the
 //! ready file.
 
 use std::io::Write;
@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use postrider_types::Versions;
-use tokio::signal::unix::{SignalKind, signal};
 
+use super::signals::Signals;
 use crate::node::Node;
 use crate::settings::Settings;
 use crate::{cluster, dir, logs, open_files, settings};
@@ -46,18 +46,16 @@ impl Serve {
         settings.meta.versions = versions;
         logs::start(&settings.log)?;
         open_files::raise_limit();
+        let mut signals = Signals::take()?;
         let node = tokio::select! {
             node = start(settings) => node?,
-            stopped = told_to_stop() => {
-                stopped?;
-                return Ok(ExitCode::SUCCESS);
-            }
+            () = signals.stop(|| {}) => return Ok(ExitCode::SUCCESS),
         };
         if let Some(file) = &self.ready_file {
             write_ready(&node, file)?;
         }
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
-        until_stopped(node).await
+        until_stopped(node, signals).await
     }
 }
 
@@ -98,31 +96,13 @@ pub(super) fn write_ready(node: &Node, file: &Path) -> anyhow::Result<()> {
     dir::replace(file, &text)
 }
 
-/// Is ready once a signal says to stop.
-async fn told_to_stop() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
-}
-
 /// Runs until a signal says to stop, then drains.
-pub(super) async fn until_stopped(node: Node) -> anyhow::Result<ExitCode> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-    let mut hang_up = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hang_up.recv() => node.reload_certificates(),
-            failure = node.failed() => {
-                // Draining would wait for answers that cannot come.
-                anyhow::bail!(failure);
-            }
+pub(super) async fn until_stopped(node: Node, mut signals: Signals) -> anyhow::Result<ExitCode> {
+    tokio::select! {
+        () = signals.stop(|| node.reload_certificates()) => {}
+        failure = node.failed() => {
+            // Draining would wait for answers that cannot come.
+            anyhow::bail!(failure);
         }
     }
     tracing::info!("stopping: sessions may finish; a second signal stops at once");
@@ -132,7 +112,6 @@ pub(super) async fn until_stopped(node: Node) -> anyhow::Result<ExitCode> {
             tracing::info!("stopped");
             Ok(ExitCode::SUCCESS)
         }
-        _ = terminate.recv() => Ok(ExitCode::FAILURE),
-        _ = interrupt.recv() => Ok(ExitCode::FAILURE),
+        () = signals.stop(|| {}) => Ok(ExitCode::FAILURE),
     }
 }
