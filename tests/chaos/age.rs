@@ -50,8 +50,8 @@ impl fmt::Display for Stock {
 }
 
 impl Field {
-    /// `postrider verify`, which has to find nothing but gaps in the archived log: a node
-    /// that dies leaves one where the next one's log was cut by a snapshot. `how` else.
+    /// `postrider verify`, which has to find nothing but gaps in the archived log: a bucket
+    /// that is away for longer than a snapshot waits for it leaves one. `how` else.
     async fn verify(&self, how: &[&str]) -> anyhow::Result<(Value, usize)> {
         let node = self.cluster.node(0);
         let data = node.dir().join("data");
