@@ -296,8 +296,8 @@ async fn what_a_killed_node_did_not_archive_another_one_does() {
     let meta = client(node.clone());
     let alice = account(&meta).await;
     let before = node.health().applied;
-    for _ in 0..400 {
-        meta.run(message(alice, 5000)).await.unwrap().0.unwrap();
+    for _ in 0..40 {
+        meta.run(message(alice, 50_000)).await.unwrap().0.unwrap();
     }
     // Long enough for a snapshot that waits for nothing.
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -305,7 +305,8 @@ async fn what_a_killed_node_did_not_archive_another_one_does() {
     let mut archiver = node.archiver().unwrap();
     until("the archive goes on", async || {
         archiver.step().await.unwrap();
-        node.archiving().unwrap().entry > before + 400
+        // What a new leader begins with may wait for other entries.
+        node.archiving().unwrap().entry >= before + 40
     })
     .await;
     assert_eq!(archive.lineage().await.unwrap().gaps(), []);
