@@ -6,13 +6,14 @@ use postrider_net::{Busy, Gate, Key, Permit, RateLimiter};
 use postrider_rpc::proto::nodes_server::{Nodes, NodesServer};
 use postrider_rpc::proto::{ReportReply, ReportRequest};
 use postrider_rpc::tonic::service::Routes;
+use postrider_rpc::tonic::{Request, Response, Status, Streaming};
 use postrider_rpc::{Guard, Standing, Timeouts, Tls, serve};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::*;
 
-/// What the issue promises for a count to be known everywhere.
+/// How long a count may take until it is known everywhere.
 const SOON: Duration = Duration::from_millis(300);
 /// For what waits for connections, streams and graces.
 const LONG: Duration = Duration::from_secs(20);
