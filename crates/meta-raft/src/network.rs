@@ -2,14 +2,14 @@
 //! stream per follower, votes, whole snapshots. Each request names the node that
 //! it is meant for: an address may have passed to another one.
 
+mod transfer;
+
 use std::collections::HashMap;
 use std::future::Future;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
@@ -26,7 +26,7 @@ use postrider_rpc::proto::raft_client::RaftClient;
 use postrider_rpc::tonic::metadata::MetadataValue;
 use postrider_rpc::tonic::transport::Channel;
 use postrider_rpc::tonic::{Request, Status};
-use postrider_rpc::{Channels, Failure, MAX_MESSAGE, proto};
+use postrider_rpc::{Channels, Failure, MAX_MESSAGE};
 use tokio::time::{sleep, timeout};
 
 use crate::acknowledged::Acknowledged;
@@ -40,9 +40,6 @@ use crate::snapshot::Stored;
 pub(crate) type SnapshotOf =
     Snapshot<openraft::type_config::alias::CommittedLeaderIdOf<TypeConfig>, u64, BasicNode, Stored>;
 pub(crate) type Rpc<T> = Result<T, RPCError<TypeConfig>>;
-
-/// Bytes of a part of a snapshot.
-const PART: usize = 1 << 20;
 
 /// Metadata of every request between members: the id of the node it is meant
 /// for.
@@ -327,27 +324,11 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let deliver = async {
-            // One from the object store costs this node nothing. It may hold more
-            // than the one to send, never less: Raft counts on that.
-            if let Some(object) = self.archived(&snapshot).await {
-                let head = head(&vote, 0, &object);
-                match self.send(stream::iter([head])).await {
-                    Err(RPCError::Unreachable(error)) => {
-                        tracing::info!(node = self.id, %error, "sends a snapshot itself");
-                    }
-                    sent => return sent,
-                }
-            }
-            let head = head(&vote, snapshot.snapshot.bytes(), "");
-            let parts = parts(snapshot.snapshot.clone());
-            self.send(stream::iter([head]).chain(parts)).await
-        };
         // As long as it moves: a dead peer is noticed by the connection.
         let _ = option;
         let (term, holds) = (vote.leader_id.term, snapshot.meta.last_log_id);
         tokio::select! {
-            sent = deliver => {
+            sent = self.deliver(&vote, &snapshot) => {
                 let sent = sent?;
                 self.acknowledged.note(self.id, term, &Ok(holds));
                 Ok(sent)
@@ -370,63 +351,4 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         }
         Err(RPCError::Network(NetworkError::from_string(refused)))
     }
-}
-
-impl Peer {
-    /// The object that holds at least what a snapshot does, if there is one.
-    async fn archived(&self, snapshot: &SnapshotOf) -> Option<String> {
-        match self.archive.as_ref()?.newest().await {
-            Ok(newest) => newest
-                .filter(|newest| Some(newest.id) >= snapshot.meta.last_log_id)
-                .map(|newest| newest.key),
-            Err(error) => {
-                tracing::info!(%error, "sends a snapshot itself");
-                None
-            }
-        }
-    }
-
-    /// Sends a snapshot, and waits until it is installed.
-    async fn send(
-        &self,
-        parts: impl Stream<Item = proto::SnapshotPart> + Send + 'static,
-    ) -> Rpc<SnapshotResponse<TypeConfig>> {
-        let mut client = self.client(&self.bulk)?;
-        let reply = client.snapshot(self.request(parts)).await.map_err(lost)?;
-        let vote = convert::vote_in(reply.into_inner().vote).map_err(refused)?;
-        Ok(SnapshotResponse::new(vote))
-    }
-}
-
-fn head(vote: &Vote, length: u64, object: &str) -> proto::SnapshotPart {
-    proto::SnapshotPart {
-        head: Some(proto::SnapshotHead {
-            vote: Some(convert::vote_out(vote)),
-            length,
-            object: object.to_owned(),
-        }),
-        data: Bytes::new(),
-    }
-}
-
-/// The bytes of a snapshot, part by part.
-fn parts(stored: Stored) -> impl Stream<Item = proto::SnapshotPart> + Send + use<> {
-    stream::unfold((stored, 0), |(stored, offset)| async move {
-        let length = (stored.bytes() - offset).min(PART as u64) as usize;
-        if length == 0 {
-            return None;
-        }
-        let file = Arc::clone(stored.file());
-        let read = crate::blocking::run(move || {
-            let mut data = vec![0; length];
-            file.read_exact_at(&mut data, offset).map(|()| data)
-        });
-        // A file that cannot be read ends the stream early; the receiver notices.
-        let data = read.await.ok()?.ok()?;
-        let part = proto::SnapshotPart {
-            head: None,
-            data: data.into(),
-        };
-        Some((part, (stored, offset + length as u64)))
-    })
 }
