@@ -15,7 +15,7 @@ const FRONTEND: usize = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_with_a_secret_form_one_cluster_and_only_one() -> anyhow::Result<()> {
-    let _turn = turn()?;
+    let _turn = turn().await?;
     let mut cluster = Cluster::enter(
         BINARY,
         Plan {

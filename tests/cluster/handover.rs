@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use postrider_tests::{Addresses, Cluster, Plan};
 
-use crate::{ALICE, count, message, smtp, start};
+use crate::{ALICE, count, message, smtp, start_alone};
 
 /// Messages after the node has ended.
 const AFTER: usize = 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_leader_costs_a_writer_no_election() -> anyhow::Result<()> {
-    let mut turn = start(Plan::default()).await?;
+    let mut turn = start_alone(Plan::default()).await?;
     let cluster = &mut turn.cluster;
     let mut sent = 0;
     let mut pauses = Vec::new();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use postrider_tests::{Figures, Imap, Plan, Roles};
 
-use crate::{ALICE, deliver, inbox, message, start};
+use crate::{ALICE, deliver, inbox, message, start_alone};
 
 /// Messages and changes of flags that are waited for.
 const TRIES: u32 = 60;
@@ -13,7 +13,7 @@ const PROMISE: Duration = Duration::from_millis(100);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_on_one_node_tells_of_mail_and_flags_on_others() -> anyhow::Result<()> {
-    let turn = start(Plan {
+    let turn = start_alone(Plan {
         roles: &[Roles::Both, Roles::Both, Roles::Both, Roles::Frontend],
         ..Plan::default()
     })

@@ -3,7 +3,7 @@
 //!
 //! Every test starts its own cluster on free ports and ends with
 //! [`Cluster::finish`], which compares the copies of the metadata and checks their
-//! consistency. One cluster runs at a time, as some tests measure. With
+//! consistency. Two clusters run at a time, and one alone where a test measures. With
 //! `POSTRIDER_TEST_S3` set to the URL of a bucket bodies and snapshots lie there.
 
 #![allow(
@@ -39,6 +39,7 @@ mod witness;
 
 use std::fs::File;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
@@ -50,13 +51,15 @@ const BINARY: &str = env!("CARGO_BIN_EXE_postrider-under-test");
 const ALICE: &str = "alice@example.test";
 const BOB: &str = "bob@example.test";
 const PASSWORD: &str = "postrider";
+/// So many clusters run at once.
+const TOGETHER: u32 = 2;
 /// How long something may take that comes by itself, unless a test says less.
 const SOON: Duration = Duration::from_secs(30);
 
 /// A cluster, and the right to run one.
 struct Turn {
     cluster: Cluster,
-    _turn: File,
+    _turn: Vec<File>,
 }
 
 /// Waits for this test's turn, over all processes that run tests, and starts its
@@ -67,18 +70,41 @@ async fn start(plan: Plan<'_>) -> anyhow::Result<Turn> {
 
 /// The same with another build of the program.
 async fn start_with(binary: &str, plan: Plan<'_>) -> anyhow::Result<Turn> {
-    let turn = turn()?;
+    let turn = turn().await?;
     Ok(Turn {
         cluster: Cluster::start(binary, plan).await?,
         _turn: turn,
     })
 }
 
-/// Waits for this test's turn.
-fn turn() -> anyhow::Result<File> {
-    let turn = File::create(concat!(env!("CARGO_TARGET_TMPDIR"), "/cluster.turn"))?;
-    turn.lock()?;
-    Ok(turn)
+/// The same for a test that measures: no other cluster runs meanwhile.
+async fn start_alone(plan: Plan<'_>) -> anyhow::Result<Turn> {
+    let alone = locks("cluster.alone")?;
+    alone.lock()?;
+    Ok(Turn {
+        cluster: Cluster::start(BINARY, plan).await?,
+        _turn: vec![alone],
+    })
+}
+
+/// Waits until fewer than [`TOGETHER`] other tests run a cluster, and none alone.
+async fn turn() -> anyhow::Result<Vec<File>> {
+    let alone = locks("cluster.alone")?;
+    alone.lock_shared()?;
+    loop {
+        for place in 0..TOGETHER {
+            let place = locks(&format!("cluster.{place}"))?;
+            if place.try_lock().is_ok() {
+                return Ok(vec![alone, place]);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A file for locks that end with whoever holds them.
+fn locks(name: &str) -> std::io::Result<File> {
+    File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
 }
 
 /// A message with this subject and body.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use postrider_tests::{Addresses, Plan, Roles, Smtp, Wire};
 
-use crate::{ALICE, BOB, PASSWORD, deliver, inbox, message, pop3, start};
+use crate::{ALICE, BOB, PASSWORD, deliver, inbox, message, pop3, start_alone};
 
 /// Where the nodes of this test stand.
 const METAS: [usize; 3] = [0, 1, 2];
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frontend_serves_all_and_outlives_each_voter_in_turn() -> anyhow::Result<()> {
-    let mut turn = start(Plan {
+    let mut turn = start_alone(Plan {
         roles: &[Roles::Meta, Roles::Meta, Roles::Meta, Roles::Frontend],
         ..Plan::default()
     })

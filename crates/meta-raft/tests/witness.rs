@@ -170,6 +170,11 @@ async fn the_lead_goes_to_no_witness_and_witnesses_alone_are_no_cluster() {
     );
     for _ in 0..3 {
         let led = leader(&members).await;
+        // It gives away the lead of the one whom it knows.
+        until("the witness knows who leads", async || {
+            members[WITNESS].node.health().leader == Some(led as u64 + 1)
+        })
+        .await;
         let next = members[WITNESS].node.move_leader(None).await.unwrap();
         assert_eq!(next, 2 - led as u64);
         // In order: the leader that ends hands over to the other.
