@@ -248,6 +248,43 @@ async fn a_new_disk_takes_the_place_of_a_dead_node() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_has_lost_its_conditional_puts_has_no_vote_from_the_next_start_on() {
+    let (network, bucket) = (Network::default(), Bucket::default());
+    let members = two(&network, &bucket.archive()).await;
+    let alice = account(&client(members[0].node.clone())).await;
+    let mut acknowledged = deliver(&client(members[0].node.clone()), alice, 5).await;
+    let mut homes: Vec<(Home, Settings)> = members.into_iter().map(Member::kill).collect();
+    // As after a move to another store, with all objects and the same settings.
+    bucket.overlook_conditions();
+    let told = |member: &Member| {
+        let problem = member.node.health().bucket.and_then(|it| it.problem);
+        problem.is_some_and(|problem| problem.contains("no conditional PUT"))
+    };
+    let (home, settings) = homes.remove(0);
+    let first = Member::start(home, settings).await;
+    until("it has tried the store, or leads", async || {
+        told(&first) || first.leads()
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(
+        !first.leads(),
+        "it leads by a vote that two can have at once"
+    );
+    let (home, settings) = homes.remove(0);
+    let members = vec![first, Member::start(home, settings).await];
+    until("the two vote alone", async || {
+        members.iter().all(|it| it.node.health().voters == [1, 2])
+    })
+    .await;
+    assert!(told(&members[leader(&members).await]));
+    let meta = client(members[1].node.clone());
+    acknowledged.extend(deliver(&meta, alice, 5).await);
+    all_there(&meta, alice, &acknowledged).await;
+    same_state(&members).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_that_live_write_to_the_bucket_once_a_second_and_not_at_all_when_idle() {
     let (network, bucket) = (Network::default(), Bucket::default());
     let members = two(&network, &bucket.archive()).await;

@@ -12,6 +12,7 @@ mod record;
 mod rescue;
 mod segment;
 mod tend;
+mod trial;
 mod voters;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use tokio::time::{Instant, sleep};
 
 pub(crate) use self::peer::BucketPeer;
 use self::record::{Record, Refused, Segment, size};
+use self::trial::Trial;
 pub(crate) use self::voters::Voters;
 use crate::archive::Archive;
 use crate::raft::{Entry, LogId, TypeConfig, Vote};
@@ -61,6 +63,9 @@ pub struct BucketHealth {
     pub silent_ms: Option<u64>,
     /// Why it has no vote, or cannot give it; nothing: it can.
     pub problem: Option<String>,
+    /// Why this node does not rely on the store, as its trial has shown; nothing: it
+    /// does, or has not tried it.
+    pub unreliable: Option<String>,
     /// How long a small write took when the bucket was tried, in milliseconds.
     pub write_ms: Option<u64>,
 }
@@ -93,6 +98,8 @@ struct Inner {
     turn: Lock<Option<Instant>>,
     answered: Lock<Option<Instant>>,
     problem: Lock<Option<String>>,
+    /// Whether the store can be relied on.
+    trial: Lock<Trial>,
     write_ms: AtomicU64,
     /// A vote was refused: the bucket has more than this node.
     behind: Notify,
@@ -130,6 +137,7 @@ impl Bucket {
             turn: Lock::default(),
             answered: Lock::default(),
             problem: Lock::default(),
+            trial: Lock::default(),
             write_ms: AtomicU64::default(),
             behind: Notify::new(),
         }))
@@ -149,6 +157,7 @@ impl Bucket {
             silent_ms: answered
                 .map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX)),
             problem: self.0.problem.lock().clone(),
+            unreliable: self.unreliable(),
             write_ms: (write_ms > 0).then_some(write_ms),
         }
     }
@@ -170,6 +179,7 @@ impl Bucket {
     /// Reads the record from the store. None: there is none that can be used.
     async fn look(&self, known: &mut Option<Known>) -> Result<Option<Record>, Unanswered> {
         *known = None;
+        self.is_relied_on()?;
         let found = self.0.store.read_register(&self.key(), LIMIT).await;
         let Some((bytes, version)) = found.map_err(|error| self.failed(&error))? else {
             return Ok(None);

@@ -1,11 +1,10 @@
 //! When the bucket votes: exactly where two nodes do. The leader lets it in once
 //! the store has shown that it can be relied on, and takes it out when a third
-//! node votes or the second has gone. It also keeps its log short: what a snapshot
-//! in the archive holds goes.
+//! node votes, the second has gone, or the store turns out to be another. It also
+//! keeps its log short: what a snapshot in the archive holds goes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -14,13 +13,13 @@ use openraft::{BasicNode, ChangeMembers};
 use postrider_rpc::Failure;
 use tokio::time::{Instant, sleep};
 
-use super::{BUCKET, Bucket, Change, LIMIT, Segment, Unanswered};
+use super::{BUCKET, Bucket, Change, LOOK, Segment, Unanswered};
 use crate::leader::{Core, Leader};
 
 /// Between looks whether something is to be done.
-const TEND: Duration = Duration::from_secs(1);
+pub(super) const TEND: Duration = Duration::from_secs(1);
 /// After a store was found not to be reliable, or did not answer.
-const AGAIN: Duration = Duration::from_secs(30);
+pub(super) const AGAIN: Duration = Duration::from_secs(30);
 /// How long it may take to bring the bucket up to date.
 const CATCH_UP: Duration = Duration::from_secs(60);
 /// The log in the bucket is looked through once it has more objects or bytes.
@@ -46,10 +45,19 @@ impl Core {
     /// Keeps the vote in the bucket as it should be. Ends with the node.
     pub(crate) async fn tend_bucket(self: Arc<Self>, bucket: Bucket) {
         let mut mind = Mind::default();
+        let mut trial = Instant::now();
+        // It is needed early by a node that finds itself alone.
+        let mut pause = LOOK;
         loop {
-            sleep(TEND).await;
+            sleep(pause).await;
+            pause = TEND;
             if self.check_open().is_err() {
                 return;
+            }
+            let counts = self.membership().get_node(&BUCKET).is_some();
+            if counts && bucket.is_relied_on().is_err() && Instant::now() >= trial {
+                let again = bucket.try_voter().await;
+                trial = Instant::now() + again;
             }
             if !matches!(*self.leader.borrow(), Leader::Me { .. }) {
                 mind = Mind::default();
@@ -59,8 +67,7 @@ impl Core {
                 continue;
             }
             if let Err(reason) = self.settle_bucket(&bucket, &mut mind).await {
-                tracing::warn!(reason, "the vote in the bucket is not as it should be");
-                *bucket.0.problem.lock() = Some(reason);
+                bucket.complain(reason);
                 mind.try_after = Some(Instant::now() + AGAIN);
             }
         }
@@ -78,6 +85,11 @@ impl Core {
         match (due, votes, present) {
             (true, false, _) => self.admit_bucket(bucket).await,
             (false, _, true) => self.expel_bucket().await.map_err(failed),
+            // Two could have its vote at once. Without it the nodes are a majority.
+            (true, true, _) if bucket.unreliable().is_some() => {
+                self.expel_bucket().await.map_err(failed)
+            }
+            (true, true, _) if bucket.is_relied_on().is_err() => Ok(()),
             (true, true, _) => match bucket.record().await? {
                 // Somebody has emptied the bucket. Its vote has no memory any more,
                 // so it must not vote on: without it the two are a majority.
@@ -106,10 +118,7 @@ impl Core {
     /// Makes the bucket a voter.
     async fn admit_bucket(&self, bucket: &Bucket) -> Result<(), Unanswered> {
         let failed = |failure: Failure| failure.to_string();
-        let took = bucket.0.store.check_registers(LIMIT).await;
-        let took = took.map_err(|error| error.to_string())?;
-        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        bucket.0.write_ms.store(millis.max(1), Ordering::Relaxed);
+        bucket.try_store().await?;
         let changing = self.begin_change().await.map_err(failed)?;
         let vote = self.raft.metrics().borrow_watched().vote;
         bucket.create(vote).await?;
@@ -151,7 +160,7 @@ impl Core {
             if !matches!(*self.leader.borrow(), Leader::Me { .. }) {
                 return Err("another node leads now".into());
             }
-            sleep(super::LOOK).await;
+            sleep(LOOK).await;
         }
     }
 

@@ -20,6 +20,9 @@ async fn two() -> (Bucket, Bucket) {
     let store = Store::over(backend, &Settings::default());
     let archive = Archive::new(store, "1");
     let both = [1, 2].map(|me| Bucket::new(&archive, true, LEASE, me));
+    for bucket in &both {
+        bucket.try_store().await.unwrap();
+    }
     both[0].create(leader(1, 1)).await.unwrap();
     let [one, other] = both;
     (one, other)
@@ -128,4 +131,14 @@ async fn a_record_that_is_lost_or_put_back_has_no_vote_and_a_new_one_has() {
     assert!(one.record().await.unwrap().is_none());
     one.create(leader(2, 1)).await.unwrap();
     assert!(other.record().await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn nobody_has_the_vote_of_a_store_that_was_not_tried_since_the_start() {
+    let (one, _) = two().await;
+    let restarted = Bucket::new(&one.0.archive, true, LEASE, 2);
+    let request = candidate(2, 2, log_id(1, 2), true);
+    assert!(restarted.vote(&request, false).await.is_err());
+    restarted.try_store().await.unwrap();
+    assert!(restarted.vote(&request, false).await.unwrap().vote_granted);
 }

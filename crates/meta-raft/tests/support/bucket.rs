@@ -1,8 +1,9 @@
-//! A bucket in memory that counts what it is asked about the vote.
+//! A bucket in memory that counts what it is asked about the vote, and can become one
+//! without conditional PUT.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -10,7 +11,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use postrider_blob::{Backend, Store};
 use postrider_meta_raft::Archive;
@@ -26,6 +27,7 @@ struct Inner {
     votes: AtomicU64,
     /// Times that such objects were read.
     looks: AtomicU64,
+    overlooks: AtomicBool,
 }
 
 impl Bucket {
@@ -46,6 +48,11 @@ impl Bucket {
         let count = |number: &AtomicU64| number.load(Ordering::SeqCst);
         (count(&self.0.votes), count(&self.0.looks))
     }
+
+    /// Takes every PUT from now on, whatever its condition, as Garage does.
+    pub(crate) fn overlook_conditions(&self) {
+        self.0.overlooks.store(true, Ordering::SeqCst);
+    }
 }
 
 fn is_of_vote(at: &Path) -> bool {
@@ -60,7 +67,15 @@ impl fmt::Display for Bucket {
 
 #[async_trait]
 impl ObjectStore for Bucket {
-    async fn put_opts(&self, at: &Path, data: PutPayload, how: PutOptions) -> Result<PutResult> {
+    async fn put_opts(
+        &self,
+        at: &Path,
+        data: PutPayload,
+        mut how: PutOptions,
+    ) -> Result<PutResult> {
+        if self.0.overlooks.load(Ordering::SeqCst) {
+            how.mode = PutMode::Overwrite;
+        }
         if is_of_vote(at) {
             self.0.votes.fetch_add(1, Ordering::SeqCst);
         }
