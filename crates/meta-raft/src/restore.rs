@@ -217,6 +217,7 @@ async fn refound(shared: &Arc<Shared>, plan: Plan, reached: &Progress) -> Result
     let view = shared.engine.view();
     let context = Context {
         now: plan.now,
+        latest: plan.now,
         id: plan.id,
         version: postrider_meta::version(&view).await.map_err(engine)?,
     };

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use postrider_kv::Buffered;
 use postrider_meta::{Command, Context, Error, Executed, Outcome, Refusal, Token};
-use postrider_types::{AccountId, Clock, CommandId, Versions};
+use postrider_types::{AccountId, Clock, CommandId, Millis, SteadyClock, Versions};
 
 use crate::batch::Batch;
 use crate::engine::View;
@@ -39,6 +39,7 @@ pub(crate) async fn run(
 ) {
     let mut sequencer = Sequencer {
         core,
+        steady: SteadyClock::new(Arc::clone(&clock)),
         clock,
         bytes: limits.bytes,
         ready: None,
@@ -79,6 +80,8 @@ pub(crate) async fn run(
 struct Sequencer {
     core: Arc<Core>,
     clock: Arc<dyn Clock>,
+    /// The same, which does not jump.
+    steady: SteadyClock,
     /// A batch is full once its commands have written this much.
     bytes: usize,
     /// The term in which everything before has been applied here.
@@ -147,12 +150,14 @@ impl Sequencer {
 
     async fn execute(&mut self, commands: Vec<(CommandId, Command)>) -> Result<Evaluated, Error> {
         let term = self.lead().await?;
-        let (core, now, bytes) = (Arc::clone(&self.core), self.clock.now(), self.bytes);
+        let (core, bytes) = (Arc::clone(&self.core), self.bytes);
+        let now = self.clock.now();
+        let moment = (now, self.steady.latest().max(now));
         // Reads the disk: not on a thread of the runtime.
         let mut evaluated = crate::blocking::run(move || {
             let view = core.shared.engine.view();
             let versions = core.versions;
-            futures::executor::block_on(evaluate(view, versions, term, now, commands, bytes))
+            futures::executor::block_on(evaluate(view, versions, term, moment, commands, bytes))
         })
         .await
         .map_err(|error| crate::blocking::broken_off("evaluation", &error))??;
@@ -210,7 +215,7 @@ async fn evaluate(
     view: View,
     versions: Versions,
     term: u64,
-    now: postrider_types::Millis,
+    (now, latest): (Millis, Millis),
     commands: Vec<(CommandId, Command)>,
     bytes: usize,
 ) -> Result<Evaluated, Error> {
@@ -226,7 +231,12 @@ async fn evaluate(
     let mut accounts = BTreeSet::new();
     let mut commands = commands.into_iter();
     for (id, command) in commands.by_ref() {
-        let context = Context { now, id, version };
+        let context = Context {
+            now,
+            latest,
+            id,
+            version,
+        };
         // An error is the store's: nothing of this batch can be trusted.
         let evaluated = postrider_meta::evaluate(&mut transaction, &context, command)
             .await

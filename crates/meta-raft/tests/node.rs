@@ -11,13 +11,15 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
-use postrider_meta::command::Copy;
-use postrider_meta::query::{Mailboxes, Messages};
-use postrider_meta::{Detail, Meta, ReadAt, Refusal, Token, UidRanges};
+use postrider_meta::command::{Copy, Expunge};
+use postrider_meta::query::{DeadObjects, Mailboxes, Messages};
+use postrider_meta::testing::ManualClock;
+use postrider_meta::{Client, Content, Detail, Meta, ReadAt, Refusal, Token, UidRanges};
 use postrider_meta_raft::{Error, Node, Settings};
-use postrider_types::{AccountId, Clock, CommandId, MailboxId, ModSeq, SystemClock};
+use postrider_types::{AccountId, BodyId, Clock, CommandId, MailboxId, ModSeq, SystemClock};
 use support::{Dice, account, channels, client, count, message, settings, start, uid, until};
 use tempfile::TempDir;
 
@@ -431,4 +433,46 @@ async fn bodies(meta: &postrider_meta::Client, account: AccountId) -> BTreeMap<u
             None => return found,
         }
     }
+}
+
+/// A clock that is two months behind while a message is removed. The sweeper must not
+/// take its body's object for one that no backup needs any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_seems_dead_for_long_for_a_clock_that_was_behind() {
+    let days = |count: u64| Duration::from_secs(count * 24 * 3600);
+    let dir = TempDir::new().unwrap();
+    let clock = ManualClock::new();
+    let node = Node::start(settings(dir.path()), clock.clone(), channels(), None);
+    let node = node.await.unwrap();
+    let meta = Client::new(node.clone(), clock.clone(), Arc::new(Dice));
+    let alice = account(&meta).await;
+    let mut accept = message(alice, 2000);
+    accept.received = clock.now();
+    accept.body.id = BodyId::new(clock.now(), &Dice);
+    accept.body.content = Content::Object {
+        key: "body/aa/0001".into(),
+        length: 2000,
+    };
+    let accepted = meta.run(accept).await.unwrap().0.unwrap();
+    clock.turn_back(days(60));
+    let expunge = Expunge {
+        account: alice,
+        mailbox: accepted.deliveries[0].as_ref().unwrap().mailbox,
+        uids: UidRanges(vec![uid(&accepted)..=uid(&accepted)]),
+        only_deleted: false,
+        limit: 10,
+    };
+    meta.run(expunge).await.unwrap().0.unwrap();
+    clock.advance(days(60));
+    let dead = async |before| {
+        let dead = DeadObjects {
+            before,
+            after: None,
+            limit: 10,
+        };
+        let (page, _) = meta.ask(dead, ReadAt::Latest).await.unwrap();
+        page.items.len()
+    };
+    assert_eq!(dead(clock.now().before(days(1))).await, 0);
+    assert_eq!(dead(clock.now().after(days(1))).await, 1);
 }

@@ -39,6 +39,9 @@ pub enum ReadAt {
 pub struct Context {
     /// The moment of evaluation, decided once by the driver.
     pub now: Millis,
+    /// The same, or later where the clock has jumped back: dates deaths, so that nothing
+    /// seems to be dead for long and is removed before a backup can do without it.
+    pub latest: Millis,
     /// The command's id.
     pub id: CommandId,
     /// What is written must be readable by every program that works in a cluster of

@@ -57,8 +57,10 @@ impl Meta for Memory {
     async fn execute(&self, id: CommandId, command: Command) -> Result<Executed, Error> {
         let mut applied = self.applied.lock().await;
         let mut txn = Buffered::new(self.engine.snapshot());
+        let now = self.clock.now();
         let cx = Context {
-            now: self.clock.now(),
+            now,
+            latest: now,
             id,
             version: version(&txn).await.map_err(failed)?,
         };

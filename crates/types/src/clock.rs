@@ -1,7 +1,7 @@
 //! Time and randomness as traits, so that the domain is deterministic under test.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -74,7 +74,7 @@ impl Clock for SystemClock {
 /// A clock that never runs ahead: it shows what the other one does, but goes at most
 /// a hundredth faster than time passes. For deciding what is old enough to be
 /// removed: a clock that jumps ahead must not make everything old. One that jumps back
-/// and returns is believed again at once.
+/// and returns is believed again at once; until then [`SteadyClock::latest`] goes on.
 pub struct SteadyClock {
     inner: Box<dyn Clock>,
     /// What the other one may show at the most, and since when.
@@ -90,16 +90,35 @@ impl SteadyClock {
             bound,
         }
     }
-}
 
-impl Clock for SteadyClock {
-    fn now(&self) -> Millis {
+    /// What the other one shows; where that has jumped back, what it showed before it
+    /// did, and at least half of the time since. For dating what must not seem old.
+    pub fn latest(&self) -> Millis {
+        let (shown, bound) = self.look();
+        shown.max(bound)
+    }
+
+    /// What the other one shows, and what it should.
+    fn look(&self) -> (Millis, Millis) {
         // No panic leaves it half changed.
         let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
         let shown = self.inner.now();
         let next = follow(bound.1, bound.0.elapsed(), shown);
         *bound = (Instant::now(), next);
-        shown.min(next)
+        (shown, next)
+    }
+}
+
+impl Clock for Arc<dyn Clock> {
+    fn now(&self) -> Millis {
+        self.as_ref().now()
+    }
+}
+
+impl Clock for SteadyClock {
+    fn now(&self) -> Millis {
+        let (shown, bound) = self.look();
+        shown.min(bound)
     }
 }
 
@@ -138,11 +157,12 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_clock_goes_back_and_returns() {
+    fn a_steady_clock_goes_back_but_for_what_must_not_seem_old_and_returns() {
         let shown = Arc::new(AtomicU64::new(1_000_000_000));
         let clock = SteadyClock::new(Shown(shown.clone()));
         shown.store(5_000, Ordering::SeqCst);
         assert_eq!(clock.now(), Millis(5_000));
+        assert!(clock.latest() >= Millis(1_000_000_000));
         shown.store(1_000_000_000, Ordering::SeqCst);
         assert_eq!(clock.now(), Millis(1_000_000_000));
         // One that was ahead from the beginning is believed after a while.

@@ -84,7 +84,7 @@ pub(super) async fn apply<T: Txn>(
         changed += 1;
     }
     queue.save(txn).await?;
-    references.drop(txn, cx.now).await?;
+    references.drop(txn, cx.latest).await?;
     Ok(changed)
 }
 

@@ -61,7 +61,7 @@ pub(super) async fn apply<T: Txn>(
     let mod_seq = mailbox.remove(txn, &mut account, cx.now, &messages).await?;
     if !messages.is_empty() {
         let rows = messages.iter().map(|(_, message)| message);
-        References::of(rows)?.drop(txn, cx.now).await?;
+        References::of(rows)?.drop(txn, cx.latest).await?;
         mailbox.save(txn);
         account.save(txn);
     }

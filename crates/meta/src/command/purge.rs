@@ -35,7 +35,7 @@ pub(super) async fn apply<T: Txn>(
             return Ok(Purged { more: false });
         };
         let (account, mailbox) = key::purge_of(task).ok_or_else(|| row::bad_key(task))?;
-        let done = remove_messages(txn, cx.now, account, mailbox, left).await?;
+        let done = remove_messages(txn, cx.latest, account, mailbox, left).await?;
         left -= done;
         if left == 0 {
             break;

@@ -81,11 +81,11 @@ pub(super) async fn apply<T: Txn>(
     let mut freed: BTreeMap<String, Freed> = BTreeMap::new();
     let moved = move_bodies(txn, &command, &mut object, &mut freed).await?;
     if object.bodies == 0 {
-        object.dead_since = Some(cx.now.0);
+        object.dead_since = Some(cx.latest.0);
     }
     body::put_object(txn, &command.key, before.as_ref(), &object);
     for (old, freed) in freed {
-        body::free_in_object(txn, &old, freed, cx.now).await?;
+        body::free_in_object(txn, &old, freed, cx.latest).await?;
     }
     Ok(Relocated { moved })
 }

@@ -108,7 +108,7 @@ pub(super) async fn apply<T: Txn>(
         queue.remove(txn, &entry).await?;
         let mut references = References::default();
         references.count(body);
-        references.drop(txn, cx.now).await?;
+        references.drop(txn, cx.latest).await?;
     } else {
         let Some(due) = command.due else {
             let text = "an entry that is kept needs a moment at which it is tried again";

@@ -85,6 +85,7 @@ impl Store {
     fn context(&self) -> Context {
         Context {
             now: self.now,
+            latest: self.now,
             id: postrider_types::CommandId::new(self.now, &self.random),
             version: Default::default(),
         }
@@ -227,6 +228,7 @@ async fn a_command_whose_verdict_may_be_forgotten_is_not_evaluated() {
     let mut txn = store.txn(Trouble::None);
     let dated = |now: Millis| Context {
         now,
+        latest: now,
         id: postrider_types::CommandId::new(store.now, &store.random),
         version: Default::default(),
     };

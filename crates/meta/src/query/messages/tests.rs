@@ -55,6 +55,7 @@ impl Store {
         let id = CommandId::new(now, &self.random);
         let cx = Context {
             now,
+            latest: now,
             id,
             version: Default::default(),
         };
