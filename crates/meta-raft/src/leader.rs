@@ -31,6 +31,9 @@ use crate::settings::Settings;
 /// leadership wakes it; it doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_millis(160);
+/// A member that lacks no more entries than this keeps up: it gets them within an
+/// election.
+const CLOSE: u64 = 64;
 /// A hand-over that takes longer has failed; then there is an election.
 const HAND_OVER: Duration = Duration::from_secs(2);
 
@@ -293,6 +296,20 @@ impl Core {
             let matched = progress.get(id).copied().flatten();
             (heard.unwrap_or(false), matched)
         })
+    }
+
+    /// How many entries another member still lacks, where this node leads and knows.
+    pub(crate) fn lacks(&self, id: u64) -> Option<u64> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let matched = metrics.replication.as_ref()?.get(&id).copied()??;
+        let last = metrics.last_log_index.unwrap_or(0);
+        Some(last.saturating_sub(matched.index))
+    }
+
+    /// Whether a member lacks next to nothing of what this node, which leads, has.
+    pub(crate) fn keeps_up(&self, id: u64) -> bool {
+        self.lacks(id).is_some_and(|lacks| lacks <= CLOSE)
     }
 
     /// Says that the node is ending.

@@ -135,22 +135,22 @@ async fn mind_disk(core: Arc<Core>) {
     }
 }
 
-/// Another voter that keeps up, as it says of itself.
+/// Another voter that answers, as it says of itself.
 #[derive(Clone, Copy, Debug)]
 struct Other {
     node: u64,
     clock: Millis,
-    /// It may lead: its disk has room, and it is no witness.
+    /// It may lead: it keeps up, its disk has room, and it is no witness.
     fit: bool,
 }
 
-/// A voter that keeps up and whose disk has room.
+/// A voter that may lead.
 async fn heir(core: &Core) -> Option<u64> {
     let told = others(core).await;
     told.iter().find(|other| other.fit).map(|other| other.node)
 }
 
-/// The other voters that keep up.
+/// The other voters that answer.
 async fn others(core: &Core) -> Vec<Other> {
     let members = core.members().members.into_iter();
     let asked = members.filter_map(|member| {
@@ -167,7 +167,7 @@ async fn others(core: &Core) -> Vec<Other> {
             Some(Other {
                 node: member.node,
                 clock: Millis(told.clock),
-                fit: !told.short_of_room && !member.witness,
+                fit: !told.short_of_room && !member.witness && core.keeps_up(member.node),
             })
         })
     });

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::{VoteRequest, VoteResponse};
 use postrider_types::Role;
 use tokio::time::sleep;
@@ -14,9 +13,6 @@ use crate::bucket::BUCKET;
 use crate::leader::{Core, Leader};
 use crate::raft::TypeConfig;
 
-/// A voter that lacks no more entries than this may be handed the leadership: it gets
-/// them within an election.
-const CLOSE: u64 = 64;
 /// Between looks for such a voter.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -59,11 +55,7 @@ impl Core {
     /// The voter that may lead now instead of this node.
     fn heir(&self) -> Option<u64> {
         let best = self.successor()?;
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let matched = metrics.replication.as_ref()?.get(&best).copied()??;
-        let last = metrics.last_log_index.unwrap_or(0);
-        (self.answers(best) && matched.index + CLOSE >= last).then_some(best)
+        (self.answers(best) && self.keeps_up(best)).then_some(best)
     }
 
     /// Looks whether this node, a witness, would win where the one that asked with

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
 use openraft::{BasicNode, ChangeMembers};
 use postrider_meta::{Ask as _, NodeView, query};
@@ -20,8 +19,6 @@ use crate::forward::within;
 use crate::leader::{Core, Leader};
 use crate::payload;
 
-/// A learner that lacks no more entries than this keeps up.
-const CLOSE: u64 = 64;
 /// A member that has not answered for this long is gone: another node may take
 /// its address.
 const GONE: Duration = Duration::from_secs(5);
@@ -347,22 +344,14 @@ impl Core {
     async fn wait_until_close(&self, id: u64, deadline: Instant) -> Result<(), Failure> {
         loop {
             self.check_leading()?;
-            let (matched, last) = {
-                let metrics = self.raft.metrics();
-                let metrics = metrics.borrow_watched();
-                let matched = metrics.replication.as_ref().and_then(|all| *all.get(&id)?);
-                (
-                    matched.map(|id| id.index),
-                    metrics.last_log_index.unwrap_or(0),
-                )
-            };
-            if matched.is_some_and(|matched| matched + CLOSE >= last) {
+            if self.keeps_up(id) {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                let matched = matched.unwrap_or(0);
+                let lacks = self.lacks(id);
+                let lacks = lacks.map_or("all".into(), |lacks| format!("{lacks} entries"));
                 return Err(Failure::Unavailable(format!(
-                    "node {id} is catching up: it has {matched} of {last} entries"
+                    "node {id} is catching up: it lacks {lacks}"
                 )));
             }
             sleep(LOOK).await;
@@ -370,9 +359,10 @@ impl Core {
     }
 
     fn check_leading(&self) -> Result<(), Failure> {
-        match *self.leader.borrow() {
-            Leader::Me { .. } => Ok(()),
-            _ => Err(Failure::NotLeader(self.leader_address())),
+        let leads = matches!(*self.leader.borrow(), Leader::Me { .. });
+        match leads {
+            true => Ok(()),
+            false => Err(Failure::NotLeader(self.leader_address())),
         }
     }
 }
