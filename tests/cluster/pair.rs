@@ -8,6 +8,7 @@ use postrider_tests::{Cluster, Plan, Roles};
 
 use crate::faults::{accounts, compare};
 use crate::fleet::Fleet;
+use crate::recovery::mark;
 use crate::{ALICE, SOON, count, deliver, message, start, until};
 
 /// Steps of clients of each kind between two faults.
@@ -70,15 +71,7 @@ async fn the_cluster_of_two_is_built_from_the_bucket_alone() -> anyhow::Result<(
         Ok(sent.is_ok().then_some(()))
     })
     .await?;
-    until("it is archived", SOON, async || {
-        let (_, status) = cluster.status().await?;
-        let nodes = status["nodes"].as_array().into_iter().flatten();
-        let mut reports = nodes.map(|node| &node["report"]);
-        let lag = reports.find_map(|report| report["archive_lag_seconds"].as_u64());
-        let works = cluster.node(1 - leader).log().contains("archives the log");
-        Ok((works && lag == Some(0)).then_some(()))
-    })
-    .await?;
+    mark(cluster, &at).await?;
     cluster.lose_all().await?;
     let (first, told) = cluster.recover(&[]).await?;
     ensure!(

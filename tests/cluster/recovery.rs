@@ -97,8 +97,8 @@ async fn texts(at: &Addresses) -> anyhow::Result<Vec<String>> {
 }
 
 /// Waits until all that was done so far is archived; the moment after it.
-async fn mark(cluster: &Cluster, at: &Addresses) -> anyhow::Result<String> {
-    let status = cluster.node(0).cluster().await?;
+pub(crate) async fn mark(cluster: &Cluster, at: &Addresses) -> anyhow::Result<String> {
+    let (_, status) = cluster.status().await?;
     let nodes = status["nodes"].as_array().context("no nodes")?;
     let last = nodes
         .iter()
