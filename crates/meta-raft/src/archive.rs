@@ -7,6 +7,7 @@
 //! that listing them is enough to find what is needed (`catalogue.rs`).
 
 mod catalogue;
+mod fill;
 mod segment;
 mod tidy;
 mod verify;
@@ -94,11 +95,6 @@ impl Archive {
             cluster: self.cluster.to_string(),
             ..Lineage::default()
         }))
-    }
-
-    /// The last entry that can be had from it; 0 where nothing is.
-    pub(crate) async fn end(&self) -> Result<u64> {
-        Ok(self.lineage().await?.end())
     }
 
     /// The newest snapshot.

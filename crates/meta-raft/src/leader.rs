@@ -102,9 +102,6 @@ pub(crate) struct Core {
     pub(crate) outdone: Notify,
     /// How the archive is doing, where this node keeps it.
     pub(crate) archiving: Mutex<Option<Archiving>>,
-    /// The last entry of this node's log that the archive holds; the highest number
-    /// where it takes none. Who waits for it makes the archive hurry.
-    pub(crate) archived: watch::Sender<u64>,
 }
 
 impl Core {

@@ -10,6 +10,7 @@ mod batch;
 mod blocking;
 mod bucket;
 mod convert;
+mod cut;
 mod disk;
 mod engine;
 mod error;

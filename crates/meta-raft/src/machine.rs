@@ -35,6 +35,11 @@ const APPLY_BYTES: usize = 8 << 20;
 /// What an entry costs in the log beside its bytes, for deciding on a snapshot.
 const ENTRY_COST: u64 = 4096;
 
+/// What entries of so many bytes cost in the log.
+pub(crate) fn cost(entries: u64, bytes: u64) -> u64 {
+    bytes + entries * ENTRY_COST
+}
+
 /// What the state machine shares with the node around it.
 pub(crate) struct Shared {
     /// The state.
@@ -92,16 +97,21 @@ pub(crate) struct Growth {
 impl Growth {
     /// The log has grown.
     pub(crate) fn add(&self, entries: u64, bytes: u64) {
-        let more = bytes + entries * ENTRY_COST;
+        let more = cost(entries, bytes);
         let total = self.bytes.fetch_add(more, Ordering::Relaxed) + more;
-        if total >= self.due_at.load(Ordering::Relaxed) {
+        if total >= self.due_at() {
             self.due.notify_one();
         }
     }
 
     /// Whether a snapshot is due and none was begun.
     pub(crate) fn is_due(&self) -> bool {
-        self.bytes.load(Ordering::Relaxed) >= self.due_at.load(Ordering::Relaxed)
+        self.bytes.load(Ordering::Relaxed) >= self.due_at()
+    }
+
+    /// How much the log grows until a snapshot is due.
+    pub(crate) fn due_at(&self) -> u64 {
+        self.due_at.load(Ordering::Relaxed)
     }
 
     fn begun(&self) {

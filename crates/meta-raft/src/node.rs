@@ -138,7 +138,6 @@ impl Node {
             witnesses: Mutex::default(),
             outdone: Notify::new(),
             archiving: Mutex::new(None),
-            archived: watch::channel(u64::MAX).0,
         });
         core.begin(&settings).await?;
         let (queue, receiver) = Queue::new(settings.queue_commands, settings.queue_bytes);
@@ -150,7 +149,7 @@ impl Node {
         let (reads, serving) = Reads::new(Arc::clone(&core));
         let reads = Arc::new(reads);
         let standing = Arc::new(Standing::new(settings.timeout));
-        let mut tasks = upkeep::begin(&core, &standing, &reads, settings.address.clone());
+        let mut tasks = upkeep::begin(&core, &standing, &reads, &settings);
         tasks.push(tokio::spawn(serving));
         if settings.witness {
             tasks.push(tokio::spawn(Arc::clone(&core).stand_back()));
@@ -208,7 +207,7 @@ impl Node {
     /// more, in operation.
     pub async fn archive(&self) -> Result<bool> {
         match &self.core.archive {
-            Some(archive) => archive.carry(&self.core).await,
+            Some(archive) => archive.carry(self.core.shared.snapshots.newest()).await,
             None => Ok(false),
         }
     }

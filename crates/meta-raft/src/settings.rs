@@ -62,6 +62,11 @@ pub struct Settings {
     pub log_cache_bytes: usize,
     /// Entries kept in the log behind a snapshot, for followers that lag.
     pub keep_entries: u64,
+    /// Bytes that the log may grow beyond that and what `snapshot_bytes` says while the
+    /// archive in the object store lacks what is to be cut. With more it is cut, and the
+    /// archive may keep a gap.
+    #[serde(with = "human::size")]
+    pub keep_bytes: u64,
     /// A snapshot is written once the log has grown by this many bytes, and by
     /// as much as the state is long.
     #[serde(with = "human::size")]
@@ -110,6 +115,7 @@ impl Default for Settings {
             segment_bytes: 32 * MIB,
             log_cache_bytes: 8 << 20,
             keep_entries: 128,
+            keep_bytes: 1024 * MIB,
             snapshot_bytes: 64 * MIB,
             disk_reserve: 256 * MIB,
             cache_bytes: 64 * MIB,
@@ -228,7 +234,8 @@ impl Settings {
             install_snapshot_timeout: 60_000,
             // The node triggers snapshots itself, by bytes.
             snapshot_policy: openraft::SnapshotPolicy::Never,
-            max_in_snapshot_log_to_keep: self.keep_entries,
+            // And cuts the log itself, by what the archive holds.
+            max_in_snapshot_log_to_keep: u64::MAX,
             enable_pre_vote: Some(true),
             // Whoever was away for a while asks the others first.
             enable_leader_restore: Some(false),

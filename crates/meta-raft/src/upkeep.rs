@@ -11,18 +11,16 @@ use postrider_rpc::proto;
 use postrider_rpc::proto::membership_client::MembershipClient;
 use postrider_types::Millis;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
+use crate::cut::Cutter;
 use crate::disk;
 use crate::forward::within;
 use crate::leader::{Core, Leader};
 use crate::reads::Reads;
+use crate::settings::Settings;
 use crate::standing::Standing;
 
-/// How long a snapshot waits until the archive holds what is cut off the log.
-const ARCHIVED: Duration = Duration::from_secs(10);
-/// Between looks at an archive that another node keeps.
-const ARCHIVE_LOOK: Duration = Duration::from_secs(1);
 /// Between two looks at the clocks.
 const CLOCKS: Duration = Duration::from_secs(5);
 /// Clocks agree that are not further apart.
@@ -37,14 +35,15 @@ pub(crate) fn begin(
     core: &Arc<Core>,
     standing: &Arc<Standing>,
     reads: &Arc<Reads>,
-    address: String,
+    settings: &Settings,
 ) -> Vec<JoinHandle<()>> {
     let (standing, reads) = (Arc::clone(standing), Arc::clone(reads));
     let core = || Arc::clone(core);
     let mut tasks = vec![
         tokio::spawn(core().follow()),
-        tokio::spawn(core().tend(address)),
+        tokio::spawn(core().tend(settings.address.clone())),
         tokio::spawn(take_snapshots(core())),
+        tokio::spawn(Cutter::new(core(), settings).run()),
         tokio::spawn(keep_standing(standing, core(), reads)),
         tokio::spawn(mind_disk(core())),
         tokio::spawn(mind_clock(core())),
@@ -78,15 +77,9 @@ async fn keep_standing(standing: Arc<Standing>, core: Arc<Core>, reads: Arc<Read
 async fn take_snapshots(core: Arc<Core>) {
     loop {
         core.shared.growth.due.notified().await;
-        let newest = core.shared.snapshots.newest();
-        // The next one is about as long, and the engine may be writing as well.
-        let needed = newest.map_or(0, |stored| 2 * stored.bytes());
-        while !core.disk.has_room_for(needed) {
+        while !core.has_room_for_snapshot() {
             sleep(disk::LOOK).await;
         }
-        // A snapshot cuts the log. Had every node cut it before the archive has that,
-        // the death of the one that archives would leave a gap there.
-        let _ = timeout(ARCHIVED, wait_for_archive(&core)).await;
         if !core.shared.growth.is_due() {
             // It was told of more than once.
             continue;
@@ -95,22 +88,6 @@ async fn take_snapshots(core: Arc<Core>) {
             tracing::warn!(%error, "no snapshot");
             return;
         }
-    }
-}
-
-/// Until the archive holds what is applied here now, whichever node keeps it.
-async fn wait_for_archive(core: &Core) {
-    let applied = *core.shared.applied.borrow();
-    if core.archiving.lock().is_some() {
-        let mut archived = core.archived.subscribe();
-        let _ = archived.wait_for(|entry| *entry >= applied).await;
-        return;
-    }
-    let Some(archive) = &core.archive else {
-        return;
-    };
-    while archive.end().await.is_ok_and(|end| end < applied) {
-        sleep(ARCHIVE_LOOK).await;
     }
 }
 
@@ -214,6 +191,14 @@ fn right_clock(mine: Millis, others: &[Other], voters: usize) -> Option<u64> {
 }
 
 impl Core {
+    /// Whether there is room for the next snapshot: it is about as long as the newest
+    /// one, and the engine may be writing as well.
+    pub(crate) fn has_room_for_snapshot(&self) -> bool {
+        let newest = self.shared.snapshots.newest();
+        let needed = newest.map_or(0, |stored| 2 * stored.bytes());
+        self.disk.has_room_for(needed)
+    }
+
     /// Why a command is not taken here while the disk is nearly full. Where another
     /// node is about to lead, it is only a matter of waiting.
     pub(crate) fn no_room(&self) -> MetaError {

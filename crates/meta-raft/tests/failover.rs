@@ -12,14 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use postrider_blob::Store;
 use postrider_meta::Client;
-use postrider_meta_raft::{Archive, Settings};
+use postrider_meta_raft::Settings;
 use postrider_rpc::Tls;
 use postrider_types::AccountId;
 use support::cluster::{Member, Network, free_address, leader, same_state, three};
 use support::{account, client, count, message, uid, until};
-use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 /// Delivers without end until told to stop. Its UIDs, and its longest wait.
@@ -264,50 +262,4 @@ async fn with_leases_too_reads_see_what_was_told() {
         }
     }
     same_state(&members).await;
-}
-
-/// The node that archives dies with what it has not put yet. The others have taken in so
-/// much meanwhile that each of them would like to cut its log.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_killed_node_did_not_archive_another_one_does() {
-    let bucket = TempDir::new().unwrap();
-    let folder = postrider_blob::Settings {
-        folder: Some(bucket.path().to_owned()),
-        ..postrider_blob::Settings::default()
-    };
-    let archive = Archive::new(Store::open(&folder).unwrap(), "0123");
-    let network = Network::default();
-    let mut members = Vec::<Member>::new();
-    for id in 1..=3 {
-        let member = Member::new(id, &Tls::Off, &network, Some(archive.clone())).await;
-        if let Some(first) = members.first() {
-            member.node.join(&[first.address()]).await.unwrap();
-        }
-        members.push(member);
-    }
-    let victim = members.remove(0);
-    let mut archiver = victim.node.archiver().unwrap();
-    until("the archive begins", async || {
-        archiver.step().await.unwrap();
-        victim.node.archiving().unwrap().entry > 0
-    })
-    .await;
-    let node = members[0].node.clone();
-    let meta = client(node.clone());
-    let alice = account(&meta).await;
-    let before = node.health().applied;
-    for _ in 0..40 {
-        meta.run(message(alice, 50_000)).await.unwrap().0.unwrap();
-    }
-    // Long enough for a snapshot that waits for nothing.
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    victim.kill();
-    let mut archiver = node.archiver().unwrap();
-    until("the archive goes on", async || {
-        archiver.step().await.unwrap();
-        // What a new leader begins with may wait for other entries.
-        node.archiving().unwrap().entry >= before + 40
-    })
-    .await;
-    assert_eq!(archive.lineage().await.unwrap().gaps(), []);
 }

@@ -123,7 +123,7 @@ pub struct Lineage {
 pub struct Gap {
     /// The last entry before it.
     pub after: u64,
-    /// The entry with which it ends: that of a snapshot.
+    /// The entry with which it ends: that of a snapshot, or the first of a piece.
     pub until: u64,
 }
 
@@ -201,10 +201,23 @@ impl Lineage {
         at
     }
 
-    /// The last entry that can be had; 0 where nothing is.
-    pub(crate) fn end(&self) -> u64 {
-        let newest = self.snapshots.last();
-        newest.map_or(0, |newest| self.reach(newest.id.index))
+    /// The last entry up to which nothing is missing that a log which begins after the
+    /// one at `purged` may have. Without a snapshot nothing is: the first begins it all.
+    pub(crate) fn held(&self, purged: u64) -> u64 {
+        let Some(newest) = self.snapshots.last() else {
+            return u64::MAX;
+        };
+        let gaps = self.gaps();
+        let gap = gaps.iter().find(|gap| gap.after >= purged);
+        gap.map_or_else(|| self.reach(newest.id.index), |gap| gap.after)
+    }
+
+    /// When the last batch up to the entry at `index` was evaluated.
+    pub(crate) fn time_at(&self, index: u64) -> Option<Millis> {
+        let snapshots = self.snapshots.iter().map(|it| (it.id.index, it.time));
+        let pieces = self.pieces.iter().map(|it| (it.last, it.time));
+        let before = snapshots.chain(pieces).filter(|(last, _)| *last <= index);
+        before.max_by_key(|(last, _)| *last).map(|(_, time)| time)
     }
 
     /// The snapshot from which the state at `time` is made: the last one before

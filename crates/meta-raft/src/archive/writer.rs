@@ -19,6 +19,7 @@ use crate::blocking;
 use crate::error::{Error, Result};
 use crate::leader::Core;
 use crate::node::Node;
+use crate::snapshot::Stored;
 
 /// A piece holds about this many bytes of entries at most.
 pub(super) const PIECE: usize = 16 << 20;
@@ -63,7 +64,6 @@ pub struct Archiver {
 impl Drop for Archiver {
     fn drop(&mut self) {
         *self.core.archiving.lock() = None;
-        self.core.archived.send_replace(u64::MAX);
         gauge!("postrider_archive_lag_seconds").set(0.0);
         gauge!("postrider_archive_active").set(0.0);
         let draft = std::mem::replace(&mut self.draft, Draft::new(Millis(0)));
@@ -112,9 +112,6 @@ impl Archiver {
     /// second or two.
     pub async fn step(&mut self) -> Result<()> {
         let done = self.work().await;
-        // Without a place in the log there is nothing that must not be cut.
-        let archived = self.next.map_or(u64::MAX, |_| self.reached);
-        self.core.archived.send_replace(archived);
         let lag = self.behind.map_or(Duration::ZERO, |since| since.elapsed());
         *self.core.archiving.lock() = Some(Archiving {
             lag,
@@ -134,17 +131,16 @@ impl Archiver {
         if self.next.is_none() && !self.begin().await? {
             return Ok(());
         }
-        if self.carried.is_none_or(|at| at.elapsed() >= CARRY) {
-            self.carry().await?;
-        }
         let looked = Instant::now();
         let whole = self.gather().await?;
         if self.matters || self.draft.bytes() >= PIECE {
             self.behind.get_or_insert(looked);
         }
-        let awaited = self.core.archived.receiver_count() > 0;
-        let due =
-            awaited || self.matters || self.draft.bytes() >= PIECE || self.put.elapsed() >= QUIET;
+        let newest = self.core.shared.snapshots.newest();
+        let snapshot = newest.as_ref().and_then(Stored::applied);
+        let snapshot = snapshot.map_or(0, |id| id.index);
+        let full = self.draft.bytes() >= PIECE;
+        let due = self.matters || full || self.reached < snapshot || self.put.elapsed() >= QUIET;
         if due || !whole {
             self.flush().await?;
         }
@@ -153,6 +149,10 @@ impl Archiver {
             self.behind.get_or_insert(looked);
             self.next = None;
             return Ok(());
+        }
+        // Not before the log: were this node to die between, a gap would be left.
+        if self.reached >= snapshot && self.carried.is_none_or(|at| at.elapsed() >= CARRY) {
+            self.carry(newest).await?;
         }
         let caught_up = self.next > Some(*self.core.shared.applied.borrow());
         if !self.matters && caught_up {
@@ -171,7 +171,8 @@ impl Archiver {
     async fn begin(&mut self) -> Result<bool> {
         let lineage = self.archive.lineage().await?;
         let Some(newest) = lineage.snapshots.last() else {
-            if !self.carry().await? {
+            let own = self.core.shared.snapshots.newest();
+            if !self.carry(own).await? {
                 // A chain begins with a snapshot; the next look finds it.
                 let asked = self.core.raft.trigger().snapshot().await;
                 asked.map_err(|error| Error::Raft(error.to_string()))?;
@@ -185,7 +186,8 @@ impl Archiver {
             let seen = *self.gap.get_or_insert_with(Instant::now);
             if seen.elapsed() >= PATIENCE {
                 tracing::warn!("the log was cut before it was archived: a snapshot goes there");
-                self.carry().await?;
+                let own = self.core.shared.snapshots.newest();
+                self.carry(own).await?;
             }
             return Ok(false);
         }
@@ -199,10 +201,10 @@ impl Archiver {
         Ok(true)
     }
 
-    /// Brings the newest snapshot of this node to the archive unless one is there
-    /// that holds as much. Whether it did.
-    async fn carry(&mut self) -> Result<bool> {
-        let carried = self.archive.carry(&self.core).await?;
+    /// Brings a snapshot of this node to the archive unless one is there that holds as
+    /// much. Whether it did.
+    async fn carry(&mut self, own: Option<Stored>) -> Result<bool> {
+        let carried = self.archive.carry(own).await?;
         self.carried = Some(Instant::now());
         Ok(carried)
     }
@@ -286,10 +288,10 @@ impl Archive {
         }
     }
 
-    /// Uploads the newest snapshot of a node unless one is there that holds as
+    /// Uploads the snapshot of a node, if it has one, unless one is there that holds as
     /// much. Whether it did.
-    pub(crate) async fn carry(&self, core: &Core) -> Result<bool> {
-        let Some(stored) = core.shared.snapshots.newest() else {
+    pub(crate) async fn carry(&self, own: Option<Stored>) -> Result<bool> {
+        let Some(stored) = own else {
             return Ok(false);
         };
         let archived = self.newest().await?;

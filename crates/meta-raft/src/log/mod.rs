@@ -98,11 +98,15 @@ impl Log {
         state.slot(index).map(|slot| slot.id)
     }
 
-    /// About the bytes of all entries.
-    pub(crate) fn bytes(&self) -> u64 {
+    /// How many of its entries are after `after` and up to `upto`, and about their bytes.
+    pub(crate) fn length(&self, after: u64, upto: u64) -> (u64, u64) {
         let state = self.shared().state.lock();
         let bytes = |slot: &Slot| slot.location.map_or(slot.size, |place| place.length);
-        state.slots.iter().map(|slot| bytes(slot) as u64).sum()
+        let slots = state.slots.iter();
+        let within = slots.filter(|slot| slot.id.index > after && slot.id.index <= upto);
+        within.fold((0, 0), |(count, sum), slot| {
+            (count + 1, sum + bytes(slot) as u64)
+        })
     }
 
     /// Bytes of a torn tail that were cut when it was opened.

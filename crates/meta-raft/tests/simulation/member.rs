@@ -89,6 +89,7 @@ impl Member {
             buffer_bytes: 1 << 20,
             snapshot_bytes: 256 << 10,
             keep_entries: 8,
+            keep_bytes: 256 << 10,
             ..Settings::default()
         }
     }

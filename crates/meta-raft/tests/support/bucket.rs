@@ -1,17 +1,18 @@
-//! A bucket in memory that counts what it is asked about the vote, and can become one
-//! without conditional PUT.
+//! A bucket in memory that counts what it is asked about the vote. It may be away, and
+//! can become one without conditional PUT.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use futures::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use postrider_blob::{Backend, Store};
 use postrider_meta_raft::Archive;
@@ -28,6 +29,8 @@ struct Inner {
     /// Times that such objects were read.
     looks: AtomicU64,
     overlooks: AtomicBool,
+    /// Nothing gets there.
+    away: AtomicBool,
 }
 
 impl Bucket {
@@ -41,6 +44,21 @@ impl Bucket {
         };
         let store = Store::over(backend, &postrider_blob::Settings::default());
         Archive::new(store, "1234")
+    }
+
+    /// From now on every request fails, or none does.
+    pub(crate) fn set_away(&self, away: bool) {
+        self.0.away.store(away, Ordering::SeqCst);
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.0.away.load(Ordering::SeqCst) {
+            false => Ok(()),
+            true => Err(Error::Generic {
+                store: "bucket",
+                source: "503 slow down".into(),
+            }),
+        }
     }
 
     /// How many objects of the vote were written and read so far.
@@ -73,6 +91,7 @@ impl ObjectStore for Bucket {
         data: PutPayload,
         mut how: PutOptions,
     ) -> Result<PutResult> {
+        self.check()?;
         if self.0.overlooks.load(Ordering::SeqCst) {
             how.mode = PutMode::Overwrite;
         }
@@ -87,10 +106,12 @@ impl ObjectStore for Bucket {
         at: &Path,
         how: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
+        self.check()?;
         self.0.objects.put_multipart_opts(at, how).await
     }
 
     async fn get_opts(&self, at: &Path, how: GetOptions) -> Result<GetResult> {
+        self.check()?;
         if is_of_vote(at) {
             self.0.looks.fetch_add(1, Ordering::SeqCst);
         }
@@ -105,10 +126,14 @@ impl ObjectStore for Bucket {
     }
 
     fn list(&self, below: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.0.objects.list(below)
+        match self.check() {
+            Ok(()) => self.0.objects.list(below),
+            Err(error) => futures::stream::once(async { Err(error) }).boxed(),
+        }
     }
 
     async fn list_with_delimiter(&self, below: Option<&Path>) -> Result<ListResult> {
+        self.check()?;
         self.0.objects.list_with_delimiter(below).await
     }
 

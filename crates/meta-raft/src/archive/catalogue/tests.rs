@@ -73,6 +73,26 @@ fn a_snapshot_bridges_what_is_missing() {
 }
 
 #[test]
+fn a_log_is_kept_from_the_first_gap_that_it_fills() {
+    let it = lineage(
+        &[(10, 1), (25, 2), (50, 3)],
+        &[(11, 20), (26, 40), (51, 60)],
+    );
+    assert_eq!(it.held(5), 20);
+    assert_eq!(it.held(20), 20);
+    assert_eq!(it.held(21), 40);
+    assert_eq!(it.held(41), 60);
+    assert_eq!(lineage(&[(10, 1)], &[]).held(30), 10);
+    // The first snapshot begins it.
+    assert_eq!(lineage(&[], &[]).held(0), u64::MAX);
+
+    assert_eq!(it.time_at(9), None);
+    assert_eq!(it.time_at(19), Some(hours(1)));
+    assert_eq!(it.time_at(20), Some(Millis(20)));
+    assert_eq!(it.time_at(30), Some(hours(2)));
+}
+
+#[test]
 fn a_moment_is_made_from_the_snapshot_before_it() {
     let it = lineage(&[(10, 1), (20, 5), (30, 4), (40, 9)], &[]);
     let base = |time| it.base(time).map(|found| found.id.index);
