@@ -157,16 +157,19 @@ pub(crate) struct Deck {
     rng: StdRng,
     means: Means,
     cards: Vec<Fault>,
+    /// Words of which the name of each fault has one; none: any fault.
+    only: Vec<String>,
     /// Kills of the leader alone come often: they are measured.
     turn: usize,
 }
 
 impl Deck {
-    pub(crate) fn new(rng: StdRng, means: Means) -> Self {
+    pub(crate) fn new(rng: StdRng, means: Means, only: &[String]) -> Self {
         Self {
             rng,
             means,
             cards: Vec::new(),
+            only: only.to_vec(),
             turn: 0,
         }
     }
@@ -220,7 +223,9 @@ impl Deck {
         if self.cards.is_empty() {
             self.cards = self.shuffled();
         }
-        self.cards.pop().expect("they were just dealt")
+        self.cards
+            .pop()
+            .expect("a fault has one of the words of --only")
     }
 
     fn shuffled(&mut self) -> Vec<Fault> {
@@ -256,6 +261,11 @@ impl Deck {
             let sign = if rng.random_bool(0.5) { 1 } else { -1 };
             cards.push(Fault::Clock(sign * rng.random_range(NEAR..FAR)));
         }
+        let wanted = |card: &Fault| {
+            let kind = card.kind();
+            self.only.is_empty() || self.only.iter().any(|word| kind.contains(word))
+        };
+        cards.retain(wanted);
         cards.shuffle(rng);
         cards
     }

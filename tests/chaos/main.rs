@@ -4,7 +4,7 @@
 //! `tests/chaos/run` starts it in namespaces of its own and is what a person calls:
 //!
 //! ```text
-//! chaos play --nodes 3 --seed 1 --seconds 600 --dir DIR [--weed FILE] [--clock FILE]
+//! chaos play --nodes 3 --seed 1 --seconds 600 --dir DIR [--weed FILE] [--clock FILE] [--only WORDS]
 //! ```
 //!
 //! The program is also the node and the holder of packets.
@@ -54,6 +54,8 @@ struct Asked {
     nodes: usize,
     seed: u64,
     time: Duration,
+    /// Faults whose names have one of these words; none: all.
+    only: Vec<String>,
     dir: PathBuf,
     programs: Programs,
 }
@@ -88,6 +90,7 @@ impl Asked {
             nodes: 3,
             seed: 1,
             time: Duration::from_secs(60),
+            only: Vec::new(),
             dir: PathBuf::new(),
             programs: Programs {
                 postrider: own.to_string_lossy().into_owned(),
@@ -102,6 +105,7 @@ impl Asked {
                 "--nodes" => asked.nodes = value.parse()?,
                 "--seed" => asked.seed = value.parse()?,
                 "--seconds" => asked.time = Duration::from_secs(value.parse()?),
+                "--only" => asked.only = value.split(',').map(str::to_owned).collect(),
                 "--dir" => asked.dir = value.into(),
                 "--postrider" => asked.programs.postrider = (*value).to_owned(),
                 "--weed" => asked.programs.weed = (*value).to_owned(),
@@ -131,7 +135,7 @@ async fn play(asked: &Asked) -> anyhow::Result<Report> {
         sleep(SETTLING).await;
         report.idle_votes = Some((field.votes_within(IDLE).await, IDLE));
     }
-    let mut deck = Deck::new(StdRng::seed_from_u64(asked.seed), means);
+    let mut deck = Deck::new(StdRng::seed_from_u64(asked.seed), means, &asked.only);
     let mut fleets = Vec::new();
     while began.elapsed() < asked.time {
         let until = Instant::now() + EPISODE.min(asked.time.saturating_sub(began.elapsed()));
