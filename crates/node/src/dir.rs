@@ -115,11 +115,16 @@ pub(crate) fn rename(from: &Path, to: &Path) -> anyhow::Result<()> {
         fs::rename(from, to)?;
         // The name must outlast a loss of power as well.
         match to.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+            Some(parent) if !parent.as_os_str().is_empty() => sync(parent),
             _ => Ok(()),
         }
     };
     rename().with_context(|| format!("cannot write {}", to.display()))
+}
+
+/// Makes durable what a folder holds, and what it does not hold any more.
+pub(crate) fn sync(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
 }
 
 #[cfg(test)]

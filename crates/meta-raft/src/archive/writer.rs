@@ -172,7 +172,7 @@ impl Archiver {
         let lineage = self.archive.lineage().await?;
         let Some(newest) = lineage.snapshots.last() else {
             let own = self.core.shared.snapshots.newest();
-            if !self.carry(own).await? {
+            if !self.carry(own).await? && self.core.has_room_for_snapshot() {
                 // A chain begins with a snapshot; the next look finds it.
                 let asked = self.core.raft.trigger().snapshot().await;
                 asked.map_err(|error| Error::Raft(error.to_string()))?;

@@ -174,7 +174,7 @@ pub(crate) fn forget(data_dir: &Path) -> anyhow::Result<()> {
             _ => {}
         }
     }
-    Ok(())
+    dir::sync(data_dir).with_context(|| format!("cannot write {}", data_dir.display()))
 }
 
 /// Where it lies, whether it is there or not.
