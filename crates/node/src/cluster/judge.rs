@@ -259,7 +259,8 @@ fn too_few(nodes: &[Node], voters: &[&Node], third: Option<&Vote>) -> String {
         return format!("{have}, and {}", catching_up(node));
     }
     if let Some(third) = third {
-        let advice = "mend that, or join a third node, which may be a small one";
+        let advice = "mend that, or join a third node, which may be a small one with \
+                      `roles = [\"witness\"]`";
         return match &third.told.problem {
             Some(problem) => format!("{have}, and the bucket cannot vote ({problem}): {advice}"),
             None => format!("{have}, and the bucket has no vote yet: look again in some seconds"),

@@ -85,6 +85,8 @@ pub(crate) struct Third {
     pub(crate) write_ms: Option<u64>,
     /// Why it has no vote, or cannot give it.
     pub(crate) problem: Option<String>,
+    /// Why the node does not rely on the store, as it has found out by trying.
+    pub(crate) unreliable: Option<String>,
 }
 
 /// One node as the cluster sees it.

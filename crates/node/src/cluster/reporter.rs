@@ -84,5 +84,6 @@ fn third(replica: &Replica) -> Option<Third> {
         silent_ms: bucket.silent_ms,
         write_ms: bucket.write_ms,
         problem: bucket.problem.clone(),
+        unreliable: bucket.unreliable.clone(),
     })
 }

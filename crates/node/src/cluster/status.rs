@@ -187,7 +187,16 @@ fn third(nodes: &[Node], leader: Option<u64>) -> Option<Vote> {
     };
     let votes = report.voters.contains(&BUCKET);
     let two = report.voters.iter().filter(|id| **id != BUCKET).count() == 2;
-    let told = report.third.clone().unwrap_or_default();
+    let mut told = report.third.clone().unwrap_or_default();
+    // Whoever outlives the leader needs the bucket by its own way to it.
+    let others = nodes
+        .iter()
+        .filter(|node| report.voters.contains(&node.node));
+    let mut unreliable = others.filter_map(|node| {
+        let reason = node.report.as_ref()?.third.as_ref()?.unreliable.as_ref()?;
+        Some(format!("as {} sees it, {reason}", node.title()))
+    });
+    told.problem = told.problem.or_else(|| unreliable.next());
     (votes || two && told.wanted).then_some(Vote { votes, told })
 }
 
@@ -215,6 +224,7 @@ fn ghosts(nodes: &[Node], leader: Option<u64>) -> Vec<Node> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::report::Third;
 
     fn node(id: u64, report: Option<Report>) -> Node {
         Node {
@@ -270,5 +280,28 @@ mod tests {
     fn a_leader_that_does_not_answer_is_none() {
         let nodes = vec![node(1, None), node(2, report(2, Some(1), 4, 90))];
         assert_eq!(leader(&nodes), (None, 4));
+    }
+
+    #[test]
+    fn a_store_that_one_node_cannot_rely_on_is_a_problem_of_all() {
+        let mut nodes = vec![
+            node(1, report(1, Some(1), 4, 90)),
+            node(2, report(2, Some(1), 4, 90)),
+        ];
+        for node in &mut nodes {
+            let report = node.report.as_mut().unwrap();
+            report.voters = vec![BUCKET, 1, 2];
+            report.third = Some(Third::default());
+        }
+        assert!(third(&nodes, Some(1)).unwrap().fit());
+        let follower = nodes[1].report.as_mut().unwrap();
+        follower.third.as_mut().unwrap().unreliable = Some("it forgets".into());
+        let vote = third(&nodes, Some(1)).unwrap();
+        assert!(!vote.fit());
+        let problem = vote.told.problem.unwrap();
+        assert!(
+            problem.contains("node 2") && problem.ends_with("it forgets"),
+            "{problem}"
+        );
     }
 }
