@@ -229,13 +229,25 @@ impl Archive {
     /// Downloads a snapshot to `path`, a new file, and reads it wholly: what is
     /// returned is whole and is the one that was asked for.
     pub(crate) async fn fetch(&self, archived: &Archived, path: &Path) -> Result<Stored> {
+        let damaged = |reason: String| Error::Snapshot {
+            key: archived.key.clone(),
+            reason,
+        };
+        // Of the object, and not of this node's folder.
+        let told = |error: Error| match error {
+            Error::Unrecoverable { reason, .. } => damaged(reason),
+            error => error,
+        };
         let create = Error::io("cannot create", path);
         let mut file = Some(File::create(path).map_err(create)?);
         let mut offset = 0;
         while offset < archived.bytes {
             let end = (offset + PART).min(archived.bytes);
             let data = self.store.get_once(&archived.key, offset..end).await;
-            let data = data.map_err(failed)?;
+            let data = data.map_err(|error| match error {
+                postrider_blob::Error::Unavailable(_) => failed(error),
+                error => damaged(error.to_string()),
+            })?;
             let mut open = file.take().expect("it is put back below");
             let written = blocking::run(move || open.write_all(&data).map(|()| open)).await;
             let written = written.map_err(failed)?;
@@ -243,14 +255,13 @@ impl Archive {
             offset = end;
         }
         drop(file);
-        let stored = Stored::open(path)?;
+        let stored = Stored::open(path).map_err(told)?;
         if stored.applied() != Some(archived.id) {
-            return Err(failed(format!("{} holds another entry", archived.key)));
+            return Err(damaged("it holds another entry than its name says".into()));
         }
         let verified = stored.clone();
-        blocking::run(move || verified.verify())
-            .await
-            .map_err(failed)??;
+        let verified = blocking::run(move || verified.verify()).await;
+        verified.map_err(failed)?.map_err(told)?;
         Ok(stored)
     }
 }

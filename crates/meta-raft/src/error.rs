@@ -68,6 +68,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A snapshot in the archive is damaged or gone.
+    #[error("the archived snapshot {key} is damaged: {reason}")]
+    Snapshot {
+        /// Its object.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The state cannot be restored from the archive.
     #[error("{0}")]
     Restore(String),

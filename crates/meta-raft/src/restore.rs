@@ -1,6 +1,7 @@
 //! Builds the replica of a new cluster of one from an archive alone: the snapshot
-//! before a moment, and the archived log up to it. Reads the archive and changes
-//! nothing there; writes a new folder, whose log comes last and makes it count.
+//! before a moment, an earlier one where that is damaged, and the archived log up to
+//! the moment. Reads the archive and changes nothing there; writes a new folder, whose
+//! log comes last and makes it count.
 
 use std::sync::Arc;
 
@@ -9,14 +10,15 @@ use postrider_kv::Buffered;
 use postrider_meta::{Command, Context, Outcome, command};
 use postrider_types::{CommandId, Millis};
 
-use crate::archive::{Archive, Archived, Lineage};
+use crate::archive::{Archive, Lineage};
 use crate::blocking;
 use crate::engine::Progress;
 use crate::error::{Error, Result};
 use crate::log::{Log, make_dir};
 use crate::machine::{Machine, Shared};
-use crate::raft::{Entry, Payload, StoredMembership, Vote, log_id, term};
+use crate::raft::{Entry, LogId, Payload, StoredMembership, Vote, log_id, term};
 use crate::settings::Settings;
+use crate::snapshot::Stored;
 
 /// What is to be restored.
 pub struct Plan {
@@ -53,6 +55,8 @@ pub struct Restored {
     pub time: Millis,
     /// Why it ends before what was asked for; None: it does not.
     pub short: Option<String>,
+    /// Snapshots that should have been begun with and cannot be used, in words.
+    pub damaged: Vec<String>,
 }
 
 /// Restores `archive` into the new folder of `settings`, and tells `progress`.
@@ -65,20 +69,34 @@ pub async fn restore(
     settings.check()?;
     make_dir(&settings.dir)?;
     let lineage = archive.lineage().await?;
-    let base = base(&lineage, plan.at)?.clone();
+    let Some(newest) = lineage.bases(plan.at).last() else {
+        return Err(baseless(&lineage));
+    };
+    let end = newest.id.index;
     let opening = settings.clone();
     let open = move || Shared::open(&opening.dir, opening.bounds(), opening.snapshot_bytes);
     let shared = Arc::new(blocking::run(open).await.map_err(broken)??);
     let mut machine = Machine::new(Arc::clone(&shared), None)?;
-    progress(Step::Snapshot(base.bytes));
-    load(archive, &base, &shared, &mut machine).await?;
+    let mut load = Load {
+        archive,
+        lineage: &lineage,
+        // What is asked for comes after it.
+        end: if plan.partial { 0 } else { end },
+        damaged: Vec::new(),
+    };
+    let (base, stored) = load.base(plan.at, &shared, progress).await?;
+    let damaged = load.damaged;
+    let installed = machine.install_snapshot(&stored.meta(), stored).await;
+    installed.map_err(|error| Error::Restore(error.to_string()))?;
     let mut replay = Replay {
         archive,
         machine: &mut machine,
         at: plan.at,
-        last: base.id,
+        end,
+        last: base,
     };
-    let short = replay.run(&lineage, plan.partial, progress).await?;
+    let replayed = replay.run(&lineage, plan.partial, progress).await;
+    let short = replayed.map_err(|error| beside(&damaged, error))?;
     let reached = shared.engine.progress()?;
     let node = refound(&shared, plan, &reached).await?;
     finish(settings, &shared, node).await?;
@@ -87,40 +105,78 @@ pub async fn restore(
         entry: reached.applied.map_or(0, |id| id.index),
         time: reached.time,
         short,
+        damaged,
     })
 }
 
-/// The snapshot to begin with.
-fn base(lineage: &Lineage, at: Option<Millis>) -> Result<&Archived> {
-    lineage.base(at).ok_or_else(|| {
-        let cluster = &lineage.cluster;
-        Error::Restore(match lineage.oldest() {
-            Some(_) => format!(
-                "the archive of cluster {cluster} does not reach back to that moment: choose one \
-                 after its oldest snapshot"
-            ),
-            None => format!("the archive of cluster {cluster} holds no snapshot"),
-        })
+/// Why there is no snapshot to begin with.
+fn baseless(lineage: &Lineage) -> Error {
+    let cluster = &lineage.cluster;
+    Error::Restore(match lineage.oldest() {
+        Some(_) => format!(
+            "the archive of cluster {cluster} does not reach back to that moment: choose one \
+             after its oldest snapshot"
+        ),
+        None => format!("the archive of cluster {cluster} holds no snapshot"),
     })
 }
 
-/// Makes a snapshot the state.
-async fn load(
-    archive: &Archive,
-    base: &Archived,
-    shared: &Arc<Shared>,
-    machine: &mut Machine,
-) -> Result<()> {
-    let draft = shared.snapshots.draft();
-    let fetched = archive.fetch(base, draft.path()).await;
-    let stored = fetched.map_err(|error| {
-        Error::Restore(format!(
-            "the snapshot {} cannot be used: {error}. An earlier moment begins with another one",
-            base.key
-        ))
-    })?;
-    let installed = machine.install_snapshot(&stored.meta(), stored).await;
-    installed.map_err(|error| Error::Restore(error.to_string()))
+/// The search for a snapshot to begin with.
+struct Load<'a> {
+    archive: &'a Archive,
+    lineage: &'a Lineage,
+    /// So far the log has to lead from it.
+    end: u64,
+    /// Those that cannot be used, in words.
+    damaged: Vec<String>,
+}
+
+impl Load<'_> {
+    /// Fetches the last snapshot that is whole. It and its last entry.
+    async fn base(
+        &mut self,
+        at: Option<Millis>,
+        shared: &Arc<Shared>,
+        progress: &(dyn Fn(Step) + Send + Sync),
+    ) -> Result<(LogId, Stored)> {
+        for base in self.lineage.bases(at).iter().rev() {
+            let reach = self.lineage.reach(base.id.index);
+            if reach < self.end {
+                self.damaged.push(format!(
+                    "from the snapshot {} the archived log leads to entry {reach} only",
+                    base.key
+                ));
+                // Nor does it lead farther from any before.
+                break;
+            }
+            progress(Step::Snapshot(base.bytes));
+            let draft = shared.snapshots.draft();
+            match self.archive.fetch(base, draft.path()).await {
+                Ok(stored) => return Ok((base.id, stored.of(draft))),
+                Err(error @ Error::Snapshot { .. }) => {
+                    tracing::warn!(%error, "begins with an earlier snapshot");
+                    self.damaged.push(error.to_string());
+                }
+                // The store or this machine, which a look does mend.
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::Restore(format!(
+            "no snapshot can be begun with: {}. Nothing was recovered. Mend one from a copy of \
+             the bucket, choose an earlier moment (--at), or have it end before that (--partial)",
+            self.damaged.join("; ")
+        )))
+    }
+}
+
+/// The error of a replay, with the snapshots that would have spared it.
+fn beside(damaged: &[String], error: Error) -> Error {
+    match error {
+        Error::Restore(text) if !damaged.is_empty() => {
+            Error::Restore(format!("{}; {text}", damaged.join("; ")))
+        }
+        error => error,
+    }
 }
 
 /// The archived log on its way into the state.
@@ -128,8 +184,11 @@ struct Replay<'a> {
     archive: &'a Archive,
     machine: &'a mut Machine,
     at: Option<Millis>,
+    /// Up to this entry all belongs to what is asked for, whatever a clock that
+    /// jumped says.
+    end: u64,
     /// The last entry applied.
-    last: crate::raft::LogId,
+    last: LogId,
 }
 
 impl Replay<'_> {
@@ -192,7 +251,9 @@ impl Replay<'_> {
             if entry.log_id.index <= self.last.index {
                 continue;
             }
-            if let (Some(at), Payload::Normal(batch)) = (self.at, &entry.payload) {
+            if let (Some(at), Payload::Normal(batch)) = (self.at, &entry.payload)
+                && entry.log_id.index > self.end
+            {
                 let contents = batch.decode().map_err(Error::Restore)?;
                 if contents.time > at {
                     reached = true;

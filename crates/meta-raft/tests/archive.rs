@@ -5,6 +5,8 @@
 // The lint's exception for tests does not reach their helpers.
 #![allow(clippy::unwrap_used)]
 
+#[path = "archive/damage.rs"]
+mod damage;
 mod support;
 
 use std::path::Path;

@@ -220,10 +220,10 @@ impl Lineage {
         before.max_by_key(|(last, _)| *last).map(|(_, time)| time)
     }
 
-    /// The snapshot from which the state at `time` is made: the last one before
-    /// the first that is younger, for the clock may have jumped.
-    pub(crate) fn base(&self, time: Option<Millis>) -> Option<&Archived> {
-        self.snapshots[..self.until(time)].last()
+    /// The snapshots from which the state at `time` can be made: those before the
+    /// first that is younger, for the clock may have jumped. The last is the best.
+    pub(crate) fn bases(&self, time: Option<Millis>) -> &[Archived] {
+        &self.snapshots[..self.until(time)]
     }
 
     /// How many snapshots come before the first that is younger than `time`.

@@ -114,6 +114,9 @@ fn text(it: &Recovered, data: &Path, config: Option<&Path>) -> String {
     if let Some(short) = &it.short {
         text += &format!("It ends there because {short}.\n");
     }
+    for damaged in &it.damaged {
+        text += &format!("It began with an earlier snapshot, as {damaged}.\n");
+    }
     match it.missing.len() {
         0 => text += "All bodies are there.\n",
         count => {

@@ -71,6 +71,8 @@ pub(crate) struct Recovered {
     pub(crate) entry: u64,
     /// Why it ends before what was asked for.
     pub(crate) short: Option<String>,
+    /// Snapshots that cannot be used and were done without, in words.
+    pub(crate) damaged: Vec<String>,
     pub(crate) accounts: u64,
     pub(crate) messages: u64,
     /// Objects with bodies that are missing or have another length, in words.
@@ -241,6 +243,7 @@ impl Begun<'_> {
             up_to: Moment(self.restored.time),
             entry: self.restored.entry,
             short: self.restored.short,
+            damaged: self.restored.damaged,
             accounts,
             messages,
             missing,

@@ -1,0 +1,65 @@
+//! Damaged snapshots, and what is left of other clusters.
+
+use super::*;
+
+impl World {
+    /// A snapshot of all there is goes to the archive.
+    async fn carry(&self) {
+        self.node.snapshot().await.unwrap();
+        support::until("a snapshot", async || self.node.archive().await.unwrap()).await;
+    }
+
+    /// Changes a byte in an object. Its key.
+    async fn damage(&self, object: &Listed) -> String {
+        let mut bytes = self.read(object).await;
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        self.write(&object.key, bytes).await;
+        object.key.clone()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_earlier_snapshot_and_the_log_stand_in_for_a_damaged_one() {
+    let mut world = World::new().await;
+    world.archive().await;
+    world.deliver(3).await;
+    world.archive().await;
+    world.carry().await;
+    world.pass();
+    world.deliver(2).await;
+    world.archive().await;
+    let moment = world.pass();
+    world.deliver(4).await;
+    world.archive().await;
+
+    let snapshots = world.objects("snapshots").await;
+    let newest = world.damage(snapshots.last().unwrap()).await;
+    let (how, restored) = world.restore("all", None, false).await.unwrap();
+    assert_eq!(restored.short, None);
+    let named = restored.damaged.iter().filter(|it| it.contains(&newest));
+    assert_eq!((named.count(), restored.damaged.len()), (1, 1));
+    world.holds(how, 9).await;
+    let restored = world.restore("moment", Some(moment), false).await;
+    world.holds(restored.unwrap().0, 5).await;
+
+    // The log does not lead from the earlier one to the damaged one.
+    let pieces = world.objects("log").await;
+    world.remove(&pieces[0].key).await;
+    let refused = world.restore("gap", None, false).await.unwrap_err();
+    let refused = refused.to_string();
+    let all_named = snapshots.iter().all(|it| refused.contains(&it.key));
+    assert!(all_named, "{refused}");
+    let (how, restored) = world.restore("partial", None, true).await.unwrap();
+    assert!(restored.short.is_some() && restored.damaged.len() == 1);
+    world.holds(how, 0).await;
+
+    // None is left.
+    for snapshot in &snapshots[..snapshots.len() - 1] {
+        world.damage(snapshot).await;
+    }
+    let refused = world.restore("none", None, true).await.unwrap_err();
+    let refused = refused.to_string();
+    let all_named = snapshots.iter().all(|it| refused.contains(&it.key));
+    assert!(all_named, "{refused}");
+}
