@@ -46,6 +46,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const SNAPSHOTS: &str = "snapshots";
 /// The folder of all clusters' logs.
 const LOG: &str = "log";
+/// The folder of what all clusters' votes remember (`crate::bucket`).
+pub(crate) const VOTE: &str = "vote";
 
 /// What the object store holds of the metadata of one cluster. Cheap to clone.
 #[derive(Clone)]
@@ -157,6 +159,8 @@ impl Archive {
                     cluster = lineage.cluster,
                     "removes what is left of a cluster that this one was recovered from"
                 );
+                // First: without the rest nobody would look for it again.
+                removed += self.forget_vote(&lineage.cluster).await?;
                 let snapshots = lineage.snapshots.into_iter();
                 (snapshots.map(|it| it.key).collect(), lineage.pieces)
             };
@@ -166,6 +170,17 @@ impl Archive {
                 self.store.delete(&key).await.map_err(failed)?;
                 removed += 1;
             }
+        }
+        Ok(removed)
+    }
+
+    /// Removes what the vote of another cluster remembers. How many objects.
+    async fn forget_vote(&self, cluster: &str) -> Result<u64> {
+        let mut listed = self.store.list(&format!("{VOTE}/{cluster}"));
+        let mut removed = 0;
+        while let Some(found) = listed.try_next().await.map_err(failed)? {
+            self.store.delete(&found.key).await.map_err(failed)?;
+            removed += 1;
         }
         Ok(removed)
     }

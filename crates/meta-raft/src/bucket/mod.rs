@@ -29,7 +29,7 @@ pub(crate) use self::peer::BucketPeer;
 use self::record::{Record, Refused, Segment, size};
 use self::trial::Trial;
 pub(crate) use self::voters::Voters;
-use crate::archive::Archive;
+use crate::archive::{Archive, VOTE};
 use crate::raft::{Entry, LogId, TypeConfig, Vote};
 
 /// The bucket's id among the voters. Nodes are numbered from 1.
@@ -121,7 +121,7 @@ impl Bucket {
     /// The vote of the cluster whose snapshots are in `archive`. `lease`: how long
     /// a leader may count on a voter that has answered it.
     pub(crate) fn new(archive: &Archive, wanted: bool, lease: Duration, me: u64) -> Self {
-        let (store, prefix) = archive.beside("vote");
+        let (store, prefix) = archive.beside(VOTE);
         Self(Arc::new(Inner {
             store,
             archive: archive.clone(),

@@ -63,3 +63,37 @@ async fn an_earlier_snapshot_and_the_log_stand_in_for_a_damaged_one() {
     let all_named = snapshots.iter().all(|it| refused.contains(&it.key));
     assert!(all_named, "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_stays_of_a_cluster_that_was_recovered_from() {
+    let mut world = World::new().await;
+    world.deliver(2).await;
+    world.archive().await;
+    let young = world.clock.now();
+    world.pass();
+    let (how, _) = world.restore("new", None, false).await.unwrap();
+    let vote = |cluster: &str| {
+        ["record", "log/00000000000000000007-00000000000000aa"]
+            .map(|name| format!("vote/{cluster}/{name}"))
+    };
+    for key in [vote(OLD), vote(NEW)].as_flattened() {
+        world.write(key, b"x".to_vec()).await;
+    }
+    let archive = Archive::new(store(world.bucket.path()), NEW);
+    let node = Node::start(how, world.clock.clone(), channels(), Some(archive));
+    let node = node.await.unwrap();
+    let tidier = node.tidier().unwrap();
+    // What somebody may want to go back to stays.
+    tidier.prune(young.before(MINUTE)).await.unwrap();
+    assert_eq!(world.objects("vote").await.len(), 2);
+    assert!(!world.objects("snapshots").await.is_empty());
+
+    tidier.prune(world.clock.now().after(MINUTE)).await.unwrap();
+    for folder in ["vote", "snapshots", "log"] {
+        assert_eq!(world.objects(folder).await, Vec::new(), "{folder}");
+    }
+    let left = store(world.bucket.path()).list(&format!("vote/{NEW}"));
+    let left: Vec<Listed> = left.try_collect().await.unwrap();
+    assert_eq!(left.len(), 2);
+    node.shutdown().await.unwrap();
+}
