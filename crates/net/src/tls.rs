@@ -54,11 +54,9 @@ struct Inner {
     valid: Mutex<Option<Validity>>,
 }
 
-/// When a certificate is good, in Unix seconds.
+/// How long a certificate is good, in Unix seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
-    /// From then on.
-    pub from: i64,
     /// Until then.
     pub until: i64,
 }
@@ -74,7 +72,6 @@ impl Validity {
         let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
         let validity = certificate.validity();
         Some(Self {
-            from: validity.not_before.timestamp(),
             until: validity.not_after.timestamp(),
         })
     }

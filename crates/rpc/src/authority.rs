@@ -24,9 +24,8 @@ const DOMAIN: &str = "postrider.internal";
 /// The name of an authority, before the cluster's id.
 const SUBJECT: &str = "Postrider cluster ";
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
-/// How long a node's certificate is good.
-const NODE_AGE: Duration = Duration::from_secs(3650 * 24 * 3600);
+/// How long a node's certificate is good, from when it was signed.
+pub const NODE_AGE: Duration = Duration::from_secs(3650 * 24 * 3600);
 /// How long the authority's own is: longer than any that it signs soon.
 const AUTHORITY_AGE: Duration = Duration::from_secs(3 * 3650 * 24 * 3600);
 
@@ -115,7 +114,7 @@ impl Authority {
     }
 
     /// A certificate, PEM, for the key that signed `signing_request` (PKCS #10,
-    /// PEM; a [`KeyRequest`]'s). It is good for ten years, and for servers and
+    /// PEM; a [`KeyRequest`]'s). It is good for [`NODE_AGE`], and for servers and
     /// clients under the names [`NODE_NAME`], `node-NODE.postrider.internal` and
     /// `names`: host names and IP addresses, so that mail listeners can use it
     /// too. Those that a certificate cannot carry, or that would say which node
@@ -126,20 +125,9 @@ impl Authority {
         node: u64,
         names: &[String],
     ) -> Result<String, Error> {
-        self.issue_for(signing_request, node, names, NODE_AGE)
-    }
-
-    /// The same, but good for `age`.
-    pub fn issue_for(
-        &self,
-        signing_request: &str,
-        node: u64,
-        names: &[String],
-        age: Duration,
-    ) -> Result<String, Error> {
         let key = requested_key(signing_request)?;
         let own = node_name(node);
-        let mut params = params(&own, age);
+        let mut params = params(&own, NODE_AGE);
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![
@@ -257,15 +245,16 @@ fn parse(certificate: &str) -> Result<CertificateDer<'static>, Error> {
     CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(Error::certificate)
 }
 
-/// What all certificates have: a name, and a beginning in the past, so that
-/// clocks need not agree to the second.
+/// What all certificates have: a name, and a beginning that is past by any clock,
+/// so that one is good everywhere that was signed by a clock ahead of the others.
+/// Nothing relies on the beginning.
 fn params(name: &str, age: Duration) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let start = rcgen::date_time_ymd(1970, 1, 1) + now.unwrap_or_default();
-    params.not_before = start - DAY;
+    params.not_before = rcgen::date_time_ymd(2000, 1, 1);
     params.not_after = start + age;
     params
 }

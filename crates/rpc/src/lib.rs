@@ -20,7 +20,7 @@ pub mod proto {
     tonic::include_proto!("postrider.v1");
 }
 
-pub use authority::{Authority, KeyRequest, NODE_NAME, check_signing_request};
+pub use authority::{Authority, KeyRequest, NODE_AGE, NODE_NAME, check_signing_request};
 pub use channel::{Channels, Timeouts, server};
 pub use connector::{Connecting, Connector, Transport};
 pub use failure::Failure;

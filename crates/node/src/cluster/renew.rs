@@ -2,12 +2,12 @@
 //! authority in the metadata. Connections show the new one from then on, those between
 //! nodes and those of mail clients; what is connected goes on.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use postrider_meta::{ReadAt, query};
 use postrider_net::Validity;
-use postrider_rpc::{Authority, KeyRequest};
+use postrider_rpc::{Authority, KeyRequest, NODE_AGE};
 
 use super::identity::Identity;
 use super::settle::Settling;
@@ -49,25 +49,25 @@ fn renewed(identity: Identity, authority: &Authority, name: &str) -> anyhow::Res
     })
 }
 
-/// Whether half of its time is over. One that cannot be read is left to whoever put it
-/// there.
+/// Whether half of its time is over, which its end tells alone: its beginning is the
+/// same for all. One that cannot be read is left to whoever put it there.
 fn is_due(certificate: &str, now: i64) -> bool {
     let validity = Validity::of_pem(certificate);
-    validity.is_some_and(|it| now >= it.from + (it.until - it.from) / 2)
+    validity.is_some_and(|it| now >= it.until.saturating_sub(seconds(NODE_AGE / 2)))
 }
 
 /// Unix seconds.
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-    })
+    since.map_or(0, seconds)
+}
+
+fn seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use postrider_types::{NodeId, Role};
 
     use super::super::identity::Facts;
@@ -80,9 +80,8 @@ mod tests {
         let authority = Authority::new(&"00c0ffee".repeat(4)).unwrap();
         let request = KeyRequest::new().unwrap();
         let names = ["mail1".to_owned()];
-        let short = Duration::from_secs(9 * 24 * 3600);
         let signing = &request.signing_request;
-        let certificate = authority.issue_for(signing, 3, &names, short).unwrap();
+        let certificate = authority.issue(signing, 3, &names).unwrap();
         let old = Identity {
             facts: Facts {
                 cluster: authority.cluster().to_owned(),
@@ -98,11 +97,15 @@ mod tests {
         };
         let now = now();
         assert!(!is_due(&old.certificate, now));
-        assert!(is_due(&old.certificate, now + 5 * DAY));
+        assert!(!is_due(&old.certificate, now + 1820 * DAY));
+        assert!(is_due(&old.certificate, now + 1830 * DAY));
+        // Signed by a clock that was ahead, and by one that was far behind.
+        assert!(!is_due(&old.certificate, now - 60 * DAY));
+        assert!(is_due(&old.certificate, now + 20 * 365 * DAY));
         let new = renewed(old.clone(), &authority, "mail1").unwrap();
         assert_ne!(new.key, old.key);
         assert_eq!(new.facts, old.facts);
-        assert!(!is_due(&new.certificate, now + 1000 * DAY));
+        assert!(!is_due(&new.certificate, now + 1800 * DAY));
         let valid = Validity::of_pem(&new.certificate).unwrap();
         assert!(valid.until > now + 3600 * DAY, "{valid:?}");
         assert!(!is_due("no certificate", now));

@@ -56,6 +56,38 @@ fn a_certificate_names_its_node_and_no_other() {
 }
 
 #[test]
+fn a_certificate_is_good_for_nodes_whose_clocks_are_behind() {
+    let authority = Authority::new(CLUSTER).unwrap();
+    let der = parse(&issued(&authority, 7).1).unwrap();
+    let certificate = webpki::EndEntityCert::try_from(&der).unwrap();
+    let anchor = authority.token([1; 16], Vec::new()).anchor;
+    let anchors = [trust_anchor(CLUSTER, &anchor)];
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let day = Duration::from_secs(24 * 3600);
+    for (at, is_good) in [
+        (now, true),
+        // As others see it that was signed by a clock ahead by so much.
+        (now - 60 * day, true),
+        (now - 3650 * day, true),
+        (now + NODE_AGE - day, true),
+        (now + NODE_AGE + day, false),
+    ] {
+        let verified = certificate.verify_for_usage(
+            rustls::crypto::aws_lc_rs::default_provider()
+                .signature_verification_algorithms
+                .all,
+            &anchors,
+            &[],
+            rustls_pki_types::UnixTime::since_unix_epoch(at),
+            webpki::KeyUsage::server_auth(),
+            None,
+            None,
+        );
+        assert_eq!(verified.is_ok(), is_good, "{at:?}");
+    }
+}
+
+#[test]
 fn an_authority_comes_back_from_its_texts() {
     let authority = Authority::new(CLUSTER).unwrap();
     let again = Authority::from_pem(authority.certificate(), &authority.key()).unwrap();
