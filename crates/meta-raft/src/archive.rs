@@ -20,6 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::TryStreamExt;
 use postrider_blob::Store;
 use postrider_types::Millis;
@@ -118,13 +119,15 @@ impl Archive {
         Ok(all)
     }
 
-    /// Uploads a snapshot. Holds no more than a few parts of it in memory.
+    /// Uploads a snapshot, unless it is damaged: what is sent is checked on its way.
+    /// Holds no more than a few parts of it in memory.
     pub(crate) async fn upload(&self, stored: &Stored) -> Result<()> {
         let id = stored.applied().ok_or_else(|| failed("it holds nothing"))?;
         // Two nodes may archive the same entry; no key is ever used again.
         let time = stored.progress().time;
         let key = Archived::name(&self.cluster, &id, time, rand::random());
         let mut upload = self.store.upload(&key).map_err(failed)?;
+        let (sender, checking) = verify::check();
         let mut offset = 0;
         while offset < stored.bytes() {
             let length = (stored.bytes() - offset).min(PART);
@@ -134,8 +137,25 @@ impl Archive {
                 file.read_exact_at(&mut data, offset).map(|()| data)
             };
             let data = blocking::run(read).await.map_err(failed)?.map_err(failed)?;
-            upload.write(data.into()).await.map_err(failed)?;
+            let data = Bytes::from(data);
+            // Whoever checks it has found enough.
+            if sender.send(data.clone()).await.is_err() {
+                break;
+            }
+            upload.write(data).await.map_err(failed)?;
             offset += length;
+        }
+        drop(sender);
+        let damaged = |reason: String| {
+            failed(format!(
+                "the snapshot of entry {id} on the disk of this node is damaged ({reason}) and \
+                 does not go there; check the disk. The next one is written as the log grows"
+            ))
+        };
+        let checked = checking.await.map_err(failed)?;
+        let checked = checked.map_err(|error| damaged(error.to_string()))?;
+        if checked != Some(id) || offset != stored.bytes() {
+            return Err(damaged("it holds something else".into()));
         }
         upload.finish().await.map_err(failed)?;
         tracing::info!(key, bytes = stored.bytes(), "archived a snapshot");

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::{Archive, Archived, Lineage, PART, failed};
@@ -112,12 +113,7 @@ impl Archive {
             key: archived.key.clone(),
             reason,
         };
-        let (sender, receiver) = mpsc::channel(AHEAD);
-        let parts = Parts {
-            receiver,
-            current: Bytes::new(),
-        };
-        let reading = tokio::task::spawn_blocking(move || snapshot::check(parts));
+        let (sender, reading) = check();
         let mut offset = 0;
         while offset < archived.bytes {
             let end = (offset + PART).min(archived.bytes);
@@ -134,12 +130,23 @@ impl Archive {
         }
         drop(sender);
         let read = reading.await.map_err(failed)?;
-        let id: Option<LogId> = read.map_err(|error| damaged(error.to_string()))?;
+        let id = read.map_err(|error| damaged(error.to_string()))?;
         match id == Some(archived.id) {
             true => Ok(()),
             false => Err(damaged("it holds another entry than its name says".into())),
         }
     }
+}
+
+/// Checks the snapshot that is sent to it in parts. The last entry in it.
+pub(super) fn check() -> (mpsc::Sender<Bytes>, JoinHandle<io::Result<Option<LogId>>>) {
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    let parts = Parts {
+        receiver,
+        current: Bytes::new(),
+    };
+    let reading = tokio::task::spawn_blocking(move || snapshot::check(parts));
+    (sender, reading)
 }
 
 /// Where entries are missing, in words.

@@ -1,5 +1,7 @@
 //! Damaged snapshots, and what is left of other clusters.
 
+use std::path::PathBuf;
+
 use super::*;
 
 impl World {
@@ -96,4 +98,44 @@ async fn nothing_stays_of_a_cluster_that_was_recovered_from() {
     let left: Vec<Listed> = left.try_collect().await.unwrap();
     assert_eq!(left.len(), 2);
     node.shutdown().await.unwrap();
+}
+
+/// The files of a node's snapshots.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let listed = std::fs::read_dir(dir.join("snapshots")).unwrap();
+    let mut files: Vec<PathBuf> = listed.map(|it| it.unwrap().path()).collect();
+    files.retain(|it| it.extension().is_some_and(|it| it == "snap"));
+    files
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_that_the_disk_damaged_does_not_go_to_the_archive() {
+    let mut world = World::new().await;
+    world.archive().await;
+    let before = world.objects("snapshots").await;
+    world.deliver(3).await;
+    let dir = world.dirs.path().join("old");
+    let old = files(&dir);
+    world.node.snapshot().await.unwrap();
+    support::until("another file", async || {
+        files(&dir).iter().any(|it| !old.contains(it))
+    })
+    .await;
+    let file = files(&dir).into_iter().max().unwrap();
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let refused = world.node.archive().await.unwrap_err().to_string();
+    assert!(refused.contains("damaged"), "{refused}");
+    assert_eq!(world.objects("snapshots").await, before);
+
+    // The next one is whole.
+    world.deliver(1).await;
+    world.carry().await;
+    assert_eq!(world.objects("snapshots").await.len(), before.len() + 1);
+    world.archive().await;
+    assert_eq!(world.verify().await, Vec::<String>::new());
+    let (how, _) = world.restore("all", None, false).await.unwrap();
+    world.holds(how, 4).await;
 }
