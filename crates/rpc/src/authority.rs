@@ -125,9 +125,20 @@ impl Authority {
         node: u64,
         names: &[String],
     ) -> Result<String, Error> {
+        self.issue_for(signing_request, node, names, NODE_AGE)
+    }
+
+    /// The same, but good for `age`.
+    pub fn issue_for(
+        &self,
+        signing_request: &str,
+        node: u64,
+        names: &[String],
+        age: Duration,
+    ) -> Result<String, Error> {
         let key = requested_key(signing_request)?;
         let own = node_name(node);
-        let mut params = params(&own, NODE_AGE);
+        let mut params = params(&own, age);
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![
