@@ -74,38 +74,50 @@ impl Clock for SystemClock {
 /// A clock that never runs ahead: it shows what the other one does, but goes at most
 /// a hundredth faster than time passes. For deciding what is old enough to be
 /// removed: a clock that jumps ahead must not make everything old. One that jumps back
-/// and returns is believed again at once; until then [`SteadyClock::latest`] goes on.
+/// and returns is believed again at once; until then [`SteadyClock::latest`] stands still.
 pub struct SteadyClock {
     inner: Box<dyn Clock>,
+    state: Mutex<Steady>,
+}
+
+struct Steady {
     /// What the other one may show at the most, and since when.
-    bound: Mutex<(Instant, Millis)>,
+    bound: (Instant, Millis),
+    /// The latest moment that this one has shown.
+    latest: Millis,
 }
 
 impl SteadyClock {
     /// One that shows what `inner` does now.
     pub fn new(inner: impl Clock) -> Self {
-        let bound = Mutex::new((Instant::now(), inner.now()));
+        let now = inner.now();
+        let state = Steady {
+            bound: (Instant::now(), now),
+            latest: now,
+        };
         Self {
             inner: Box::new(inner),
-            bound,
+            state: Mutex::new(state),
         }
     }
 
-    /// What the other one shows; where that has jumped back, what it showed before it
-    /// did, and at least half of the time since. For dating what must not seem old.
+    /// What this one shows, and where the other one has jumped back what it showed
+    /// before. For dating what must not seem old.
     pub fn latest(&self) -> Millis {
-        let (shown, bound) = self.look();
-        shown.max(bound)
+        self.look().1
     }
 
-    /// What the other one shows, and what it should.
+    /// What it shows, and the latest that it has shown.
     fn look(&self) -> (Millis, Millis) {
         // No panic leaves it half changed.
-        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let shown = self.inner.now();
-        let next = follow(bound.1, bound.0.elapsed(), shown);
-        *bound = (Instant::now(), next);
-        (shown, next)
+        let (since, bound) = state.bound;
+        let bound = follow(bound, since.elapsed(), shown);
+        state.bound = (Instant::now(), bound);
+        let now = shown.min(bound);
+        state.latest = state.latest.max(now);
+        (now, state.latest)
     }
 }
 
@@ -117,8 +129,7 @@ impl Clock for Arc<dyn Clock> {
 
 impl Clock for SteadyClock {
     fn now(&self) -> Millis {
-        let (shown, bound) = self.look();
-        shown.min(bound)
+        self.look().0
     }
 }
 
@@ -162,7 +173,7 @@ mod tests {
         let clock = SteadyClock::new(Shown(shown.clone()));
         shown.store(5_000, Ordering::SeqCst);
         assert_eq!(clock.now(), Millis(5_000));
-        assert!(clock.latest() >= Millis(1_000_000_000));
+        assert_eq!(clock.latest(), Millis(1_000_000_000));
         shown.store(1_000_000_000, Ordering::SeqCst);
         assert_eq!(clock.now(), Millis(1_000_000_000));
         // One that was ahead from the beginning is believed after a while.
