@@ -95,7 +95,8 @@ impl Core {
                 // so it must not vote on: without it the two are a majority.
                 None => self.expel_bucket().await.map_err(failed),
                 Some(_) => {
-                    if bucket.tidy(mind).await? {
+                    // Raft does not outlive a snapshot for which there is no room.
+                    if bucket.tidy(mind).await? && self.has_room_for_snapshot() {
                         // The archive has nothing newer: its keeper brings this there.
                         let asked = self.raft.trigger().snapshot().await;
                         asked.map_err(|error| error.to_string())?;
