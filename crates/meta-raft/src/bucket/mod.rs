@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use openraft::raft::{VoteRequest, VoteResponse};
 use parking_lot::Mutex as Lock;
 use postrider_blob::{Error as StoreError, Store, Version};
@@ -179,30 +180,38 @@ impl Bucket {
     /// Reads the record from the store. None: there is none that can be used.
     async fn look(&self, known: &mut Option<Known>) -> Result<Option<Record>, Unanswered> {
         *known = None;
-        self.is_relied_on()?;
-        let found = self.0.store.read_register(&self.key(), LIMIT).await;
-        let Some((bytes, version)) = found.map_err(|error| self.failed(&error))? else {
+        let Some((bytes, version)) = self.read().await? else {
             return Ok(None);
         };
-        let record: Record = match segment::unpack(&bytes) {
+        let record = self.judge(&bytes);
+        *known = record.clone().map(|record| Known { record, version });
+        Ok(record)
+    }
+
+    /// What lies where the record belongs, whatever it is, and its version.
+    async fn read(&self) -> Result<Option<(Bytes, Version)>, Unanswered> {
+        self.is_relied_on()?;
+        let found = self.0.store.read_register(&self.key(), LIMIT).await;
+        found.map_err(|error| self.failed(&error))
+    }
+
+    /// The record in these bytes, if it can be used.
+    fn judge(&self, bytes: &[u8]) -> Option<Record> {
+        let record: Record = match segment::unpack(bytes) {
             Ok(record) => record,
             Err(error) => {
                 self.failed(&format!("the record of its vote is damaged: {error}"));
-                return Ok(None);
+                return None;
             }
         };
         if record.serial < self.0.serial.fetch_max(record.serial, Ordering::Relaxed) {
             self.failed(
                 &"an old record of its vote was put back: what it has forgotten is unknown",
             );
-            return Ok(None);
+            return None;
         }
         self.saw(&record);
-        *known = Some(Known {
-            record: record.clone(),
-            version,
-        });
-        Ok(Some(record))
+        Some(record)
     }
 
     /// Reads the record, which has to be there.
@@ -479,17 +488,20 @@ impl Bucket {
     /// there is one.
     async fn create(&self, leader: Vote) -> Result<(), Unanswered> {
         let mut known = self.0.known.lock().await;
-        if self.look(&mut known).await?.is_some() {
-            return Ok(());
-        }
-        // One that cannot be used makes room: nobody counts on it, as it has no vote.
-        let cleared = self.0.store.delete(&self.key()).await;
-        cleared.map_err(|error| self.failed(&error))?;
+        *known = None;
+        // One that cannot be used is overwritten: nobody counts on it, as it has no vote.
+        // Only over the version that was judged, so that a request which is late does
+        // nothing to a record that another has made since.
+        let unusable = match self.read().await? {
+            Some((bytes, _)) if self.judge(&bytes).is_some() => return Ok(()),
+            Some((_, version)) => Some(version),
+            None => None,
+        };
         let mut record = Record::new(leader);
         // Higher than any that somebody has seen: this one was not put back.
         let seen = self.0.serial.load(Ordering::Relaxed);
         record.serial = seen.max(leader.leader_id.term << 32);
-        if self.write(&mut known, record, None).await? {
+        if self.write(&mut known, record, unusable.as_ref()).await? {
             return Ok(());
         }
         self.look_again(&mut known).await.map(|_| ())

@@ -1,30 +1,38 @@
 //! Two nodes that speak to one record.
 
+mod slow;
+
+use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use openraft::EntryPayload;
 use postrider_blob::{Backend, Settings};
 
+use self::slow::Slow;
 use super::*;
-use crate::raft::log_id;
+use crate::raft::{Entry, log_id};
 
 const LEASE: Duration = Duration::from_millis(20);
 
-/// The bucket as nodes 1 and 2 see it, which follows node 1 in term 1.
-async fn two() -> (Bucket, Bucket) {
+/// The bucket as node `me` sees it, over a store that it has tried.
+async fn seen_by(me: u64, objects: Arc<dyn ObjectStore>) -> Bucket {
     let backend = Backend {
-        objects: Arc::new(InMemory::new()),
+        objects,
         parts: None,
         prefix: String::new(),
         folder: None,
     };
     let store = Store::over(backend, &Settings::default());
-    let archive = Archive::new(store, "1");
-    let both = [1, 2].map(|me| Bucket::new(&archive, true, LEASE, me));
-    for bucket in &both {
-        bucket.try_store().await.unwrap();
-    }
-    both[0].create(leader(1, 1)).await.unwrap();
-    let [one, other] = both;
+    let bucket = Bucket::new(&Archive::new(store, "1"), true, LEASE, me);
+    bucket.try_store().await.unwrap();
+    bucket
+}
+
+/// The bucket as nodes 1 and 2 see it, which follows node 1 in term 1.
+async fn two() -> (Bucket, Bucket) {
+    let objects = Arc::new(InMemory::new());
+    let one = seen_by(1, objects.clone()).await;
+    let other = seen_by(2, objects).await;
+    one.create(leader(1, 1)).await.unwrap();
     (one, other)
 }
 
@@ -38,6 +46,14 @@ fn entries(term: u64, indexes: std::ops::Range<u64>) -> Vec<Entry> {
         payload: EntryPayload::Blank,
     };
     indexes.map(entry).collect()
+}
+
+/// An entry of about 100 kB.
+fn batch(index: u64) -> Entry {
+    Entry {
+        log_id: log_id(1, index),
+        payload: EntryPayload::Normal(crate::Batch::from_bytes(vec![index as u8; 100_000].into())),
+    }
 }
 
 fn candidate(term: u64, node: u64, last: LogId, transfer: bool) -> VoteRequest<TypeConfig> {
@@ -94,10 +110,6 @@ async fn nobody_gets_the_vote_while_a_leader_touches_the_record() {
 #[tokio::test]
 async fn long_entries_go_into_objects_and_come_back() {
     let (one, other) = two().await;
-    let batch = |index: u64| Entry {
-        log_id: log_id(1, index),
-        payload: EntryPayload::Normal(crate::Batch::from_bytes(vec![index as u8; 100_000].into())),
-    };
     let mut previous = None;
     for index in 0..5 {
         let sent = [batch(index)];
@@ -141,4 +153,33 @@ async fn nobody_has_the_vote_of_a_store_that_was_not_tried_since_the_start() {
     assert!(restarted.vote(&request, false).await.is_err());
     restarted.try_store().await.unwrap();
     assert!(restarted.vote(&request, false).await.unwrap().vote_granted);
+}
+
+/// Node 1 begins to make the record, and what it sends is held up. Meanwhile node 2
+/// leads and makes it, and the bucket acknowledges entries to node 2.
+#[tokio::test]
+async fn making_the_record_removes_none_that_another_has_made() {
+    for damaged in [false, true] {
+        let objects = Arc::new(InMemory::new());
+        let slow = Slow::new(objects.clone(), "/record");
+        let one = seen_by(1, Arc::new(slow.clone())).await;
+        let other = seen_by(2, objects).await;
+        if damaged {
+            let damage = vec![b"what?".as_slice().into()];
+            other.0.store.put(&other.key(), damage).await.unwrap();
+        }
+        let making = tokio::spawn({
+            let one = one.clone();
+            async move { one.create(leader(1, 1)).await }
+        });
+        slow.holds_one().await;
+        other.create(leader(2, 2)).await.unwrap();
+        let sent = entries(2, 0..3);
+        let taken = other.append(leader(2, 2), None, &sent, None).await;
+        assert_eq!(taken, Ok(Ok(())));
+        slow.let_all_pass();
+        making.await.unwrap().unwrap();
+        let record = one.record().await.unwrap().unwrap();
+        assert_eq!(record.last, Some(log_id(2, 2)), "the bucket has forgotten");
+    }
 }
