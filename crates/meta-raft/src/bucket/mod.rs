@@ -7,6 +7,7 @@
 //! It never stands for election by itself, evaluates nothing and serves nobody;
 //! where it alone has what a survivor lacks, that one brings it over (`rescue`).
 
+mod append;
 mod peer;
 mod record;
 mod rescue;
@@ -31,7 +32,7 @@ use self::record::{Record, Refused, Segment, size};
 use self::trial::Trial;
 pub(crate) use self::voters::Voters;
 use crate::archive::{Archive, VOTE};
-use crate::raft::{Entry, LogId, TypeConfig, Vote};
+use crate::raft::{LogId, TypeConfig, Vote};
 
 /// The bucket's id among the voters. Nodes are numbered from 1.
 pub const BUCKET: u64 = 0;
@@ -40,8 +41,6 @@ pub const BUCKET: u64 = 0;
 const LIMIT: Duration = Duration::from_secs(5);
 /// A record is written again at once so often where others write it, too.
 const TRIES: u32 = 8;
-/// Entries of more bytes go into an object of their own.
-const TAIL: usize = 128 << 10;
 /// Between writes while the nodes are a majority without the bucket.
 const LAG: Duration = Duration::from_secs(1);
 
@@ -85,8 +84,12 @@ struct Inner {
     /// For so long a record stays before it is taken for nobody's.
     patience: Duration,
     voters: Voters,
-    /// The record as it was last seen. Held over each write.
+    /// The record as it was last seen. Held over each write of it, and over nothing that
+    /// takes longer: heartbeats wait for it.
     known: Mutex<Option<Known>>,
+    /// Held from before an object is put until the record names it: a sweep in between
+    /// would take it for one that nobody needs. Taken before `known`.
+    naming: Mutex<()>,
     /// The writing that was last seen, and since when nobody else has written.
     watched: Lock<Option<(u64, Instant)>>,
     /// The last writing of this node.
@@ -131,6 +134,7 @@ impl Bucket {
             patience: 2 * lease,
             voters: Voters::new(me, lease / 2),
             known: Mutex::default(),
+            naming: Mutex::default(),
             watched: Lock::default(),
             mine: AtomicU64::default(),
             serial: AtomicU64::default(),
@@ -326,71 +330,6 @@ impl Bucket {
     /// the record at least twice within that time.
     fn abandoned(&self, record: &Record) -> bool {
         self.unchanged(record) >= self.0.patience
-    }
-
-    /// Takes entries from a leader.
-    pub(crate) async fn append(
-        &self,
-        vote: Vote,
-        previous: Option<LogId>,
-        entries: &[Entry],
-        committed: Option<LogId>,
-    ) -> Result<Result<(), Refused>, Unanswered> {
-        let mut known = self.0.known.lock().await;
-        for _ in 0..TRIES {
-            let remembered = known.is_some();
-            let at = match &*known {
-                Some(at) => at.clone(),
-                None => self.look_again(&mut known).await?,
-            };
-            let mut next = at.record.clone();
-            let taken = next.append(vote, previous, entries.to_vec(), committed);
-            if remembered && (taken.is_err() || next == at.record) {
-                // Every answer also tells whether somebody else was voted for until
-                // now, which memory does not know.
-                *known = None;
-                continue;
-            }
-            if next == at.record {
-                return Ok(taken);
-            }
-            if next.tail_bytes() > TAIL {
-                let segment = self.put(&next.tail).await?;
-                next.spill(segment);
-            }
-            if self.write(&mut known, next, Some(&at.version)).await? {
-                return Ok(taken);
-            }
-        }
-        Err(self.failed(&"others write it all the time"))
-    }
-
-    /// Puts entries into an object of their own.
-    async fn put(&self, entries: &[Entry]) -> Result<Segment, Unanswered> {
-        let index = |entry: Option<&Entry>| entry.map_or(0, |entry| entry.log_id.index);
-        let packed = segment::pack(&entries).map_err(|error| self.failed(&error))?;
-        let segment = Segment {
-            first: index(entries.first()),
-            last: index(entries.last()),
-            name: crate::simulation::random(),
-            bytes: packed.len() as u64,
-        };
-        let key = self.segment_key(&segment);
-        let put = self.0.store.put(&key, vec![packed]).await;
-        put.map_err(|error| self.failed(&error))?;
-        *self.0.turn.lock() = Some(Instant::now() + LAG);
-        Ok(segment)
-    }
-
-    /// The entries of a segment that count.
-    async fn get(&self, segment: &Segment) -> Result<Vec<Entry>, Unanswered> {
-        let key = self.segment_key(segment);
-        let bytes = self.0.store.get_once(&key, 0..segment.bytes).await;
-        let bytes = bytes.map_err(|error| self.failed(&error))?;
-        let mut entries: Vec<Entry> = segment::unpack(&bytes)
-            .map_err(|error| self.failed(&format!("{key} is damaged: {error}")))?;
-        entries.retain(|entry| (segment.first..=segment.last).contains(&entry.log_id.index));
-        Ok(entries)
     }
 
     /// Waits until it is time to write the entry `index`: at once where the bucket is

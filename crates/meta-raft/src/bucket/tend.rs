@@ -238,7 +238,9 @@ impl Bucket {
             .try_collect()
             .await
             .map_err(|error| self.failed(&error))?;
-        // Read after the listing: what was put and named since is not in that.
+        // Read after the listing: what was put and named since is not in that. What was
+        // put is named first.
+        let _naming = self.0.naming.lock().await;
         let Some(record) = self.record().await? else {
             return Ok(());
         };

@@ -183,3 +183,46 @@ async fn making_the_record_removes_none_that_another_has_made() {
         assert_eq!(record.last, Some(log_id(2, 2)), "the bucket has forgotten");
     }
 }
+
+/// A long object is held up on its way. The leader goes on to show that it lives, and
+/// what the others have written meanwhile counts.
+#[tokio::test]
+async fn heartbeats_do_not_wait_for_an_object_that_is_put() {
+    let objects = Arc::new(InMemory::new());
+    let slow = Slow::new(objects.clone(), "/log/");
+    let one = seen_by(1, Arc::new(slow.clone())).await;
+    let other = seen_by(2, objects).await;
+    one.create(leader(1, 1)).await.unwrap();
+    let append = |previous: Option<LogId>, indexes: std::ops::Range<u64>| {
+        let one = one.clone();
+        let sent: Vec<Entry> = indexes.map(batch).collect();
+        tokio::spawn(async move { one.append(leader(1, 1), previous, &sent, None).await })
+    };
+
+    let appending = append(None, 0..2);
+    slow.holds_one().await;
+    let beat = one.confirm(leader(1, 1), None, Some(Duration::ZERO));
+    let beat = tokio::time::timeout(LIMIT, beat).await;
+    assert_eq!(beat.expect("no answer while an object is put"), Ok(Ok(())));
+    slow.let_one_pass();
+    assert_eq!(appending.await.unwrap(), Ok(Ok(())));
+    let record = other.record().await.unwrap().unwrap();
+    assert_eq!(
+        (record.last, record.segments.len()),
+        (Some(log_id(1, 1)), 1)
+    );
+    assert!(record.tail.is_empty());
+
+    let appending = append(record.last, 2..4);
+    slow.holds_one().await;
+    let request = candidate(2, 2, log_id(1, 1), true);
+    assert!(other.vote(&request, false).await.unwrap().vote_granted);
+    slow.let_one_pass();
+    let higher = Ok(Err(Refused::HigherVote(request.vote)));
+    assert_eq!(appending.await.unwrap(), higher);
+    let record = other.record().await.unwrap().unwrap();
+    assert_eq!(
+        (record.last, record.segments.len()),
+        (Some(log_id(1, 1)), 1)
+    );
+}

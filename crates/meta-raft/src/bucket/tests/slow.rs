@@ -40,6 +40,11 @@ impl Slow {
         self.held.acquire().await.unwrap().forget();
     }
 
+    /// Lets one request go on.
+    pub(super) fn let_one_pass(&self) {
+        self.go.add_permits(1);
+    }
+
     /// Lets all go on from now on.
     pub(super) fn let_all_pass(&self) {
         self.go.add_permits(Semaphore::MAX_PERMITS / 2);
