@@ -138,6 +138,7 @@ impl From<ReadError> for End {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::TimedOut => Self::Bye("you were silent for too long, connect again"),
+            ReadError::TooSlow => Self::Bye("the data comes too slowly, connect again"),
             ReadError::TooLong => Self::Bye("the line is too long"),
             ReadError::Closed | ReadError::Io(_) => {
                 tracing::debug!(%error, "the client is gone");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use postrider_meta::Token;
-use postrider_net::{Connection, Drain, ReadBuffer, ReadError};
+use postrider_net::{Connection, Drain, Pace, ReadBuffer, ReadError};
 use postrider_proto::imap::response::{Code, Condition};
 use postrider_proto::imap::{
     Append, AppendMessage, Command, CommandReader, Frame, Limits, Tag, Tagged,
@@ -187,15 +187,21 @@ impl Session {
             self.out.continuation("go ahead");
         }
         let mut missing = length;
+        let mut pace = self.pace();
         while missing > 0 {
-            let chunk = self.read_chunk(missing as u64).await?;
+            let chunk = self.read_chunk(missing as u64, &mut pace).await?;
             missing -= self.reader.literal(&chunk).min(missing);
         }
         Ok(())
     }
 
+    /// The pace of a literal that begins.
+    pub(crate) fn pace(&self) -> Pace {
+        Pace::new(self.shared.settings.min_data_rate)
+    }
+
     /// Some of the `missing` bytes of a literal.
-    pub(crate) async fn read_chunk(&mut self, missing: u64) -> Result<Bytes, End> {
+    pub(crate) async fn read_chunk(&mut self, missing: u64, pace: &mut Pace) -> Result<Bytes, End> {
         if self.input.is_empty() {
             // What was answered is not held back while the rest comes.
             self.flush().await?;
@@ -204,7 +210,7 @@ impl Session {
         let timeout = self.shared.settings.read_timeout;
         let read = self
             .input
-            .read_chunk(&mut self.out.connection, max, timeout);
+            .read_chunk(&mut self.out.connection, max, timeout, pace);
         if self.login.is_some() {
             return Ok(read.await?);
         }
@@ -217,8 +223,10 @@ impl Session {
     /// Reads and drops.
     pub(crate) async fn discard(&mut self, length: u64) -> Result<(), End> {
         let mut missing = length;
+        let mut pace = self.pace();
         while missing > 0 {
-            missing = missing.saturating_sub(self.read_chunk(missing).await?.len() as u64);
+            let chunk = self.read_chunk(missing, &mut pace).await?;
+            missing = missing.saturating_sub(chunk.len() as u64);
         }
         Ok(())
     }

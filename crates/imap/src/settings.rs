@@ -27,6 +27,9 @@ pub struct Settings {
     /// APPEND, may take.
     #[serde(with = "human::duration")]
     pub read_timeout: Duration,
+    /// The slowest that a message in APPEND, or another literal, may come, in bytes a
+    /// second over any two minutes in which it is waited for; 0 for no limit.
+    pub min_data_rate: u64,
     /// How long a client may take none of the bytes that wait for it.
     #[serde(with = "human::duration")]
     pub write_timeout: Duration,
@@ -50,6 +53,7 @@ impl Default for Settings {
             idle_timeout: Duration::from_secs(30 * 60),
             idle_notice: Duration::from_secs(2 * 60),
             read_timeout: Duration::from_secs(2 * 60),
+            min_data_rate: 256,
             write_timeout: Duration::from_secs(2 * 60),
             max_message_size: 64 << 20,
             max_command_size: 64 << 10,

@@ -14,6 +14,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::Instant;
+
+use crate::Pace;
 
 /// Read while nothing is buffered: fits commands, lies on the stack.
 const SMALL_READ: usize = 8 * 1024;
@@ -29,6 +32,9 @@ pub enum ReadError {
     /// The client sent nothing for too long.
     #[error("the client was silent for too long")]
     TimedOut,
+    /// The client sent too little for too long.
+    #[error("the client sends too slowly")]
+    TooSlow,
     /// The line is longer than the limit. What was read of it stays buffered:
     /// go on with [`ReadBuffer::discard_line`], or close.
     #[error("the line is too long")]
@@ -114,15 +120,16 @@ impl ReadBuffer {
     }
 
     /// Returns at least 1 and at most `max` bytes (`max` > 0): what is buffered,
-    /// else what the next read brings. For literals, BDAT and DATA.
+    /// else what the next read brings, as [`ReadBuffer::fill_at_pace`]. For literals.
     pub async fn read_chunk<R: AsyncRead + Unpin>(
         &mut self,
         from: &mut R,
         max: usize,
         timeout: Duration,
+        pace: &mut Pace,
     ) -> Result<Bytes, ReadError> {
         if self.bytes.is_empty() {
-            self.fill(from, max, timeout).await?;
+            self.fill_at_pace(from, max, timeout, pace).await?;
         }
         Ok(self.take(max))
     }
@@ -175,6 +182,24 @@ impl ReadBuffer {
             Ok(Err(e)) => Err(e.into()),
             Ok(Ok(0)) => Err(ReadError::Closed),
             Ok(Ok(read)) => Ok(read),
+        }
+    }
+
+    /// As [`ReadBuffer::fill`], for a body that must keep a pace. Dropped while it
+    /// waits, it does not count the time.
+    pub async fn fill_at_pace<R: AsyncRead + Unpin>(
+        &mut self,
+        from: &mut R,
+        hint: usize,
+        timeout: Duration,
+        pace: &mut Pace,
+    ) -> Result<usize, ReadError> {
+        let began = Instant::now();
+        let read = self.fill(from, hint, pace.limit(timeout)).await;
+        pace.count(began.elapsed(), *read.as_ref().unwrap_or(&0));
+        match read {
+            Err(ReadError::TimedOut) if pace.is_lost() => Err(ReadError::TooSlow),
+            read => read,
         }
     }
 
@@ -281,9 +306,10 @@ mod tests {
         client.write_all(&body).await.unwrap();
         let mut buffer = ReadBuffer::new();
         buffer.read_line(&mut server, 100, LONG).await.unwrap();
-        let mut left = body.len();
+        let (mut left, mut pace) = (body.len(), Pace::new(256));
         while left > 0 {
-            let chunk = buffer.read_chunk(&mut server, left, LONG).await.unwrap();
+            let read = buffer.read_chunk(&mut server, left, LONG, &mut pace);
+            let chunk = read.await.unwrap();
             assert!(chunk.len() <= LARGE_READ * 2 && chunk.iter().all(|b| *b == 7));
             left -= chunk.len();
         }

@@ -127,7 +127,7 @@ impl<'a> Session<'a> {
             Ok(line) => Ok(line),
             Err(ReadError::TooLong) => Err(self.refuse_line()),
             // RFC 1939 §3: closes without removing any messages.
-            Err(ReadError::TimedOut) => {
+            Err(ReadError::TimedOut | ReadError::TooSlow) => {
                 self.err(ErrorCode::None, "you were silent for too long");
                 Err(Stop::Bye)
             }

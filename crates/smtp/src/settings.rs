@@ -53,8 +53,8 @@ pub struct Settings {
     /// 3 minutes).
     #[serde(with = "human::duration")]
     pub data_timeout: Duration,
-    /// The slowest that a message may come, in bytes a second on average after
-    /// the first five minutes; 0 for no limit.
+    /// The slowest that a message may come, in bytes a second over any two minutes in
+    /// which it is waited for; 0 for no limit.
     pub min_data_rate: u64,
     /// How long a client may leave our replies unread.
     #[serde(with = "human::duration")]

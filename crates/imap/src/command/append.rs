@@ -101,8 +101,9 @@ async fn receive(
     let mut intake = Some(session.shared.handles.bodies.intake());
     let mut failed = None;
     let mut missing = coming.length;
+    let mut pace = session.pace();
     while missing > 0 {
-        let chunk = session.read_chunk(missing).await?;
+        let chunk = session.read_chunk(missing, &mut pace).await?;
         missing = missing.saturating_sub(chunk.len() as u64);
         let Some(open) = &mut intake else { continue };
         // RFC 3501 §9: a literal holds no NUL.

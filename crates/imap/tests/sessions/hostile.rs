@@ -1,6 +1,9 @@
 //! Bad input, and what a session weighs.
 
+use std::time::Duration;
+
 use postrider_net::Service as _;
+use tokio::time::{Instant, timeout};
 
 use crate::support::World;
 
@@ -87,6 +90,27 @@ async fn a_client_that_leaves_within_a_message_leaves_nothing() {
         imap.ok("STATUS INBOX (MESSAGES)").await,
         ["* STATUS \"INBOX\" (MESSAGES 0)"]
     );
+    world.check().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_comes_too_slowly_ends_the_session() {
+    let world = World::new().await;
+    let mut imap = world.inbox().await;
+    imap.start("APPEND INBOX {1000000}").await;
+    assert!(imap.response().await.starts_with("+ "));
+    imap.send(&[b'x'; 500_000]).await;
+    let began = Instant::now();
+    let bye = loop {
+        imap.send(b"x").await;
+        if let Ok(bye) = timeout(Duration::from_secs(20), imap.response()).await {
+            break bye;
+        }
+    };
+    assert_eq!(bye, "* BYE the data comes too slowly, connect again");
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(150), "{took:?}");
+    imap.closed().await;
     world.check().await;
 }
 

@@ -1,22 +1,17 @@
 //! The content of one message on its way from the connection into `body`.
 //! Content that is refused is still read to its end, but kept nowhere.
 
-use std::time::Duration;
-
 use postrider_body::{Error as BodyError, Intake};
 use postrider_message::{ListFieldRemover, date};
 use postrider_meta::NewBody;
+use postrider_net::Pace;
 use postrider_proto::smtp::{Content, Reply, Violation};
 use postrider_types::BodyId;
-use tokio::time::Instant;
 
 use super::{End, Session, deliver, success};
-use crate::Settings;
 use crate::envelope::Envelope;
 use crate::header::{Header, Missing};
 
-/// How long any message may take, however small.
-const FREE_TIME: Duration = Duration::from_secs(300);
 /// The size of reads once a message turns out to be large.
 const LARGE_READ: usize = 64 << 10;
 
@@ -33,7 +28,7 @@ pub(super) struct Incoming {
     received: u64,
     declared: u64,
     max_size: u64,
-    started: Instant,
+    pace: Pace,
     scratch: Vec<u8>,
 }
 
@@ -109,22 +104,12 @@ impl Incoming {
         Ok((body, self.header))
     }
 
-    /// How long to wait for the next bytes; an end if they come too slowly or
-    /// there is no end to what is refused.
-    fn patience(&self, settings: &Settings) -> Result<Duration, End> {
+    /// An end if there is none to what is refused.
+    fn check_refused(&self) -> Result<(), End> {
         if self.refusal.is_some() && self.received > self.max_size.saturating_mul(2) {
             return Err(End(self.refusal.clone()));
         }
-        let mut patience = settings.data_timeout;
-        // A rate of 0 is no limit.
-        if let Some(earned) = self.received.checked_div(settings.min_data_rate) {
-            let allowed = FREE_TIME + Duration::from_secs(earned);
-            patience = patience.min(allowed.saturating_sub(self.started.elapsed()));
-        }
-        if patience.is_zero() {
-            return Err(End::saying(421, (4, 4, 2), "the message comes too slowly"));
-        }
-        Ok(patience)
+        Ok(())
     }
 
     /// How many bytes to read at once.
@@ -163,7 +148,7 @@ impl Session<'_> {
             received: 0,
             declared: mail.and_then(|m| m.parameters.size).unwrap_or(0),
             max_size: settings.max_message_size,
-            started: Instant::now(),
+            pace: Pace::new(settings.min_data_rate),
             scratch: Vec::new(),
         }
     }
@@ -193,9 +178,11 @@ impl Session<'_> {
     /// Waits for more content.
     pub(super) async fn fill(&mut self, incoming: &mut Incoming) -> Result<(), End> {
         self.flush().await?;
-        let patience = incoming.patience(&self.server.settings)?;
+        incoming.check_refused()?;
+        let timeout = self.server.settings.data_timeout;
+        let (hint, pace) = (incoming.hint(), &mut incoming.pace);
         self.input
-            .fill(&mut self.connection, incoming.hint(), patience)
+            .fill_at_pace(&mut self.connection, hint, timeout, pace)
             .await?;
         Ok(())
     }

@@ -69,6 +69,7 @@ impl From<ReadError> for End {
         match error {
             // RFC 5321 §4.5.3.2, RFC 3463 §3.5
             ReadError::TimedOut => Self::saying(421, (4, 4, 2), "you were silent for too long"),
+            ReadError::TooSlow => Self::saying(421, (4, 4, 2), "the message comes too slowly"),
             ReadError::TooLong => Self::saying(421, (4, 7, 0), "the line is too long, goodbye"),
             ReadError::Closed | ReadError::Io(_) => Self(None),
         }

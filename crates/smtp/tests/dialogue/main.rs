@@ -10,6 +10,7 @@ mod limits;
 mod lists;
 mod lmtp;
 mod recipients;
+mod slow;
 mod submission;
 mod success;
 mod tls;
