@@ -9,6 +9,9 @@ pub enum Error {
     /// The store does not answer, or answers with errors, after all retries.
     #[error("the object store is not available: {0}; check its address, credentials and disk")]
     Unavailable(String),
+    /// There is no memory for this upload: the store itself may be well.
+    #[error("too many large objects at once: {0}")]
+    Crowded(String),
     /// The store answered: there is no such object.
     #[error("there is no object {0}")]
     NotFound(String),

@@ -7,6 +7,7 @@
 mod cache;
 mod error;
 mod health;
+mod memory;
 mod register;
 mod remnants;
 mod request;

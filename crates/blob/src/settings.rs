@@ -26,7 +26,8 @@ pub struct Settings {
     #[serde(with = "human::size")]
     pub cache_size: u64,
     /// Memory for the parts of large objects on their way in, in bytes, at
-    /// least twice `part_size`. Uploads beyond it wait, then fail.
+    /// least twice `part_size`. Uploads beyond it wait up to `deadline`, then fail;
+    /// while they wait, those whose senders stall for 5 seconds are given up.
     #[serde(with = "human::size")]
     pub upload_memory: u64,
     /// Objects larger than this are uploaded in parts of this size, in bytes:

@@ -16,12 +16,12 @@ use object_store::{
     GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
 };
 use postrider_types::Millis;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::cache::Cache;
 use crate::health::{Health, Side};
+use crate::memory::Memory;
 use crate::request::{Op, Patience, attempt, run};
 use crate::{Error, Settings, Upload, remnants};
 
@@ -58,12 +58,7 @@ pub struct Listed {
 pub struct Store {
     pub(crate) backend: Backend,
     pub(crate) part_size: usize,
-    /// What uploads share, but for the reserve.
-    pub(crate) upload_memory: Arc<Semaphore>,
-    /// The memory of one part, for one upload at a time.
-    pub(crate) upload_reserve: Arc<Semaphore>,
-    /// How long a writer waits for upload memory.
-    pub(crate) memory_wait: Duration,
+    pub(crate) upload_memory: Arc<Memory>,
     health: Arc<Health>,
     patience: Patience,
     cache: Cache,
@@ -141,13 +136,7 @@ impl Store {
         Arc::new(Self {
             backend,
             part_size: usize::try_from(settings.part_size).unwrap_or(8 << 20),
-            upload_memory: Arc::new(Semaphore::new(
-                usize::try_from(settings.upload_memory.saturating_sub(settings.part_size))
-                    .unwrap_or(Semaphore::MAX_PERMITS)
-                    .min(Semaphore::MAX_PERMITS),
-            )),
-            upload_reserve: Arc::new(Semaphore::new(1)),
-            memory_wait: settings.deadline,
+            upload_memory: Memory::new(settings),
             health,
             patience,
             cache: Cache::new(settings.cache_size),

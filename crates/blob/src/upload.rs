@@ -7,28 +7,24 @@ use bytes::Bytes;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{MultipartId, MultipartUpload, ObjectStore, PutMultipartOptions, PutPayload};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
 
+use crate::memory::Part;
 use crate::request::Op;
 use crate::{Error, Store};
 
 /// An object that is being written. It exists once [`Upload::finish`] returned;
 /// dropped before, it is given up and its parts are removed. (Parts that a store
 /// keeps because the request to remove them was lost are the business of its
-/// rule for incomplete multipart uploads.)
+/// rule for incomplete multipart uploads.) One that takes nothing for some seconds
+/// while others wait for memory is given up, too: [`Error::Crowded`].
 ///
 /// An object that fits into one part is put by a single request.
 pub struct Upload {
     store: Arc<Store>,
     key: String,
     path: Path,
-    buffered: Vec<Bytes>,
-    length: usize,
-    /// What of the upload memory the buffered bytes hold.
-    memory: Option<OwnedSemaphorePermit>,
-    /// The reserve, if the rest of this part is taken from it.
-    reserve: Option<OwnedSemaphorePermit>,
+    /// What has come and is not sent yet.
+    part: Part,
     parts: Option<Parts>,
     written: u64,
 }
@@ -47,14 +43,12 @@ enum Parts {
 
 impl Upload {
     pub(crate) fn new(store: Arc<Store>, key: &str, path: Path) -> Self {
+        let part = Part::new(store.upload_memory.clone());
         Self {
             store,
             key: key.into(),
             path,
-            buffered: Vec::new(),
-            length: 0,
-            memory: None,
-            reserve: None,
+            part,
             parts: None,
             written: 0,
         }
@@ -70,13 +64,16 @@ impl Upload {
     pub async fn write(&mut self, mut bytes: Bytes) -> Result<(), Error> {
         self.written += bytes.len() as u64;
         while !bytes.is_empty() {
-            let room = self.store.part_size - self.length;
+            let room = self.store.part_size - self.part.length();
+            if room == 0 {
+                self.send().await?;
+                continue;
+            }
             let piece = bytes.split_to(room.min(bytes.len()));
-            self.claim(piece.len()).await?;
-            self.length += piece.len();
-            self.buffered.push(piece);
+            self.part.add(piece).await?;
             // A full part waits for more bytes: alone it goes by a plain put.
-            if self.length == self.store.part_size && (!bytes.is_empty() || self.parts.is_some()) {
+            let full = self.part.length() == self.store.part_size;
+            if full && (!bytes.is_empty() || self.parts.is_some()) {
                 self.send().await?;
             }
         }
@@ -86,11 +83,12 @@ impl Upload {
     /// Ends the object; durable on return. Its length in bytes.
     pub async fn finish(mut self) -> Result<u64, Error> {
         if self.parts.is_none() {
-            let parts = std::mem::take(&mut self.buffered);
-            self.store.put(&self.key, parts).await?;
+            let mut gathered = self.part.take()?;
+            let pieces = std::mem::take(&mut gathered.pieces);
+            self.store.put(&self.key, pieces).await?;
             return Ok(self.written);
         }
-        if self.length > 0 {
+        if self.part.length() > 0 {
             self.send().await?;
         }
         self.complete().await?;
@@ -98,47 +96,13 @@ impl Upload {
         Ok(self.written)
     }
 
-    /// Waits for upload memory. Uploads hold some while they wait for more, so one of
-    /// them may always fill its part from the reserve, and gives back all it has.
-    async fn claim(&mut self, length: usize) -> Result<(), Error> {
-        if self.reserve.is_some() {
-            return Ok(());
-        }
-        let wanted = u32::try_from(length).expect("a piece is not larger than a part");
-        let memory: Arc<Semaphore> = self.store.upload_memory.clone();
-        let reserve: Arc<Semaphore> = self.store.upload_reserve.clone();
-        let any = async {
-            tokio::select! {
-                biased;
-                permit = memory.acquire_many_owned(wanted) => permit.map(|permit| (permit, false)),
-                permit = reserve.acquire_owned() => permit.map(|permit| (permit, true)),
-            }
-        };
-        let permit = match timeout(self.store.memory_wait, any).await {
-            Ok(Ok((permit, false))) => permit,
-            Ok(Ok((permit, true))) => {
-                self.reserve = Some(permit);
-                return Ok(());
-            }
-            Ok(Err(_)) | Err(_) => {
-                return Err(Error::Unavailable(
-                    "too many large uploads at once; blob.upload_memory bounds them".into(),
-                ));
-            }
-        };
-        match &mut self.memory {
-            Some(held) => held.merge(permit),
-            none => *none = Some(permit),
-        }
-        Ok(())
-    }
-
     /// Sends the buffered part.
     async fn send(&mut self) -> Result<(), Error> {
+        let mut gathered = self.part.take()?;
         if self.parts.is_none() {
             self.parts = Some(self.begin().await?);
         }
-        let payload: PutPayload = std::mem::take(&mut self.buffered).into_iter().collect();
+        let payload: PutPayload = std::mem::take(&mut gathered.pieces).into_iter().collect();
         let length = payload.content_length() as u64;
         match &mut self.parts {
             Some(Parts::Numbered { id, sent, store }) => {
@@ -161,9 +125,6 @@ impl Upload {
             None => {}
         }
         self.store.written.increment(length);
-        self.length = 0;
-        self.memory = None;
-        self.reserve = None;
         Ok(())
     }
 

@@ -303,13 +303,46 @@ async fn upload_memory_is_bounded_and_comes_back() {
     let mut third = store.upload("a/3").unwrap();
     assert!(matches!(
         third.write(bytes(1)).await,
-        Err(Error::Unavailable(_))
+        Err(Error::Crowded(_))
     ));
     assert!(store.available(), "that is no outage of the store");
     uploads.clear();
     let mut fourth = store.upload("a/4").unwrap();
     fourth.write(bytes(1)).await.unwrap();
     fourth.finish().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_upload_makes_room_for_others_and_a_busy_one_stays() {
+    let faults = Faults::default();
+    let store = faults.store(&Settings {
+        part_size: 5 << 20,
+        upload_memory: 10 << 20,
+        ..Faults::settings()
+    });
+    let start = async |n: usize| {
+        let mut upload = store.upload(&format!("a/{n}")).unwrap();
+        upload.write(bytes(4 << 20)).await.unwrap();
+        upload
+    };
+    let (mut stalled, mut busy) = (start(1).await, start(2).await);
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    busy.write(bytes(1000)).await.unwrap();
+    let began = tokio::time::Instant::now();
+    let mut third = store.upload("a/3").unwrap();
+    third.write(bytes(4 << 20)).await.unwrap();
+    let waited = began.elapsed();
+    assert!(waited < Duration::from_secs(3), "{waited:?}");
+    assert!(matches!(
+        stalled.write(bytes(1)).await,
+        Err(Error::Crowded(_))
+    ));
+    assert!(matches!(stalled.finish().await, Err(Error::Crowded(_))));
+    busy.finish().await.unwrap();
+    third.finish().await.unwrap();
+    let mut keys = faults.keys().await;
+    keys.sort();
+    assert_eq!(keys, ["a/2", "a/3"]);
 }
 
 #[tokio::test]

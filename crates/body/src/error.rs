@@ -5,11 +5,15 @@ use postrider_types::BodyId;
 /// A body could not be taken in or read.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// The object store or the metadata store does not answer, or there is no
-    /// room for another large body right now: try again later (SMTP 451 4.3.0,
-    /// IMAP `NO [UNAVAILABLE]`).
+    /// The object store or the metadata store does not answer: try again later
+    /// (SMTP 451 4.3.0, IMAP `NO [UNAVAILABLE]`).
     #[error("message bodies are not available now, try again later: {0}")]
     Unavailable(String),
+    /// There is no memory for another large body right now, or it was given up
+    /// because its sender stalled while others waited: try again later (SMTP 452
+    /// 4.3.1, IMAP `NO [UNAVAILABLE]`).
+    #[error("{0}")]
+    Crowded(String),
     /// The stored bytes do not match their checksum, or are gone: restore the
     /// object store from its copy. Trying again does not help.
     #[error("the stored body {id} is damaged: {reason}; restore it from a copy")]
@@ -39,6 +43,9 @@ impl From<postrider_meta::Error> for Error {
 /// For requests that write: those that read know which body is meant.
 impl From<postrider_blob::Error> for Error {
     fn from(error: postrider_blob::Error) -> Self {
-        Self::Unavailable(error.to_string())
+        match error {
+            postrider_blob::Error::Crowded(_) => Self::Crowded(error.to_string()),
+            error => Self::Unavailable(error.to_string()),
+        }
     }
 }

@@ -198,6 +198,10 @@ impl From<postrider_body::Error> for Fail {
                 Code::Unavailable,
                 "the store for message bodies is not available right now, try again later",
             ),
+            E::Crowded(_) => Reply::no(
+                Code::Unavailable,
+                "too many large messages at once, try again later",
+            ),
             E::Damaged { .. } => Reply::no(
                 Code::Corruption,
                 "a message is damaged in the store, tell your administrator",

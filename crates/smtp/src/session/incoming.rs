@@ -204,6 +204,15 @@ fn broken(violation: Violation) -> Reply {
 pub(super) fn body_refusal(error: &BodyError) -> Reply {
     match error {
         BodyError::TooLarge { .. } => deliver::too_large(),
+        // RFC 3463 §3.4: the system has no room for it now.
+        BodyError::Crowded(_) => {
+            tracing::warn!(%error, "cannot take in a message");
+            Reply::new(
+                452,
+                (4, 3, 1),
+                "too many large messages at once, try again later",
+            )
+        }
         error => {
             tracing::warn!(%error, "cannot take in a message");
             Reply::new(
