@@ -165,10 +165,17 @@ async fn give_back_waiting(shared: &Arc<Shared>, destination: &str) {
     }
 }
 
-/// Whether a connection that was used before has been closed meanwhile.
+/// Whether a connection that was used before is of no use any more: it was closed
+/// meanwhile, or does not come back from the message before.
 fn is_stale(failure: &Failure) -> bool {
-    let early = matches!(failure.phase, Phase::Reset | Phase::Mail);
-    early && (failure.reply.is_none() || failure.reply.as_ref().is_some_and(|it| it.code == 421))
+    let closed = failure.reply.as_ref().is_none_or(|reply| reply.code == 421);
+    match failure.phase {
+        // RFC 5321 §4.1.1.5: nothing but 250 answers RSET. Whatever else comes is not
+        // about the message that is next.
+        Phase::Reset => true,
+        Phase::Mail => closed,
+        _ => false,
+    }
 }
 
 /// The destination cannot be reached: so it is for all that wait for it and ask as
