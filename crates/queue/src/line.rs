@@ -33,12 +33,12 @@ impl Line {
         let entry = &held.entry;
         let wish = TlsWish::of(&entry.envelope);
         let steps = shared.planner.plan(&entry.destination, wish, held.token);
-        let steps: Vec<Step> = steps.await?.into_iter().take(MAX_TRIES).collect();
+        let tries = tries(steps.await?);
         let permits = permits(shared, entry.bulk).await;
         let permits = permits.map_err(|_| Trouble::ours((4, 3, 2), "this node is stopping"))?;
         let mut last = None;
-        for host in steps.chunk_by(|one, next| one.peer.host == next.peer.host) {
-            match reach(&shared.planner, host.to_vec(), wish).await {
+        for host in tries {
+            match reach(&shared.planner, host, wish).await {
                 Ok((connection, host)) => {
                     return Ok(Self {
                         connection,
@@ -87,6 +87,27 @@ impl Line {
     pub(crate) async fn quit(self) {
         self.connection.quit().await;
     }
+}
+
+/// What is tried for one connection, host by host: each of them gets its share of the
+/// tries, so that the backup's turn comes however many addresses the first host has. What
+/// is left of the tries goes to further addresses, once all hosts were tried.
+fn tries(steps: Vec<Step>) -> Vec<Vec<Step>> {
+    let hosts = steps.chunk_by(|one, next| one.peer.host == next.peer.host);
+    let mut hosts: Vec<Vec<Step>> = hosts.map(<[Step]>::to_vec).collect();
+    let share = (MAX_TRIES / hosts.len().max(1)).max(1);
+    let more: Vec<Vec<Step>> = hosts
+        .iter_mut()
+        .map(|host| host.split_off(share.min(host.len())))
+        .collect();
+    let mut left = MAX_TRIES;
+    hosts.extend(more);
+    for host in &mut hosts {
+        host.truncate(left);
+        left -= host.len();
+    }
+    hosts.retain(|host| !host.is_empty());
+    hosts
 }
 
 /// The right to one connection. What is in bulk does not take all that there are.
@@ -215,7 +236,51 @@ async fn connect(planner: &Planner, step: &Step, reached: Reached) -> Result<Con
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use postrider_relay::Peer;
+
     use super::*;
+
+    /// Steps to hosts with so many addresses each.
+    fn steps(hosts: &[u8]) -> Vec<Step> {
+        let numbered = (0u8..).zip(hosts);
+        let pairs = numbered.flat_map(|(host, count)| (0..*count).map(move |at| (host, at)));
+        let step = |(host, at): (u8, u8)| Step {
+            peer: Peer {
+                host: format!("mx{host}.test"),
+                address: SocketAddr::from(([192, 0, host, at], 25)),
+                source: None,
+                implicit_tls: false,
+            },
+            security: Security::Opportunistic,
+            login: None,
+            lenient: false,
+            policy: None,
+            findings: Vec::new(),
+            domain: None,
+        };
+        pairs.map(step).collect()
+    }
+
+    #[test]
+    fn each_host_gets_its_share_of_the_tries() {
+        let counts = |hosts: &[u8]| {
+            let tries = tries(steps(hosts));
+            let count = |host: &Vec<Step>| (host[0].peer.host.clone(), host.len());
+            let counts: Vec<_> = tries.iter().map(count).collect();
+            let shown = counts.iter().map(|(host, count)| format!("{host} {count}"));
+            shown.collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(counts(&[]), "");
+        assert_eq!(counts(&[9]), "mx0.test 8");
+        assert_eq!(counts(&[9, 1]), "mx0.test 4, mx1.test 1, mx0.test 3");
+        assert_eq!(
+            counts(&[1, 9, 2]),
+            "mx0.test 1, mx1.test 2, mx2.test 2, mx1.test 3"
+        );
+        assert_eq!(counts(&[2; 9]).matches("test 1").count(), 8);
+    }
 
     #[test]
     fn all_hosts_must_refuse_for_good_and_words_weigh_more_than_silence() {

@@ -1,5 +1,7 @@
 //! One destination: its connections, and its hosts.
 
+use std::net::IpAddr;
+
 use crate::world::{Act, World};
 
 #[tokio::test]
@@ -33,4 +35,20 @@ async fn a_server_that_refuses_rset_gets_the_next_message_over_a_new_connection(
         );
         world.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_backup_host_is_tried_however_many_addresses_the_first_has() {
+    let backup = IpAddr::from([127, 0, 1, 100]);
+    let world = World::new(move |moment| match moment.at == backup {
+        true => Act::Accept,
+        false => Act::Close,
+    })
+    .await;
+    let first: Vec<[u8; 4]> = (1..=9).map(|last| [127, 0, 1, last]).collect();
+    world.publish("outside.test", &[&first, &[[127, 0, 1, 100]]]);
+    world.send("carl@outside.test").await;
+    world.start(world.settings());
+    world.until(|met| !met.taken.is_empty()).await;
+    world.stop().await;
 }
