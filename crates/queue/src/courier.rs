@@ -18,7 +18,7 @@ use postrider_notice::Notices;
 use postrider_proto::smtp::{SrsKey, UnsubscribeLinks};
 use postrider_route::Poster;
 use postrider_types::{Address, Millis, NodeId, QueueId};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use crate::collector::Collector;
 use crate::gateway::Gateway;
 use crate::grip::Grip;
-use crate::hands::{Hands, Held, share};
+use crate::hands::{Hands, Held};
 use crate::lane;
 use crate::outcomes::Outcomes;
 use crate::plan::Planner;
@@ -34,6 +34,7 @@ use crate::schedule;
 use crate::seal::Seals;
 use crate::settings::Settings;
 use crate::signing::Signing;
+use crate::slots::Slots;
 use crate::tls_report::TlsReporter;
 
 /// How long a lease lasts: so long is a message delayed at the most by the death
@@ -107,10 +108,8 @@ pub(crate) struct Shared {
     pub(crate) seals: Seals,
     pub(crate) notices: Notices,
     pub(crate) outcomes: Outcomes,
-    /// Connections that may still be made.
-    pub(crate) connections: Arc<Semaphore>,
-    /// Of these, those that may still be made for what is in bulk.
-    pub(crate) bulk_connections: Arc<Semaphore>,
+    /// The connections that may be made.
+    pub(crate) slots: Slots,
     /// When this program began, as its leases tell.
     since: Millis,
     workers: TaskTracker,
@@ -136,8 +135,7 @@ impl Courier {
             seals: Seals::new(&handles, &settings)?,
             notices: notices(&handles, &settings),
             outcomes: Outcomes::default(),
-            connections: Arc::new(Semaphore::new(settings.connections)),
-            bulk_connections: Arc::new(Semaphore::new(share(settings.connections))),
+            slots: Slots::new(settings.connections),
             since: handles.meta.clock().now(),
             workers: TaskTracker::new(),
             broken: CancellationToken::new(),
@@ -328,12 +326,6 @@ impl Shared {
             }
         }
         Ok(())
-    }
-
-    /// Whether others wait for a connection that is kept for more of the same.
-    pub(crate) fn lacks_connections(&self) -> bool {
-        let none = |permits: &Semaphore| permits.available_permits() == 0;
-        none(&self.connections) || none(&self.bulk_connections)
     }
 
     /// Starts one more worker for a destination, which `hands` has counted.

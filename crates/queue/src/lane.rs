@@ -23,7 +23,7 @@ pub(crate) async fn work(shared: Arc<Shared>, destination: String) {
     // Without a connection there is nothing to keep.
     loop {
         let patience = match line {
-            Some(_) if !shared.lacks_connections() => PATIENCE,
+            Some(_) if !shared.slots.are_lacking() => PATIENCE,
             _ => Duration::ZERO,
         };
         let now = shared.handles.meta.clock().now();
@@ -96,6 +96,7 @@ async fn serve(shared: &Arc<Shared>, line: &mut Option<Line>, held: Held) {
                 };
                 match opened {
                     Ok(open) => open,
+                    Err(trouble) if trouble.busy => return put_off(shared, held, &trouble).await,
                     Err(trouble) => return give_up(shared, held, &trouble).await,
                 }
             }
@@ -103,21 +104,12 @@ async fn serve(shared: &Arc<Shared>, line: &mut Option<Line>, held: Held) {
         let open = line.insert(open);
         match delivery::deliver(shared, open, &held).await {
             Ok(fates) => {
-                let kind = match open.is_throttled() {
-                    true => Destination::Throttles,
-                    false => Destination::Works,
-                };
-                let destination = &held.entry.destination;
-                if kind == Destination::Works && shared.hands.widen(destination) {
-                    shared.start_worker(destination.clone());
-                }
-                let throttled = kind == Destination::Throttles;
-                shared.settle(&held, fates, kind).await;
+                let throttled = answered(shared, open, &held, fates).await;
                 if !open.is_usable() {
                     *line = None;
                 }
                 if throttled {
-                    give_back_waiting(shared, destination).await;
+                    give_back_waiting(shared, &held.entry.destination).await;
                 }
                 return;
             }
@@ -135,25 +127,53 @@ async fn serve(shared: &Arc<Shared>, line: &mut Option<Line>, held: Held) {
                 if !fresh && !failure.after_data && is_stale(&failure) {
                     continue;
                 }
-                let trouble = Trouble::met(&host, &failure);
-                // Who does not even answer keeps the others waiting as long; who lacks
-                // what this message demands does not.
-                let silent = failure.reply.is_none() && !failure.after_data;
-                let throttles = failure.reply.as_ref().is_some_and(delivery::throttles);
-                let kind = match silent && !trouble.permanent {
-                    true => Destination::Rests(trouble.line()),
-                    false if throttles => Destination::Throttles,
-                    false => Destination::Unknown,
-                };
-                let throttled = kind == Destination::Throttles;
-                let fates = delivery::all(&held.entry, |_| Fate::of(&trouble));
-                shared.settle(&held, fates, kind).await;
-                if throttled {
-                    give_back_waiting(shared, &held.entry.destination).await;
-                }
-                return;
+                return undecided(shared, &held, &host, &failure).await;
             }
         }
+    }
+}
+
+/// A server has answered for each recipient. Whether it asks for less.
+async fn answered(shared: &Arc<Shared>, line: &mut Line, held: &Held, fates: Vec<Fate>) -> bool {
+    let destination = &held.entry.destination;
+    let taken = |fate: &Fate| matches!(fate, Fate::Relayed { .. });
+    if fates.iter().any(taken) {
+        shared.slots.prove(destination);
+        line.prove();
+    }
+    let throttled = line.is_throttled();
+    if !throttled && shared.hands.widen(destination) {
+        shared.start_worker(destination.clone());
+    }
+    let kind = match throttled {
+        true => Destination::Throttles,
+        false => Destination::Works,
+    };
+    shared.settle(held, fates, kind).await;
+    throttled
+}
+
+/// A server has decided nothing.
+async fn undecided(shared: &Arc<Shared>, held: &Held, host: &str, failure: &Failure) {
+    let destination = &held.entry.destination;
+    let trouble = Trouble::met(host, failure);
+    if failure.reply.is_none() {
+        shared.slots.doubt(destination);
+    }
+    // Who does not even answer keeps the others waiting as long; who lacks what this
+    // message demands does not.
+    let silent = failure.reply.is_none() && !failure.after_data;
+    let throttles = failure.reply.as_ref().is_some_and(delivery::throttles);
+    let kind = match silent && !trouble.permanent {
+        true => Destination::Rests(trouble.line()),
+        false if throttles => Destination::Throttles,
+        false => Destination::Unknown,
+    };
+    let throttled = kind == Destination::Throttles;
+    let fates = delivery::all(&held.entry, |_| Fate::of(&trouble));
+    shared.settle(held, fates, kind).await;
+    if throttled {
+        give_back_waiting(shared, destination).await;
     }
 }
 
@@ -178,6 +198,24 @@ fn is_stale(failure: &Failure) -> bool {
     }
 }
 
+/// This node has as many connections as it may have: another turn comes for all that wait
+/// for the destination.
+async fn put_off(shared: &Arc<Shared>, held: Held, trouble: &Trouble) {
+    let destination = held.entry.destination.clone();
+    // It has other connections: this one is too many.
+    if shared.hands.narrow(&destination) {
+        shared.give_back(&held).await;
+        return;
+    }
+    tracing::info!(
+        destination,
+        reason = trouble.line(),
+        "a destination waits for its turn"
+    );
+    shared.put_off(&held, trouble).await;
+    give_back_waiting(shared, &destination).await;
+}
+
 /// The destination cannot be reached: so it is for all that wait for it and ask as
 /// much of its TLS.
 async fn give_up(shared: &Arc<Shared>, held: Held, trouble: &Trouble) {
@@ -193,6 +231,7 @@ async fn give_up(shared: &Arc<Shared>, held: Held, trouble: &Trouble) {
         permanent = trouble.permanent,
         "a destination cannot be reached"
     );
+    shared.slots.doubt(&destination);
     let wish = TlsWish::of(&held.entry.envelope);
     // What one sender demands of TLS keeps no others waiting.
     let rest = match trouble.permanent || wish == TlsWish::Required {

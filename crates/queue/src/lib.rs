@@ -6,6 +6,7 @@
 //! itself lies in the metadata; where mail goes is asked of `route`, how it is
 //! handed over is `relay`'s.
 
+mod addresses;
 mod collector;
 mod content;
 mod courier;
@@ -23,11 +24,13 @@ mod plan;
 mod policies;
 mod prepare;
 mod roster;
+mod route;
 mod schedule;
 mod seal;
 mod settings;
 mod settle;
 mod signing;
+mod slots;
 mod tls_report;
 mod trouble;
 

@@ -1,18 +1,25 @@
 //! [`Line`]: a connection to a host of a destination, found by trying what the
 //! plan says in its order.
 
+use std::time::Duration;
+
 use postrider_meta::QueuedView;
 use postrider_relay::{Connection, Failure, Kind, Reached, Reply, Security, TlsCause};
 use postrider_types::EnhancedStatus;
-use tokio::sync::{AcquireError, OwnedSemaphorePermit};
+use tokio::time::timeout;
 
+use crate::addresses::Slot;
 use crate::courier::Shared;
 use crate::hands::Held;
 use crate::plan::{Planner, Step, TlsWish};
+use crate::slots::Permit;
 use crate::trouble::Trouble;
 
 /// Addresses that are tried for one connection.
 const MAX_TRIES: usize = 8;
+/// How long one host is tried, at all its addresses, if no single time limit is longer:
+/// each of its replies may come just in time.
+const HOST_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A connection to a destination.
 pub(crate) struct Line {
@@ -24,7 +31,8 @@ pub(crate) struct Line {
     throttled: bool,
     /// What its security was made for.
     wish: TlsWish,
-    _permits: (Option<OwnedSemaphorePermit>, OwnedSemaphorePermit),
+    permit: Permit,
+    _slot: Option<Slot>,
 }
 
 impl Line {
@@ -34,22 +42,27 @@ impl Line {
         let wish = TlsWish::of(&entry.envelope);
         let steps = shared.planner.plan(&entry.destination, wish, held.token);
         let tries = tries(steps.await?);
-        let permits = permits(shared, entry.bulk).await;
-        let permits = permits.map_err(|_| Trouble::ours((4, 3, 2), "this node is stopping"))?;
+        let open = tries.iter().flatten().any(|step| step.open);
+        let permit = shared.slots.permit(&entry.destination, open, entry.bulk);
+        let permit = permit.await?;
+        let limit = HOST_TIMEOUT.max(shared.settings.client.greeting_timeout);
         let mut last = None;
         for host in tries {
-            match reach(&shared.planner, host, wish).await {
-                Ok((connection, host)) => {
+            let slow = host.first().map(|step| too_slow(&step.peer.host, limit));
+            match timeout(limit, reach(&shared.planner, host, wish)).await {
+                Ok(Ok(way)) => {
                     return Ok(Self {
-                        connection,
-                        host,
+                        connection: way.connection,
+                        host: way.host,
                         sent: 0,
                         throttled: false,
                         wish,
-                        _permits: permits,
+                        permit,
+                        _slot: way.slot,
                     });
                 }
-                Err(next) => last = Some(weigh(last, next)),
+                Ok(Err(next)) => last = Some(weigh(last, next)),
+                Err(_) => last = slow.map(|next| weigh(last, next)),
             }
         }
         Err(last.unwrap_or_else(nowhere))
@@ -69,6 +82,11 @@ impl Line {
     pub(crate) fn note(&mut self, throttled: bool) {
         self.sent += 1;
         self.throttled |= throttled;
+    }
+
+    /// Its destination has taken a message.
+    pub(crate) fn prove(&mut self) {
+        self.permit.prove();
     }
 
     pub(crate) fn is_usable(&self) -> bool {
@@ -110,20 +128,25 @@ fn tries(steps: Vec<Step>) -> Vec<Vec<Step>> {
     hosts
 }
 
-/// The right to one connection. What is in bulk does not take all that there are.
-async fn permits(
-    shared: &Shared,
-    bulk: bool,
-) -> Result<(Option<OwnedSemaphorePermit>, OwnedSemaphorePermit), AcquireError> {
-    let own = match bulk {
-        true => Some(shared.bulk_connections.clone().acquire_owned().await?),
-        false => None,
-    };
-    Ok((own, shared.connections.clone().acquire_owned().await?))
+fn too_slow(host: &str, limit: Duration) -> Trouble {
+    let text = format!("not ready for a message within {} seconds", limit.as_secs());
+    Trouble {
+        host: Some(host.to_owned()),
+        // RFC 3463 §3.5: 4.4.2, bad connection.
+        ..Trouble::ours((4, 4, 2), text)
+    }
 }
 
 fn nowhere() -> Trouble {
     Trouble::ours((4, 4, 1), "no host of the destination has an address")
+}
+
+/// A way to a host.
+pub(crate) struct Way {
+    pub(crate) connection: Connection,
+    pub(crate) host: String,
+    /// The right to it, where its address may have only so many.
+    slot: Option<Slot>,
 }
 
 /// Connects to one host, at that of its addresses which answers first and is as secure as
@@ -132,23 +155,38 @@ pub(crate) async fn reach(
     planner: &Planner,
     mut steps: Vec<Step>,
     wish: TlsWish,
-) -> Result<(Connection, String), Trouble> {
+) -> Result<Way, Trouble> {
     if let Some(first) = steps.first_mut() {
         planner.find(first);
     }
     let mut last = None;
     while !steps.is_empty() {
-        let race = planner.connector.race(steps, |step| &step.peer).await;
-        for (step, failure) in race.failed {
+        let mut entrants = Vec::new();
+        for step in steps {
+            match slot(planner, &step) {
+                Ok(slot) => entrants.push((step, slot)),
+                Err(busy) => last = Some(weigh(last, busy)),
+            }
+        }
+        let race = planner.connector.race(entrants, |(step, _)| &step.peer);
+        let race = race.await;
+        for ((step, _), failure) in race.failed {
             last = Some(weigh(last, met(&step, &failure, wish)));
         }
-        steps = race.left;
-        let Some((step, reached)) = race.first else {
+        // The slots of the others are free while the first is talked to.
+        steps = race.left.into_iter().map(|(step, _)| step).collect();
+        let Some(((step, slot), reached)) = race.first else {
             continue;
         };
         let next = match connect(planner, &step, reached).await {
             Ok(connection) => match lacks(&connection, &step, wish) {
-                None => return Ok((connection, step.peer.host)),
+                None => {
+                    return Ok(Way {
+                        connection,
+                        host: step.peer.host,
+                        slot,
+                    });
+                }
                 Some(trouble) => {
                     connection.quit().await;
                     trouble
@@ -161,10 +199,27 @@ pub(crate) async fn reach(
     Err(last.unwrap_or_else(nowhere))
 }
 
-/// Which of two hosts' troubles is told. Only when all refuse for good it is for good;
+/// The right to connect to a step's address, where that may have only so many connections.
+fn slot(planner: &Planner, step: &Step) -> Result<Option<Slot>, Trouble> {
+    if !step.open {
+        return Ok(None);
+    }
+    let address = step.peer.address.ip();
+    let slot = planner.addresses.slot(address);
+    let busy = || Trouble {
+        host: Some(step.peer.host.clone()),
+        ..Trouble::busy(format!(
+            "as many connections to {address} as may be are in use (queue.connections_per_address)"
+        ))
+    };
+    slot.map(Some).ok_or_else(busy)
+}
+
+/// Which of two hosts' troubles is told. That there was no connection for one of them comes
+/// first: it might have taken the message. Only when all refuse for good it is for good;
 /// and what a host says weighs more than that another is silent.
 fn weigh(last: Option<Trouble>, next: Trouble) -> Trouble {
-    let rank = |trouble: &Trouble| (!trouble.permanent, trouble.reply.is_some());
+    let rank = |trouble: &Trouble| (trouble.busy, !trouble.permanent, trouble.reply.is_some());
     match last {
         Some(last) if rank(&last) > rank(&next) => last,
         _ => next,
@@ -259,6 +314,7 @@ mod tests {
             policy: None,
             findings: Vec::new(),
             domain: None,
+            open: true,
         };
         pairs.map(step).collect()
     }
@@ -292,12 +348,15 @@ mod tests {
         let busy = || trouble(4, Some("421 later"));
         let no = || trouble(5, Some("554 no"));
         let lacking = || trouble(5, None);
+        let full = || Trouble::busy("no connection");
         for (one, other, told) in [
             (silent(), busy(), busy()),
             (no(), silent(), silent()),
             (no(), busy(), busy()),
             (lacking(), no(), no()),
             (lacking(), silent(), silent()),
+            (full(), busy(), full()),
+            (no(), full(), full()),
         ] {
             assert_eq!(weigh(Some(one.clone()), other.clone()), told);
             assert_eq!(weigh(Some(other), one), told);

@@ -6,19 +6,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use postrider_meta::{Client, QueueEnvelope, ReadAt, Relay, RelayTls, TlsPolicy, Token, query};
-use postrider_proto::sasl::Secret;
 use postrider_relay::{Connection, Connector, Failure, Login, Peer, Security};
 use postrider_route::sts::{Mode, Policy};
 use postrider_route::{Dane, Destination, Host, Ourselves, Resolver, Sts};
 use postrider_types::{self as types, DomainName, HostPort};
 use rand::seq::IndexedRandom;
 
+use crate::addresses::Addresses;
 use crate::collector::Collector;
 use crate::courier::Handles;
 use crate::demand::{Demand, Finding, Vouched};
 use crate::policies::Policies;
 use crate::roster::Roster;
-use crate::settings::{Pattern, RouteTls, RouteTo, Settings};
+use crate::route::Route;
+use crate::settings::{Pattern, RouteTls, Settings};
 use crate::trouble::Trouble;
 
 /// One host at one address.
@@ -36,6 +37,9 @@ pub(crate) struct Step {
     pub(crate) findings: Vec<Finding>,
     /// The domain that is told of both; none where it is no host of an MX record.
     pub(crate) domain: Option<DomainName>,
+    /// Whoever has the destination's domain says where it goes: only so many connections
+    /// go to its address. Otherwise an administrator does.
+    pub(crate) open: bool,
 }
 
 /// How much the sender of a message cares for TLS (RFC 8689).
@@ -67,6 +71,8 @@ impl TlsWish {
 pub(crate) struct Planner {
     pub(crate) connector: Connector,
     pub(crate) resolver: Resolver,
+    /// The connections to addresses of open destinations.
+    pub(crate) addresses: Addresses,
     results: Arc<Collector>,
     sts: Sts,
     policies: Policies,
@@ -75,12 +81,6 @@ pub(crate) struct Planner {
     roster: Roster,
     sources: Vec<IpAddr>,
     port: u16,
-}
-
-/// A route of the settings, with its password.
-struct Route {
-    to: RouteTo,
-    login: Option<Login>,
 }
 
 impl Planner {
@@ -97,6 +97,7 @@ impl Planner {
         Ok(Self {
             connector: connector.map_err(|error| error.to_string())?,
             resolver,
+            addresses: Addresses::new(settings.connections_per_address),
             results,
             sts: sts.map_err(|error| error.to_string())?,
             policies: Policies::new(handles.meta.clone()),
@@ -226,6 +227,7 @@ impl Planner {
             lenient: demand.lenient,
             policy: policy.clone(),
             domain: domain.cloned(),
+            open: true,
             ..step
         };
         self.steps(host, &demand.security, self.port, None, false)
@@ -358,6 +360,7 @@ impl Planner {
             policy: None,
             findings: Vec::new(),
             domain: None,
+            open: false,
         })
     }
 
@@ -369,31 +372,5 @@ impl Planner {
             .filter(|ours| ours.is_ipv4() == to.is_ipv4());
         let same: Vec<IpAddr> = same.copied().collect();
         same.choose(&mut rand::rng()).copied()
-    }
-}
-
-impl Route {
-    fn read(to: &RouteTo) -> Result<Self, String> {
-        let login = match (&to.user, &to.password_file) {
-            (Some(user), Some(file)) => {
-                let text = std::fs::read_to_string(file).map_err(|error| {
-                    format!(
-                        "queue.route to {}: cannot read {}: {error}",
-                        to.host,
-                        file.display()
-                    )
-                })?;
-                Some(Login {
-                    user: user.clone(),
-                    password: Secret::new(text.lines().next().unwrap_or_default()),
-                    without_tls: false,
-                })
-            }
-            _ => None,
-        };
-        Ok(Self {
-            to: to.clone(),
-            login,
-        })
     }
 }

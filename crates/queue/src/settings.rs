@@ -30,6 +30,10 @@ pub struct Settings {
     pub connections: usize,
     /// The most connections to one destination at once.
     pub connections_per_destination: usize,
+    /// The most connections at once to one address (IPv6: one /64) of other servers,
+    /// whatever they are called, 1 to 10,000. Those of routes and of the servers behind
+    /// this one may have more.
+    pub connections_per_address: usize,
     /// The most messages per minute from this node to one destination, up to 60,000;
     /// 0 for any number.
     pub rate_per_destination: u32,
@@ -72,6 +76,7 @@ impl Default for Settings {
             window: 1000,
             connections: 200,
             connections_per_destination: 10,
+            connections_per_address: 20,
             rate_per_destination: 0,
             messages_per_connection: 100,
             longest_rest: Duration::from_secs(900),
@@ -226,6 +231,8 @@ impl Settings {
         range("queue.connections", self.connections, 1, 10_000)?;
         let per = self.connections_per_destination;
         range("queue.connections_per_destination", per, 1, MAX_CONNECTIONS)?;
+        let per = self.connections_per_address;
+        range("queue.connections_per_address", per, 1, 10_000)?;
         let rate = self.rate_per_destination as usize;
         range("queue.rate_per_destination", rate, 0, MAX_RATE)?;
         if self.messages_per_connection == 0 {

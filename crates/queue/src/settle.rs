@@ -137,6 +137,22 @@ impl Shared {
         self.write(held, settle).await;
     }
 
+    /// Gives an entry back to the queue, and puts its destination off: this node has no
+    /// connection for it. That is no attempt.
+    pub(crate) async fn put_off(&self, held: &Held, trouble: &Trouble) {
+        let now = self.handles.meta.clock().now();
+        let error = trouble.line();
+        let settle = SettleQueued {
+            error: Some(error.clone()),
+            destination: DestinationChange::Rest {
+                until: schedule::rest(&self.settings, 1, now),
+                error,
+            },
+            ..self.unchanged(held)
+        };
+        self.write(held, settle).await;
+    }
+
     /// Ends the lease and changes nothing else.
     fn unchanged(&self, held: &Held) -> SettleQueued {
         let now = self.handles.meta.clock().now();

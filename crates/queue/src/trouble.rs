@@ -9,6 +9,9 @@ use postrider_types::EnhancedStatus;
 pub(crate) struct Trouble {
     /// It makes no sense to try again.
     pub(crate) permanent: bool,
+    /// There are as many connections as this node may have: it was not tried, or not at
+    /// every host.
+    pub(crate) busy: bool,
     pub(crate) status: EnhancedStatus,
     /// The host that was asked last.
     pub(crate) host: Option<String>,
@@ -23,6 +26,7 @@ impl Trouble {
     pub(crate) fn ours(status: (u8, u16, u16), text: impl Into<String>) -> Self {
         Self {
             permanent: status.0 == 5,
+            busy: false,
             status: EnhancedStatus(status.0, status.1, status.2),
             host: None,
             reply: None,
@@ -30,10 +34,20 @@ impl Trouble {
         }
     }
 
+    /// As many connections as this node may have are in use.
+    pub(crate) fn busy(text: impl Into<String>) -> Self {
+        // RFC 3463 §3.5: 4.4.5, congestion.
+        Self {
+            busy: true,
+            ..Self::ours((4, 4, 5), text)
+        }
+    }
+
     /// What the client met at `host`.
     pub(crate) fn met(host: &str, failure: &Failure) -> Self {
         Self {
             permanent: failure.kind == Kind::Permanent,
+            busy: false,
             status: failure.status,
             host: Some(host.to_owned()),
             reply: failure.reply.as_ref().map(words),
@@ -47,6 +61,7 @@ impl Trouble {
         let status = reply.enhanced.filter(|status| status.0 == class);
         Self {
             permanent: reply.is_permanent(),
+            busy: false,
             status: status.unwrap_or(EnhancedStatus(class, 0, 0)),
             host: Some(host.to_owned()),
             reply: Some(words(reply)),
@@ -69,6 +84,7 @@ impl From<postrider_route::Error> for Trouble {
         let (status, text) = (error.status(), error.text().to_owned());
         Self {
             permanent: error.is_permanent(),
+            busy: false,
             status,
             host: None,
             reply: None,

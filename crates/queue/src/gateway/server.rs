@@ -114,7 +114,7 @@ impl Server {
         let mut steps = steps.map_err(|trouble| Silence::of_all(trouble.line()))?;
         steps.truncate(MAX_TRIES);
         match reach(planner, steps, TlsWish::Usual).await {
-            Ok((connection, _)) => Ok(connection),
+            Ok(way) => Ok(way.connection),
             Err(trouble) => Err(Silence::of_all(trouble.reply.unwrap_or(trouble.text))),
         }
     }
