@@ -1,12 +1,13 @@
 //! One entry over one connection: its content is made ready and sent, and the
 //! peer's answers become fates.
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use postrider_meta::{QueuedRecipient, QueuedView};
+use postrider_meta::{QueueState, QueuedRecipient, QueuedView, ReadAt, query};
 use postrider_proto::smtp;
-use postrider_relay::{Envelope, Failure, Recipient, Reply, Verdict};
+use postrider_relay::{Envelope, Failure, Gate, Recipient, Reply, Verdict};
 use postrider_types::EnhancedStatus;
+use tokio::time::timeout;
 
 use crate::courier::Shared;
 use crate::hands::Held;
@@ -14,6 +15,9 @@ use crate::line::Line;
 use crate::prepare::prepare;
 use crate::settle::Fate;
 use crate::trouble::{Trouble, words};
+
+/// How long the metadata are asked whether an entry is still this node's.
+const CONFIRM: Duration = Duration::from_secs(5);
 
 /// Sends an entry. A failure says that no recipient was decided.
 pub(crate) async fn deliver(
@@ -29,8 +33,7 @@ pub(crate) async fn deliver(
     };
     let envelope = envelope(entry, prepared.eight_bit);
     let mut content = prepared.content;
-    let grip = Arc::clone(&held.grip);
-    let gate = move || grip.holds();
+    let gate = Claim { shared, held };
     let sent = line.connection.send(&envelope, &mut content, gate).await;
     let verdicts = sent?;
     let host = line.host().to_owned();
@@ -46,6 +49,42 @@ pub(crate) async fn deliver(
         Verdict::Deferred(reply) => Fate::Deferred(Trouble::said(&host, &reply)),
     };
     Ok(verdicts.into_iter().map(fate).collect())
+}
+
+/// Whether an entry is still this node's. What was removed or held while it was sent shall
+/// not arrive.
+struct Claim<'a> {
+    shared: &'a Shared,
+    held: &'a Held,
+}
+
+impl Gate for Claim<'_> {
+    async fn is_open(&self) -> bool {
+        if !self.held.grip.is_fresh() {
+            confirm(self.shared, self.held).await;
+        }
+        self.held.grip.holds()
+    }
+}
+
+/// Gives up the grip where the metadata do not have the lease any more.
+async fn confirm(shared: &Shared, held: &Held) {
+    let grip = &held.grip;
+    let ids = vec![grip.id];
+    let asked = shared
+        .handles
+        .meta
+        .ask(query::Queued { ids }, ReadAt::Latest);
+    // Where nobody answers, the lease alone says that nobody else sends it.
+    let Ok(Ok((entries, _))) = timeout(CONFIRM, asked).await else {
+        return;
+    };
+    let is_ours = |entry: &QueuedView| {
+        entry.lease == grip.lease && matches!(entry.state, QueueState::Leased { .. })
+    };
+    if !entries.iter().flatten().any(is_ours) {
+        grip.lose();
+    }
 }
 
 /// The same fate, or one by recipient, for all that are left of an entry.

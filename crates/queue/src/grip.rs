@@ -12,6 +12,9 @@ use postrider_types::QueueId;
 /// close to it may not be finished in time.
 const MARGIN: Duration = Duration::from_secs(2);
 
+/// Nobody is asked whether a lease is still good that was so this short a time ago.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// A leased entry.
 #[derive(Debug)]
 pub(crate) struct Grip {
@@ -20,6 +23,8 @@ pub(crate) struct Grip {
     pub(crate) lease: u64,
     /// None once it is known to be lost.
     until: Mutex<Option<Instant>>,
+    /// When the metadata last had it.
+    confirmed: Mutex<Instant>,
 }
 
 impl Grip {
@@ -29,6 +34,7 @@ impl Grip {
             id,
             lease,
             until: Mutex::new(Some(asked + ttl)),
+            confirmed: Mutex::new(asked),
         }
     }
 
@@ -38,12 +44,19 @@ impl Grip {
         until.is_some_and(|until| Instant::now() + MARGIN < until)
     }
 
+    /// Whether the metadata had the lease only now. An administrator may have taken the
+    /// entry since otherwise.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.confirmed.lock().elapsed() < FRESH
+    }
+
     /// The lease was prolonged, by a request that was sent at `asked`.
     pub(crate) fn prolong(&self, asked: Instant, ttl: Duration) {
         let mut until = self.until.lock();
         // A lease that was lost does not come back under its number.
         if let Some(until) = until.as_mut() {
             *until = (asked + ttl).max(*until);
+            *self.confirmed.lock() = asked;
         }
     }
 

@@ -9,6 +9,7 @@ use postrider_proto::smtp::client::{BareLineEnd, Lines, Reply, Request, Stuffing
 
 use crate::connection::Connection;
 use crate::failure::{Failure, Phase};
+use crate::gate::Gate;
 use crate::source::Source;
 
 /// Content that is written at once.
@@ -22,7 +23,7 @@ pub(crate) struct Content<'a, S, G> {
     left: u64,
 }
 
-impl<'a, S: Source, G: Fn() -> bool> Content<'a, S, G> {
+impl<'a, S: Source, G: Gate> Content<'a, S, G> {
     pub(crate) fn new(connection: &'a mut Connection, source: &'a mut S, gate: G) -> Self {
         let left = source.size();
         Self {
@@ -155,12 +156,13 @@ impl<'a, S: Source, G: Fn() -> bool> Content<'a, S, G> {
     /// Writes what makes the message complete, if the gate is open, and reads
     /// the verdict.
     async fn finish(mut self, end: &[u8]) -> Result<Reply, Failure> {
-        // Also before the gate: what was said by now is no answer to the end.
+        // What was said by now, or while the gate is asked, is no answer to the end.
         self.connection.in_step(Phase::Content)?;
-        if !(self.gate)() {
+        if !self.gate.is_open().await {
             let text = "given up before its end: the message is not ours to send any more";
             return Err(Failure::new(Phase::Gate, (4, 3, 0), text));
         }
+        self.connection.in_step(Phase::Content)?;
         let written = self.write(end).await.map_err(|failure| Failure {
             phase: Phase::End,
             ..failure.after_data()

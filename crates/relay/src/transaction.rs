@@ -10,6 +10,7 @@ use crate::connection::Connection;
 use crate::content::Content;
 use crate::envelope::{Envelope, Recipient, Verdict};
 use crate::failure::{Failure, Phase};
+use crate::gate::Gate;
 use crate::source::Source;
 
 /// How many commands are sent before their replies are read: few enough that
@@ -46,7 +47,7 @@ impl Connection {
         &mut self,
         envelope: &Envelope,
         source: &mut S,
-        gate: impl Fn() -> bool,
+        gate: impl Gate,
     ) -> Result<Vec<Verdict>, Failure> {
         let mail = self.mail_line(envelope, source.size())?;
         if self.begun {

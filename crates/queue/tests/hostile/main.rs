@@ -4,5 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
 
 mod hosts;
+mod leases;
 mod slow;
 mod world;
