@@ -4,7 +4,6 @@
 //! Owns the window of entries in hand and their leases. What becomes of an entry
 //! is decided in `lane` and written in `settle`.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -12,20 +11,20 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use postrider_body::Bodies;
-use postrider_meta::command::{FreeQueued, LeaseQueued, RenewQueued};
+use postrider_meta::command::{FreeQueued, LeaseQueued};
 use postrider_meta::{Client, Error, ReadAt, Token, limit, query};
 use postrider_notice::Notices;
 use postrider_proto::smtp::{SrsKey, UnsubscribeLinks};
 use postrider_route::Poster;
 use postrider_types::{Address, Millis, NodeId, QueueId};
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::collector::Collector;
 use crate::gateway::Gateway;
-use crate::grip::Grip;
+use crate::grip::{Grip, Turn};
 use crate::hands::{Hands, Held};
 use crate::lane;
 use crate::outcomes::Outcomes;
@@ -39,9 +38,7 @@ use crate::tls_report::TlsReporter;
 
 /// How long a lease lasts: so long is a message delayed at the most by the death
 /// of the node that has it in hand, if that is not back before.
-const TTL: Duration = Duration::from_secs(60);
-/// Between renewals of the leases in hand.
-const RENEW_EVERY: Duration = Duration::from_secs(15);
+pub(crate) const TTL: Duration = Duration::from_secs(60);
 /// Between writes of the results of TLS.
 const FLUSH_EVERY: Duration = Duration::from_secs(60);
 /// How long the last of them may take.
@@ -110,6 +107,8 @@ pub(crate) struct Shared {
     pub(crate) outcomes: Outcomes,
     /// The connections that may be made.
     pub(crate) slots: Slots,
+    /// Locked while entries are leased, until they are in hand.
+    pub(crate) taking: Mutex<()>,
     /// When this program began, as its leases tell.
     since: Millis,
     workers: TaskTracker,
@@ -136,6 +135,7 @@ impl Courier {
             notices: notices(&handles, &settings),
             outcomes: Outcomes::default(),
             slots: Slots::new(settings.connections),
+            taking: Mutex::default(),
             since: handles.meta.clock().now(),
             workers: TaskTracker::new(),
             broken: CancellationToken::new(),
@@ -266,6 +266,7 @@ impl Courier {
             busy,
             crowded,
         };
+        let _taking = shared.taking.lock().await;
         let asked = Instant::now();
         let (verdict, token) = shared.handles.meta.run(lease).await?;
         let leased = verdict.map_err(|refusal| Error::Failed(refusal.to_string()))?;
@@ -319,7 +320,14 @@ impl Shared {
             let Some(entry) = entry.filter(|entry| entry.lease == lease) else {
                 continue;
             };
-            let grip = Arc::new(Grip::new(id, lease, asked, TTL));
+            let turn = Turn::of(&entry);
+            // Its lease has ended, as where the clock has jumped, and its attempt has not.
+            if let Some(grip) = self.hands.grip(id)
+                && grip.take_up(lease, &turn, asked, TTL)
+            {
+                continue;
+            }
+            let grip = Arc::new(Grip::new(id, lease, turn, asked, TTL));
             let destination = entry.destination.clone();
             if self.hands.put(Held { entry, grip, token }) {
                 self.start_worker(destination);
@@ -340,19 +348,6 @@ impl Shared {
         });
     }
 
-    /// Prolongs the leases of what is in hand, for ever.
-    async fn renew(self: Arc<Self>) {
-        loop {
-            sleep(RENEW_EVERY).await;
-            let grips = self.hands.grips();
-            for grips in grips.chunks(1000) {
-                if let Err(error) = self.renew_these(grips).await {
-                    tracing::debug!(%error, "leases could not be renewed; it is tried again");
-                }
-            }
-        }
-    }
-
     /// Puts results of TLS into the metadata until the courier stops.
     async fn flush(self: Arc<Self>) {
         loop {
@@ -368,24 +363,5 @@ impl Shared {
     pub(crate) async fn flush_once(&self) {
         let (meta, resolver) = (&self.handles.meta, &self.planner.resolver);
         self.results.flush(meta, resolver).await;
-    }
-
-    async fn renew_these(&self, grips: &[Arc<Grip>]) -> Result<(), Error> {
-        let renew = RenewQueued {
-            holder: self.handles.node,
-            entries: grips.iter().map(|grip| (grip.id, grip.lease)).collect(),
-            ttl: TTL,
-        };
-        let asked = Instant::now();
-        let (verdict, _) = self.handles.meta.run(renew).await?;
-        let kept = verdict.map_err(|refusal| Error::Failed(refusal.to_string()))?;
-        let kept: BTreeMap<QueueId, u64> = kept.into_iter().collect();
-        for grip in grips {
-            match kept.get(&grip.id) {
-                Some(lease) if *lease == grip.lease => grip.prolong(asked, TTL),
-                _ => grip.lose(),
-            }
-        }
-        Ok(())
     }
 }

@@ -70,6 +70,7 @@ impl Gate for Claim<'_> {
 /// Gives up the grip where the metadata do not have the lease any more.
 async fn confirm(shared: &Shared, held: &Held) {
     let grip = &held.grip;
+    let lease = grip.lease();
     let ids = vec![grip.id];
     let asked = shared
         .handles
@@ -80,10 +81,10 @@ async fn confirm(shared: &Shared, held: &Held) {
         return;
     };
     let is_ours = |entry: &QueuedView| {
-        entry.lease == grip.lease && matches!(entry.state, QueueState::Leased { .. })
+        entry.lease == lease && matches!(entry.state, QueueState::Leased { .. })
     };
     if !entries.iter().flatten().any(is_ours) {
-        grip.lose();
+        grip.lose(lease);
     }
 }
 

@@ -269,6 +269,11 @@ impl Hands {
         start
     }
 
+    /// The lease of an entry in hand.
+    pub(crate) fn grip(&self, id: QueueId) -> Option<Arc<Grip>> {
+        self.state.lock().grips.get(&id).cloned()
+    }
+
     /// The leases of all entries in hand.
     pub(crate) fn grips(&self) -> Vec<Arc<Grip>> {
         self.state.lock().grips.values().cloned().collect()

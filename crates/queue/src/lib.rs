@@ -23,6 +23,7 @@ mod pace;
 mod plan;
 mod policies;
 mod prepare;
+mod renewal;
 mod roster;
 mod route;
 mod schedule;

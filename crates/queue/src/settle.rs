@@ -84,7 +84,7 @@ impl Shared {
         });
         let settle = SettleQueued {
             id: entry.id,
-            lease: held.grip.lease,
+            lease: held.grip.lease(),
             attempted: true,
             results: (0..).zip(fates.iter().map(settled)).collect(),
             error: fates.iter().rev().find_map(reason),
@@ -158,7 +158,7 @@ impl Shared {
         let now = self.handles.meta.clock().now();
         SettleQueued {
             id: held.entry.id,
-            lease: held.grip.lease,
+            lease: held.grip.lease(),
             attempted: false,
             results: Vec::new(),
             error: held.entry.last_error.clone(),
@@ -178,7 +178,13 @@ impl Shared {
                 Ok((Ok(_), _)) => break,
                 // The lease is another's. If that is because an earlier try was
                 // applied after all, so be it.
-                Ok((Err(Refusal::NotFound(_)), _)) => break,
+                Ok((Err(Refusal::NotFound(_)), _)) => {
+                    match self.has_anew(held, settle.lease).await {
+                        Some(lease) => settle.lease = lease,
+                        None => break,
+                    }
+                    continue;
+                }
                 // A message that was taken and is not settled would be sent again
                 // and again: better without a word to the sender.
                 Ok((Err(refusal), _)) if !settle.notices.is_empty() => {
@@ -204,6 +210,14 @@ impl Shared {
             waited += PAUSE;
         }
         self.hands.done(held);
+    }
+
+    /// The lease under which the same attempt has come to this node once more, after the
+    /// one with this number.
+    async fn has_anew(&self, held: &Held, ended: u64) -> Option<u64> {
+        // It may be among those that are being leased.
+        let _taking = self.taking.lock().await;
+        Some(held.grip.lease()).filter(|lease| *lease != ended)
     }
 
     async fn change(
@@ -363,8 +377,10 @@ fn events(shared: &Shared, entry: &QueuedView, fates: &[Fate], now: Millis) -> V
             Fate::Relayed { host, reply, .. } => {
                 (EventKind::Relayed, Some(host.clone()), reply.clone())
             }
-            Fate::Failed(trouble) => (EventKind::Failed, trouble.host.clone(), spoken(trouble)),
-            Fate::Deferred(trouble) => (EventKind::Deferred, trouble.host.clone(), spoken(trouble)),
+            Fate::Failed(trouble) => (EventKind::Failed, trouble.host.clone(), trouble.spoken()),
+            Fate::Deferred(trouble) => {
+                (EventKind::Deferred, trouble.host.clone(), trouble.spoken())
+            }
         };
         Event {
             at: now,
@@ -376,12 +392,4 @@ fn events(shared: &Shared, entry: &QueuedView, fates: &[Fate], now: Millis) -> V
         }
     };
     entry.recipients.iter().zip(fates).map(event).collect()
-}
-
-/// The other side's words where it said something, else ours.
-fn spoken(trouble: &Trouble) -> String {
-    trouble
-        .reply
-        .clone()
-        .unwrap_or_else(|| trouble.text.clone())
 }

@@ -69,6 +69,11 @@ impl Trouble {
         }
     }
 
+    /// The other side's words where it said something, else ours.
+    pub(crate) fn spoken(&self) -> String {
+        self.reply.clone().unwrap_or_else(|| self.text.clone())
+    }
+
     /// One line for logs, lists and the entry.
     pub(crate) fn line(&self) -> String {
         let text = self.text.replace('\n', " ");

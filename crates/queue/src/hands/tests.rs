@@ -5,6 +5,7 @@ use postrider_meta::{QueueEnvelope, QueueState};
 use postrider_types::{BodyId, Millis};
 
 use super::*;
+use crate::grip::Turn;
 
 const NOW: Millis = Millis(1000);
 
@@ -48,7 +49,13 @@ fn held(id: u64, destination: &str) -> Held {
         leaves: None,
     };
     let ttl = Duration::from_secs(60);
-    let grip = Arc::new(Grip::new(QueueId(id), 1, Instant::now(), ttl));
+    let grip = Arc::new(Grip::new(
+        QueueId(id),
+        1,
+        Turn::of(&entry),
+        Instant::now(),
+        ttl,
+    ));
     let token = Token(0);
     Held { entry, grip, token }
 }

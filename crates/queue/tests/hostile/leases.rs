@@ -56,3 +56,15 @@ async fn what_is_removed_or_held_while_it_is_sent_does_not_arrive() {
         world.stop().await;
     }
 }
+
+#[tokio::test]
+async fn a_jump_of_the_clock_sends_nothing_twice() {
+    let world = sending().await;
+    world.clock.jump(Duration::from_secs(600));
+    // Its lease has ended, and nobody else is there to take it.
+    lease_is(&world, Some(2)).await;
+    world.go_on();
+    lease_is(&world, None).await;
+    assert_eq!(world.met().taken, ["<carl@outside.test>"]);
+    world.stop().await;
+}
