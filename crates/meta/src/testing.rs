@@ -164,6 +164,7 @@ pub async fn suite<B: Backend>(start: impl AsyncFn(Arc<dyn Clock>) -> Arc<B>) {
         queue::the_rest_of_a_message_is_kept_as_it_came,
         queue::what_is_forwarded_is_sealed_and_not_signed,
         queue::copies::each_copy_of_a_list_has_what_is_its_own,
+        queue::copies::what_is_forwarded_has_fields_of_its_own,
         queue::copies::who_may_leave_gets_a_copy_alone,
         queue::copies::an_alarm_takes_copies_together,
         queue::what_cannot_be_queued_is_refused,

@@ -161,6 +161,7 @@ fn to(name: &str, recipients: &[&str]) -> NewDestination {
         sender: None,
         seal: None,
         list: None,
+        fields: Default::default(),
         name: name.into(),
         recipients: recipients.iter().map(recipient).collect(),
     }

@@ -173,6 +173,7 @@ pub fn destinations(addresses: Vec<String>) -> Vec<NewDestination> {
                 sender: None,
                 seal: None,
                 list: None,
+                fields: Default::default(),
                 recipients: piece.to_vec(),
             });
         }

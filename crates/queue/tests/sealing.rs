@@ -126,6 +126,7 @@ async fn forward(handles: &Handles, domain: DomainName) {
             came_from: "dora@outside.test".into(),
         }),
         list: None,
+        fields: Default::default(),
     };
     let accept = Accept {
         body: intake.finish().await.unwrap(),

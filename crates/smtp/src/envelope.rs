@@ -34,6 +34,8 @@ pub(crate) struct Outside {
     pub(crate) destination: String,
     /// The domain of ours that forwards to it; None where the sender asked for it.
     pub(crate) via: Option<DomainName>,
+    /// The last alias or group on the way; None where the sender asked for it.
+    pub(crate) forwarder: Option<Address>,
     /// The list that led to it, as a place in [`Envelope::lists`]; in [`Found`], in
     /// its lists.
     pub(crate) member: Option<Membership>,
@@ -277,6 +279,7 @@ mod tests {
                 address: address.into(),
                 destination: domain.into(),
                 via: None,
+                forwarder: None,
                 member: None,
             }],
             ..Found::default()

@@ -20,7 +20,8 @@ pub(crate) fn check(new: &NewQueued) -> Result<(), Refusal> {
     }
     message::check_prefix(&new.prefix)?;
     check_envelope(&new.envelope)?;
-    new.destinations.iter().try_for_each(check_destination)
+    let mut destinations = new.destinations.iter();
+    destinations.try_for_each(|it| check_destination(it, &new.prefix))
 }
 
 fn check_envelope(envelope: &QueueEnvelope) -> Result<(), Refusal> {
@@ -36,7 +37,7 @@ fn check_envelope(envelope: &QueueEnvelope) -> Result<(), Refusal> {
     }
 }
 
-fn check_destination(destination: &NewDestination) -> Result<(), Refusal> {
+fn check_destination(destination: &NewDestination, prefix: &[u8]) -> Result<(), Refusal> {
     let (name, most) = (&destination.name, limit::QUEUED_RECIPIENTS);
     check_text(
         "the name of a destination",
@@ -53,6 +54,17 @@ fn check_destination(destination: &NewDestination) -> Result<(), Refusal> {
             let text = "a copy of a mailing list is signed, not sealed";
             return Err(Refusal::Invalid(text.into()));
         }
+        if !destination.fields.is_empty() {
+            let text = "a copy of a mailing list has its fields in its prefix";
+            return Err(Refusal::Invalid(text.into()));
+        }
+    }
+    message::check_prefix(&destination.fields)?;
+    if destination.fields.len() > limit::PREFIX.saturating_sub(prefix.len()) {
+        return Err(Refusal::Limit(format!(
+            "header fields added on arrival have at most {} bytes",
+            limit::PREFIX
+        )));
     }
     if let Some(seal) = &destination.seal {
         check_text("the name of a client", &seal.helo, 0, limit::CLIENT_NAME)?;
@@ -129,6 +141,10 @@ pub(crate) fn rows(
             bulk,
             ..common.clone()
         };
+        if !destination.fields.is_empty() {
+            row.size += destination.fields.len() as u64;
+            row.prefix = [destination.fields, row.prefix].concat().into();
+        }
         if let Some(sender) = destination.sender {
             row.reverse_path = sender;
             row.sign = None;

@@ -42,6 +42,7 @@ pub(super) fn to(name: &str, locals: &[&str]) -> NewDestination {
         sender: None,
         seal: None,
         list: None,
+        fields: Default::default(),
         name: name.into(),
         recipients: locals.iter().map(address).collect(),
     }

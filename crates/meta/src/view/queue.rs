@@ -101,6 +101,11 @@ pub struct NewDestination {
     /// together with a seal.
     #[serde(default)]
     pub list: Option<ListCopy>,
+    /// Header fields of these copies alone, put before the prefix that all have: CRLF at
+    /// the end, at most 8 KiB with that. Not together with a list, whose copies have a
+    /// prefix of their own.
+    #[serde(default, skip_serializing_if = "Bytes::is_empty")]
+    pub fields: Bytes,
 }
 
 /// What a copy of a mailing list has instead of what the message came with. RET and

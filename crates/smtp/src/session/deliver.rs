@@ -10,7 +10,7 @@ use postrider_types::{BodyId, Flags, Millis};
 
 use super::lists::Lists;
 use super::success::{self, Arrived};
-use super::{End, Incoming, Session, queue};
+use super::{End, Incoming, Session, forward, queue};
 use crate::Role;
 use crate::envelope::{Envelope, Recipient};
 use crate::header::Header;
@@ -100,6 +100,12 @@ impl Session<'_> {
         for (list, reply) in lists.refused() {
             self.log_refusal("list", &list.to_string(), reply);
         }
+        if self.role() != Role::Lmtp
+            && let Some(reply) = forward::refusal(envelope, &lists, header)
+        {
+            self.log_refusal("message", &sender(envelope), &reply);
+            return vec![reply];
+        }
         let verdicts = match self.accept(envelope, body, header, &lists).await {
             Ok(verdicts) => verdicts,
             Err(refusal) => {
@@ -128,11 +134,10 @@ impl Session<'_> {
         let now = self.server.handles.meta.clock().now();
         let received = self.trace(envelope, body.id, now).received();
         let (targets, deliveries) = self.deliveries(envelope, header, lists, &received);
-        let optional = header.tls_optional();
-        let queued = queue::queued(self, envelope, lists, &received, optional, now);
+        let queued = queue::queued(self, envelope, lists, &received, header, now);
         let mut verdicts = Verdicts {
             targets,
-            queued: queued_verdicts(envelope, lists),
+            queued: queued_verdicts(envelope, lists, header),
         };
         if deliveries.is_empty() && queued.is_none() {
             return Ok(verdicts);
@@ -351,11 +356,11 @@ fn verdict<'v>(verdicts: impl Iterator<Item = &'v Verdict>, id: BodyId) -> Reply
     refusal.cloned().unwrap_or_else(|| accepted_as(id))
 }
 
-/// Which addresses outside a list keeps the message from.
-fn queued_verdicts(envelope: &Envelope, lists: &Lists<'_>) -> Vec<Verdict> {
+/// Which addresses outside a list or a loop keeps the message from.
+fn queued_verdicts(envelope: &Envelope, lists: &Lists<'_>, header: &Header) -> Vec<Verdict> {
     let queued = envelope.queued.iter();
     queued
-        .map(|queued| lists.queued(queued).map(drop).map_err(Reply::clone))
+        .map(|queued| forward::open(envelope, lists, header, queued).map(drop))
         .collect()
 }
 

@@ -8,6 +8,7 @@ mod auth;
 mod bdat;
 mod data;
 mod deliver;
+mod forward;
 mod greet;
 mod incoming;
 mod lists;

@@ -10,20 +10,20 @@ use postrider_meta::{
 use postrider_proto::smtp;
 use postrider_types::{DomainName, Millis};
 
-use super::Session;
 use super::lists::Lists;
+use super::{Session, forward};
 use crate::Outbound;
 use crate::envelope::{Envelope, Kind, Queued};
+use crate::header::Header;
 
 /// The part of a message that leaves; None where all stays here, or is refused by
-/// `lists`. `received` is the Received field; `tls_optional` says that the header has
-/// `TLS-Required: No`.
+/// `lists` or for a loop that `header` tells of. `received` is the Received field.
 pub(super) fn queued(
     session: &Session<'_>,
     envelope: &Envelope,
     lists: &Lists<'_>,
     received: &str,
-    tls_optional: bool,
+    header: &Header,
     now: Millis,
 ) -> Option<NewQueued> {
     let outbound = session.server.handles.outbound.as_ref()?;
@@ -40,7 +40,7 @@ pub(super) fn queued(
             smtp_utf8: mail.parameters.smtp_utf8,
             require_tls: mail.parameters.require_tls,
             // RFC 8689 §4.1: the parameter outweighs the field.
-            tls_optional: tls_optional && !mail.parameters.require_tls,
+            tls_optional: header.tls_optional() && !mail.parameters.require_tls,
             // Whoever may send here as this sender may sign for its domain; a
             // stranger may not, whatever sender he names.
             sign: sender
@@ -55,12 +55,12 @@ pub(super) fn queued(
         warn: outbound.warn_after.map(|span| now.after(span)),
         expires: now.after(outbound.lifetime),
     };
-    queued.destinations = destinations(session, envelope, lists, outbound, &queued);
+    queued.destinations = destinations(session, envelope, lists, header, outbound, &queued);
     (!queued.destinations.is_empty()).then_some(queued)
 }
 
 /// What the recipients of an entry have in common.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Way<'a> {
     destination: &'a str,
     /// The domain that forwards to them: those that two domains of ours forward are
@@ -68,6 +68,8 @@ struct Way<'a> {
     via: Option<&'a DomainName>,
     /// The list that leads to them, and whether copies let their recipients leave it.
     list: Option<(u32, bool)>,
+    /// The addresses that forward to them: no copy tells of others.
+    forwarders: Vec<String>,
 }
 
 /// The recipients by destination, as many together as an entry takes.
@@ -75,13 +77,14 @@ fn destinations(
     session: &Session<'_>,
     envelope: &Envelope,
     lists: &Lists<'_>,
+    header: &Header,
     outbound: &Outbound,
     common: &NewQueued,
 ) -> Vec<NewDestination> {
     let sender = &common.envelope.reverse_path;
     let mut by_way: BTreeMap<Way<'_>, Vec<QueuedRecipient>> = BTreeMap::new();
     for queued in &envelope.queued {
-        let Ok(queued) = lists.queued(queued) else {
+        let Ok(queued) = forward::open(envelope, lists, header, queued) else {
             continue;
         };
         let outside = &queued.outside;
@@ -93,6 +96,7 @@ fn destinations(
             destination: &outside.destination,
             via: outside.via.as_ref().filter(|_| forwards),
             list: member.map(|it| (it.list, lists.leaves(Some(it)).is_some())),
+            forwarders: forward::forwarders(envelope, queued),
         };
         let recipients = by_way.entry(way).or_default();
         recipients.push(recipient(envelope, queued));
@@ -110,6 +114,7 @@ fn destinations(
             ))
         });
         let (bounces, copy) = list.unzip();
+        let fields = Bytes::from(forward::fields(&way.forwarders));
         let pieces = recipients.chunks(limit::QUEUED_RECIPIENTS);
         let piece = |recipients: &[QueuedRecipient]| NewDestination {
             name: way.destination.to_owned(),
@@ -117,6 +122,7 @@ fn destinations(
             sender: bounces.clone().or_else(|| forwarded.clone()),
             seal: way.via.map(|ours| seal(session, ours, sender)),
             list: copy.clone(),
+            fields: fields.clone(),
         };
         pieces.map(piece).collect::<Vec<_>>()
     });

@@ -294,6 +294,7 @@ impl Lookup<'_> {
             // What goes on to a server behind this one is not forwarded: its sender
             // stays, and nothing is sealed.
             via: (!outside.relayed).then(|| outside.via.domain().clone()),
+            forwarder: Some(outside.via),
             member: outside.member,
         });
         Ok(Found {
@@ -367,6 +368,7 @@ pub(super) fn elsewhere(address: String, destination: String) -> Found {
         address,
         destination,
         via: None,
+        forwarder: None,
         member: None,
     };
     Found {

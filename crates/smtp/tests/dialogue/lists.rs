@@ -55,7 +55,7 @@ async fn post(world: &World, to: &[&str], content: &str, reply: &str) {
 }
 
 /// The entries of the queue in the order in which they came.
-async fn queue(world: &World) -> Vec<QueuedView> {
+pub(crate) async fn queue(world: &World) -> Vec<QueuedView> {
     let ids = (1..=20).map(QueueId).collect();
     let question = query::Queued { ids };
     let (entries, _) = world.meta.ask(question, ReadAt::Latest).await.unwrap();

@@ -9,6 +9,7 @@ mod cut;
 mod limits;
 mod lists;
 mod lmtp;
+mod loops;
 mod recipients;
 mod slow;
 mod submission;

@@ -11,7 +11,7 @@ const WRONG: &str = "AGFubkBleGFtcGxlLnRlc3QAd3Jvbmc=";
 /// base64 of `bob@example.test\0ann@example.test\0correct horse`.
 const ANN_AS_BOB: &str = "Ym9iQGV4YW1wbGUudGVzdABhbm5AZXhhbXBsZS50ZXN0AGNvcnJlY3QgaG9yc2U=";
 
-async fn loopback() -> World {
+pub(crate) async fn loopback() -> World {
     assert_eq!(PASSWORD, "correct horse");
     let mut world = World::new().await;
     world.peer = "127.0.0.1".parse().unwrap();
@@ -19,7 +19,7 @@ async fn loopback() -> World {
     world
 }
 
-async fn logged_in(world: &World) -> Dialogue {
+pub(crate) async fn logged_in(world: &World) -> Dialogue {
     let mut client = world.connect(Role::Submission).await;
     let ehlo = client.say("EHLO [127.0.0.1]", "250").await;
     assert!(ehlo.contains("AUTH PLAIN LOGIN"), "{ehlo}");

@@ -25,6 +25,7 @@ fn destination(name: &str) -> NewDestination {
         sender: None,
         seal: None,
         list: None,
+        fields: Default::default(),
         name: name.into(),
         recipients: vec![recipient],
     }

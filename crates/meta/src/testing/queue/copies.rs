@@ -51,6 +51,41 @@ pub(in crate::testing) async fn each_copy_of_a_list_has_what_is_its_own(f: &Fixt
     }
 }
 
+pub(in crate::testing) async fn what_is_forwarded_has_fields_of_its_own(f: &Fixture) {
+    let by = |fields: &'static [u8]| {
+        let mut copy = to("one.test", &["x"]);
+        copy.fields = Bytes::from_static(fields);
+        copy
+    };
+    let fields = b"Delivered-To: team@example.test\r\n";
+    let new = accept(f, vec![by(fields), to("two.test", &["y"])]);
+    let common = new.queued.as_ref().expect("it goes outside").prefix.clone();
+    let body = new.body.size;
+    let entries = f.run(new).await.queued;
+    let expected = [[&fields[..], &common].concat(), common.to_vec()];
+    for (id, prefix) in entries.iter().zip(expected) {
+        let entry = existing(f, *id).await;
+        assert_eq!(entry.prefix, prefix);
+        assert_eq!(entry.size, body + prefix.len() as u64);
+    }
+    let mut list = by(fields);
+    list.list = Some(ListCopy {
+        prefix: Bytes::from_static(b"A: b\r\n"),
+        sign: None,
+        leaves: None,
+    });
+    for bad in [by(b"no line end"), list] {
+        let refusal = f.refused(accept(f, vec![bad])).await;
+        assert!(matches!(refusal, Refusal::Invalid(_)), "{refusal:?}");
+    }
+    let mut long = to("one.test", &["x"]);
+    long.fields = [b"A: ".to_vec(), vec![b'x'; 8 << 10], b"\r\n".to_vec()]
+        .concat()
+        .into();
+    let refusal = f.refused(accept(f, vec![long])).await;
+    assert!(matches!(refusal, Refusal::Limit(_)), "{refusal:?}");
+}
+
 pub(in crate::testing) async fn who_may_leave_gets_a_copy_alone(f: &Fixture) {
     let locals = ["a", "b", "c", "d"];
     let mut copy = to("one.test", &locals);
