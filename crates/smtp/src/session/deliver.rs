@@ -133,7 +133,7 @@ impl Session<'_> {
     ) -> Result<Verdicts, Reply> {
         let now = self.server.handles.meta.clock().now();
         let received = self.trace(envelope, body.id, now).received();
-        let (targets, deliveries) = self.deliveries(envelope, header, lists, &received);
+        let (targets, deliveries) = self.deliveries(envelope, lists, &received);
         let queued = queue::queued(self, envelope, lists, &received, header, now);
         let mut verdicts = Verdicts {
             targets,
@@ -185,12 +185,13 @@ impl Session<'_> {
         Ok(verdicts)
     }
 
-    /// The deliveries to all targets that have not had the message before and whose
-    /// list takes it; the others are refused.
+    /// The deliveries to all targets whose list takes the message; the others are
+    /// refused. A mailbox takes also what names it as `Delivered-To`: nothing goes on from
+    /// it, so that this is no loop, but a message that its owner had before. Circles are
+    /// cut where mail is forwarded (`forward.rs`).
     fn deliveries(
         &self,
         envelope: &Envelope,
-        header: &Header,
         lists: &Lists<'_>,
         received: &str,
     ) -> (Vec<Verdict>, Vec<Delivery>) {
@@ -206,14 +207,6 @@ impl Session<'_> {
                     continue;
                 }
             };
-            if header.was_delivered_to(&target.delivered_to) {
-                let text = format!(
-                    "the message was delivered to {} before",
-                    target.delivered_to
-                );
-                verdicts.push(Err(Reply::new(554, (5, 4, 6), text)));
-                continue;
-            }
             verdicts.push(Ok(()));
             let member = target.member.as_ref();
             let prefix = match lists.list(member) {

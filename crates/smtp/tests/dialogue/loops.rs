@@ -105,3 +105,15 @@ async fn only_those_behind_a_group_see_its_name() {
         assert_ne!(prefix.contains("Delivered-To"), direct, "{prefix}");
     }
 }
+
+#[tokio::test]
+async fn a_mailbox_takes_what_it_had_before() {
+    let world = world().await;
+    let to = ["ann@example.test", "bob@example.test"];
+    let content = "Delivered-To: Ann@example.test\r\n\r\nx\r\n";
+    post(&world, &to, content, "250").await;
+    post(&world, &to[..1], content, "250").await;
+    assert_eq!(world.inbox(to[0]).await.len(), 2);
+    assert_eq!(world.inbox(to[1]).await.len(), 1);
+    world.check().await;
+}

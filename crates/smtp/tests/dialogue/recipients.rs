@@ -386,7 +386,7 @@ async fn utf8_addresses_need_the_parameter() {
 }
 
 #[tokio::test]
-async fn loops_are_cut() {
+async fn what_went_through_too_many_servers_is_refused() {
     let world = World::new().await;
     let mut client = world.connect(Role::Mx).await;
     client
@@ -394,24 +394,8 @@ async fn loops_are_cut() {
         .await;
     let hops = "Received: from a by b; Thu, 1 Jan 1970 00:00:00 +0000\r\n".repeat(51);
     client.data(&format!("{hops}\r\nx\r\n"), "554 5.4.6").await;
-    client
-        .envelope("sue@elsewhere.example", &["ann@example.test"])
-        .await;
-    client
-        .data("Delivered-To: Ann@example.test\r\n\r\nx\r\n", "554 5.4.6")
-        .await;
-    client
-        .envelope(
-            "sue@elsewhere.example",
-            &["ann@example.test", "bob@example.test"],
-        )
-        .await;
-    client
-        .data("Delivered-To: ann@example.test\r\n\r\nx\r\n", "250")
-        .await;
     client.quit().await;
     assert_eq!(world.inbox("ann@example.test").await.len(), 0);
-    assert_eq!(world.inbox("bob@example.test").await.len(), 1);
     world.check().await;
 }
 
