@@ -7,6 +7,7 @@
 //! handed over is `relay`'s.
 
 mod addresses;
+mod authorities;
 mod collector;
 mod content;
 mod courier;

@@ -84,13 +84,14 @@ pub(crate) struct Planner {
 }
 
 impl Planner {
-    /// Fails where a password cannot be read or a name is none.
+    /// Fails where a password or an authority cannot be read or a name is none.
     pub(crate) fn new(
         handles: &Handles,
         settings: &Settings,
         results: Arc<Collector>,
     ) -> Result<Self, String> {
-        let connector = Connector::new(settings.client.clone(), &handles.hostname, &[]);
+        let authorities = crate::authorities::read(settings.extra_authorities.as_deref())?;
+        let connector = Connector::new(settings.client.clone(), &handles.hostname, &authorities);
         let routes = settings.route.iter().map(Route::read);
         let resolver = Resolver::new(&settings.dns).map_err(|error| error.to_string())?;
         let sts = Sts::new(resolver.clone(), &settings.sts);

@@ -52,6 +52,9 @@ pub struct Settings {
     pub loopback: bool,
     /// Where mail for some domains, or all, goes instead of to its MX.
     pub route: Vec<RouteTo>,
+    /// A PEM file with authorities that certificates of servers may come from, besides
+    /// those of the web.
+    pub extra_authorities: Option<PathBuf>,
     /// Other limits for some destinations, or all.
     pub limit: Vec<LimitTo>,
     /// Asking the servers behind this one about recipients.
@@ -84,6 +87,7 @@ impl Default for Settings {
             port: 25,
             loopback: false,
             route: Vec::new(),
+            extra_authorities: None,
             limit: Vec::new(),
             gateway: Default::default(),
             client: Default::default(),
@@ -207,14 +211,14 @@ impl From<Pattern> for String {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RouteTls {
-    /// STARTTLS where it is offered, with any certificate.
+    /// STARTTLS where it is offered, with any certificate. Not with a login.
     Opportunistic,
     /// STARTTLS, and the certificate must name the host.
     #[default]
     Verified,
     /// TLS from the start (port 465), and the certificate must name the host.
     Implicit,
-    /// Never TLS: within one's own walls.
+    /// Never TLS: within one's own walls. Not with a login.
     Off,
 }
 
@@ -282,9 +286,12 @@ impl RouteTo {
                 "queue.route to {host}: user and password_file go together"
             ));
         }
-        if self.user.is_some() && self.tls == RouteTls::Off {
+        let proven = matches!(self.tls, RouteTls::Verified | RouteTls::Implicit);
+        if self.user.is_some() && !proven {
             return Err(format!(
-                "queue.route to {host}: a password is sent over TLS only; set tls to verified"
+                "queue.route to {host}: a password is for a server that proves its name \
+                 alone; set tls to verified or implicit, and name the authority of a \
+                 certificate of your own in queue.extra_authorities"
             ));
         }
         Ok(())
@@ -350,6 +357,28 @@ mod tests {
         ];
         for settings in bad {
             assert!(settings.check().is_err(), "{settings:?}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_for_a_server_that_proves_its_name() {
+        let with = |tls| RouteTo {
+            tls,
+            user: Some("me".into()),
+            password_file: Some("file".into()),
+            ..route("relay.test")
+        };
+        for tls in [RouteTls::Verified, RouteTls::Implicit] {
+            assert_eq!(with(tls).check(), Ok(()));
+        }
+        for tls in [RouteTls::Opportunistic, RouteTls::Off] {
+            let refusal = with(tls).check().unwrap_err();
+            assert!(refusal.contains("set tls to verified"), "{refusal}");
+            let without = RouteTo {
+                tls,
+                ..route("relay.test")
+            };
+            assert_eq!(without.check(), Ok(()));
         }
     }
 

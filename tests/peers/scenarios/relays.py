@@ -14,16 +14,17 @@ def smarthost(world):
         return
     secret = world.folder / "smarthost.password"
     secret.write_text("not this one\n")
-    # The authority of the tests is none of the public ones.
-    route = {"domain": "*", "host": f"{server.host}:587", "tls": "opportunistic", "user": USER,
+    route = {"domain": "*", "host": f"{server.host}:587", "user": USER,
              "password_file": str(secret)}
-    node.restart(route=[route])
+    # The authority of the tests is none of the public ones.
+    authority = str(world.authority.certificate)
+    node.restart(route=[route], extra_authorities=authority)
     node.submit(compose("carl@beyond.test", mark), "carl@beyond.test")
     wait("the refused login is not told", 30,
          lambda: "535" in node.run("queue", "list", "--domain", "beyond.test", "--json"), 0.5)
     check(not server.with_mark(mark), "it was sent without a login")
     secret.write_text(f"{PASSWORD}\n")
-    node.restart(route=[route])
+    node.restart(route=[route], extra_authorities=authority)
     message = server.await_message(mark)
     fields = [" ".join(field.split()) for field in read(message).get_all("Received")]
     field = next((field for field in fields if f"by {server.host}" in field), "")
