@@ -45,10 +45,15 @@ impl RateLimiter {
         self.try_acquire_at(key, now())
     }
 
+    /// Counts all of these events of `key`, or none and is false: past the limit.
+    pub fn try_acquire_many(&self, key: Key, events: u32) -> bool {
+        self.try_acquire_many_at(key, events, now())
+    }
+
     /// Counts an event of `key`, whether or not the limit is reached.
     pub fn record(&self, key: Key) {
         if self.limit != 0 {
-            self.table.record_if(key, now(), |_| true);
+            self.table.record_if(key, now(), 1, |_| true);
         }
     }
 
@@ -58,8 +63,13 @@ impl RateLimiter {
     }
 
     pub(crate) fn try_acquire_at(&self, key: Key, now: u64) -> bool {
+        self.try_acquire_many_at(key, 1, now)
+    }
+
+    pub(crate) fn try_acquire_many_at(&self, key: Key, events: u32, now: u64) -> bool {
         let limit = self.limit;
-        limit == 0 || self.table.record_if(key, now, |count| count < limit)
+        let fits = |count: u32| count.saturating_add(events) <= limit;
+        limit == 0 || self.table.record_if(key, now, events, fits)
     }
 }
 
@@ -85,7 +95,7 @@ impl Marks {
     pub(crate) fn set_at(&self, key: Key, now: u64) {
         // Once per window, whoever did it: others hear nothing new from a second.
         if self.0.counts(key, now).0 == 0 {
-            self.0.record_if(key, now, |_| true);
+            self.0.record_if(key, now, 1, |_| true);
         }
     }
 
@@ -230,7 +240,7 @@ impl RateTable {
     }
 
     /// Counts an event of `key` if `admits` the events so far.
-    fn record_if(&self, key: Key, now: u64, admits: impl FnOnce(u32) -> bool) -> bool {
+    fn record_if(&self, key: Key, now: u64, events: u32, admits: impl FnOnce(u32) -> bool) -> bool {
         let mut state = self.state.lock();
         let tallies = self.tallies(&mut state, key, now);
         if !admits(self.weigh(tallies, now)) {
@@ -240,7 +250,7 @@ impl RateTable {
             return true;
         };
         own.advance(self.window(now));
-        own.current = own.current.saturating_add(1);
+        own.current = own.current.saturating_add(events);
         let window = own.window;
         self.note(&mut state, (key, self.origin, window));
         true

@@ -61,6 +61,13 @@ pub(crate) struct Found {
     pub(crate) lists: Vec<List>,
 }
 
+impl Found {
+    /// How many accounts and addresses outside there are.
+    fn count(&self) -> usize {
+        self.accounts.len() + self.outside.len()
+    }
+}
+
 /// What is behind a recipient, as its sender is told of it (RFC 3461 §5.2.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -142,11 +149,10 @@ impl Envelope {
     /// An account that several recipients lead to gets the message once, in the
     /// mailbox that the first names, and by its list; so does an address outside.
     pub(crate) fn add(&mut self, path: String, parameters: RcptParameters, found: Found) -> bool {
-        let count = found.accounts.len() + found.outside.len();
-        if self.resolved + count > MAX_TARGETS {
-            self.full = true;
+        if !self.make_room(&found) {
             return false;
         }
+        let count = found.count();
         self.resolved += count;
         let lists = self.add_lists(found.lists);
         let kind = self.kind(&path, &lists, count);
@@ -194,6 +200,12 @@ impl Envelope {
             kind,
         });
         true
+    }
+
+    /// Whether `found` fits in. Where it does not, the envelope is full.
+    pub(crate) fn make_room(&mut self, found: &Found) -> bool {
+        self.full |= self.resolved + found.count() > MAX_TARGETS;
+        !self.full
     }
 
     /// What is behind the recipient `path`, which leads to `count` targets over `lists`.

@@ -38,9 +38,11 @@ impl Volume {
         self.messages.try_acquire(key(account))
     }
 
-    /// Counts a recipient of a message of `account`; false if there were too many.
-    pub(crate) fn admit_recipient(&self, account: AccountId) -> bool {
-        self.recipients.try_acquire(key(account))
+    /// Counts recipients of a message of `account`; false, and none is counted, if they
+    /// are too many together with those before.
+    pub(crate) fn admit_recipients(&self, account: AccountId, count: usize) -> bool {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.recipients.try_acquire_many(key(account), count)
     }
 
     /// Whether the administrator is to hear of `account`: not again for a day.

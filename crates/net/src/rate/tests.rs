@@ -177,3 +177,16 @@ fn marks_stay_for_one_to_two_spans_and_are_told_once() {
     other.0.merge(&told, START, false);
     assert!(other.contains_at(key(1), START));
 }
+
+#[test]
+fn many_at_once_count_together_or_not_at_all() {
+    let limiter = RateLimiter::new(5, Duration::from_secs(60), 10);
+    assert!(limiter.try_acquire_many_at(key(1), 3, START));
+    assert!(!limiter.try_acquire_many_at(key(1), 3, START));
+    assert!(
+        limiter.try_acquire_many_at(key(1), 2, START),
+        "none of them counted"
+    );
+    assert!(!limiter.try_acquire_at(key(1), START));
+    assert!(!limiter.try_acquire_many_at(key(2), u32::MAX, START));
+}

@@ -4,6 +4,7 @@
 //! Replies are gathered and sent when the session is about to wait, so that a
 //! pipelined group (RFC 2920) is answered in one go.
 
+mod admit;
 mod auth;
 mod bdat;
 mod data;

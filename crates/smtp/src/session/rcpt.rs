@@ -27,9 +27,9 @@ const MAX_BATCH: usize = 64;
 const LOOKUPS: usize = 8;
 
 /// One RCPT of a batch, as far as it can be judged alone.
-struct Asked {
-    path: String,
-    parameters: RcptParameters,
+pub(super) struct Asked {
+    pub(super) path: String,
+    pub(super) parameters: RcptParameters,
     forward_path: ForwardPath,
 }
 
@@ -135,41 +135,10 @@ impl<'s> Session<'s> {
             turns: self.is_limited().then_some((&server.lookups, self.peer)),
         }
     }
-
-    /// Takes a recipient, if its sender may write to one more.
-    async fn count_and_add(&mut self, asked: Asked, found: Found) -> Reply {
-        // What a list sends on is its own, however many it has.
-        let counted = match found.lists.is_empty() {
-            true => found.outside.len().max(1),
-            false => 1,
-        };
-        if let Some(login) = self.login.clone()
-            && !(0..counted).all(|_| self.server.volume.admit_recipient(login.account))
-        {
-            let most = self.server.settings.max_sent_recipients_per_hour;
-            let limit = format!("{most} recipients an hour");
-            self.server.warn_of_volume(&login, self.peer, &limit).await;
-            let text = "you have sent to too many recipients in the last hour, try again later";
-            return Reply::new(450, (4, 7, 1), text);
-        }
-        self.add(asked, found)
-    }
-
-    fn add(&mut self, asked: Asked, found: Found) -> Reply {
-        let max = self.server.settings.max_recipients;
-        let Some(transaction) = &mut self.transaction else {
-            return Reply::new(503, (5, 5, 1), "MAIL comes first");
-        };
-        let envelope = &mut transaction.envelope;
-        if envelope.is_full(max) || !envelope.add(asked.path, asked.parameters, found) {
-            return too_many();
-        }
-        Reply::new(250, (2, 1, 5), "recipient accepted")
-    }
 }
 
 /// RFC 5321 §4.5.3.1.10: the rest may come in another transaction.
-fn too_many() -> Reply {
+pub(super) fn too_many() -> Reply {
     Reply::new(
         452,
         (4, 5, 3),

@@ -202,3 +202,34 @@ async fn trusted_networks_submit_without_login() {
     assert!(body.contains("Message-ID:"), "{body}");
     world.check().await;
 }
+
+#[tokio::test]
+async fn a_group_counts_whole_or_not_at_all() {
+    let mut world = loopback().await;
+    world.sends = true;
+    world.settings.max_sent_recipients_per_hour = 4;
+    let members = [
+        "a@far.test",
+        "b@far.test",
+        "c@far.test",
+        "d@far.test",
+        "e@far.test",
+    ];
+    world
+        .group("three@example.test", &members[..3], false)
+        .await;
+    world.group("five@example.test", &members, false).await;
+    let mut client = logged_in(&world).await;
+    client.say("MAIL FROM:<ann@example.test>", "250").await;
+    // That can never be.
+    let never = client.say("RCPT TO:<five@example.test>", "550 5.5.3").await;
+    assert!(never.contains("more recipients than the 4"), "{never}");
+    client.say("RCPT TO:<three@example.test>", "250").await;
+    // Not now; and what was refused leaves room for what fits.
+    client
+        .say("RCPT TO:<three@example.test>", "450 4.7.1")
+        .await;
+    client.say("RCPT TO:<bob@example.test>", "250").await;
+    client.say("RCPT TO:<x@far.test>", "450 4.7.1").await;
+    client.quit().await;
+}
