@@ -3,8 +3,11 @@
 
 use postrider_tests::{Node, Peer, Smtp};
 
-use crate::outbound::{first_mail, queue_is_empty, submission, world};
+use crate::outbound::{first_mail, queue_is_empty, submission, world, world_with};
 use crate::{ALICE, BOB, imap};
+
+/// Strangers hear of success as well.
+const EVERYONE: [(&str, &str); 1] = [("POSTRIDER__SMTP__SUCCESS_NOTICES", "everyone")];
 
 /// Sends a message over a session that has greeted.
 async fn send(smtp: &mut Smtp, from: &str, to: &str, notify: &str) -> anyhow::Result<()> {
@@ -69,7 +72,7 @@ async fn a_sender_here_finds_the_notice_once_the_message_is_accepted() -> anyhow
 #[tokio::test]
 async fn a_sender_elsewhere_gets_the_notice_by_mail() -> anyhow::Result<()> {
     let peer = Peer::start().await?;
-    let (node, _dns) = world(&peer).await?;
+    let (node, _dns) = world_with(&peer, &EVERYONE).await?;
     let mut smtp = stranger(&node).await?;
     let notify = " NOTIFY=SUCCESS,FAILURE";
     send(&mut smtp, "dora@outside.test", BOB, notify).await?;
@@ -125,7 +128,7 @@ async fn a_group_is_told_once_to_be_expanded() -> anyhow::Result<()> {
 #[tokio::test]
 async fn of_what_an_alias_sends_on_the_way_out_is_told() -> anyhow::Result<()> {
     let peer = Peer::start().await?;
-    let (node, _dns) = world(&peer).await?;
+    let (node, _dns) = world_with(&peer, &EVERYONE).await?;
     node.cli(&["alias", "add", "away@example.test", "carl@outside.test"])
         .await?;
     let mut smtp = stranger(&node).await?;

@@ -23,4 +23,4 @@ mod volume;
 pub use gateway::RecipientCheck;
 pub use outbound::Outbound;
 pub use server::{Handles, Role, Server};
-pub use settings::Settings;
+pub use settings::{Settings, SuccessNotices};

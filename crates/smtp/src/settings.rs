@@ -34,6 +34,8 @@ pub struct Settings {
     /// The most recipients of what an account sends in an hour, over all nodes; 0
     /// for no limit.
     pub max_sent_recipients_per_hour: u32,
+    /// Who is told of a success that it asks for (NOTIFY=SUCCESS, RFC 3461).
+    pub success_notices: SuccessNotices,
     /// A message that went through more servers than this (Received fields) loops.
     pub max_hops: u32,
     /// Refuse mail from clients that do not say EHLO or HELO first.
@@ -61,6 +63,16 @@ pub struct Settings {
     pub write_timeout: Duration,
 }
 
+/// Whose NOTIFY=SUCCESS counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SuccessNotices {
+    /// Of those who have logged in or come from a trusted network.
+    Users,
+    /// Of strangers, too, who may have named somebody else as the sender.
+    Everyone,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -73,6 +85,7 @@ impl Default for Settings {
             max_messages_per_minute: 600,
             max_sent_messages_per_hour: 500,
             max_sent_recipients_per_hour: 2000,
+            success_notices: SuccessNotices::Users,
             max_hops: 50,
             require_helo: true,
             trusted_networks: Vec::new(),

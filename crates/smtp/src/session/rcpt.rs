@@ -16,10 +16,10 @@ use postrider_proto::smtp::{
 };
 use postrider_types::Address;
 
-use super::{End, Session, deliver, lists};
+use super::{End, Session, deliver, lists, success};
 use crate::envelope::{Found, Outside};
 use crate::lookups::Lookups;
-use crate::{Outbound, Settings};
+use crate::{Outbound, Settings, SuccessNotices};
 
 /// The most pipelined recipients that are taken together.
 const MAX_BATCH: usize = 64;
@@ -101,11 +101,23 @@ impl<'s> Session<'s> {
             let text = "the address is not ASCII: give MAIL the SMTPUTF8 parameter";
             return Err(Reply::new(553, (5, 6, 7), text));
         }
+        let mut parameters = rcpt.parameters;
+        if !self.hears_of_success() {
+            success::forget(&mut parameters);
+        }
         Ok(Asked {
             path: rcpt.forward_path.to_string(),
-            parameters: rcpt.parameters,
+            parameters,
             forward_path: rcpt.forward_path,
         })
+    }
+
+    /// Whether the client may have notices of success sent to whom it names as sender.
+    fn hears_of_success(&self) -> bool {
+        match self.server.settings.success_notices {
+            SuccessNotices::Everyone => true,
+            SuccessNotices::Users => self.is_local(),
+        }
     }
 
     /// Whether the transaction takes no recipient more.

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use postrider_message::report::{self, Action, OriginalRecipient};
 use postrider_meta::command::Success;
 use postrider_notice::{About, Error};
-use postrider_proto::smtp::{Notify, Reply};
+use postrider_proto::smtp::{Notify, RcptParameters, Reply};
 use postrider_types::{BodyId, EnhancedStatus, Millis};
 
 use super::deliver::{self, Verdicts};
@@ -21,7 +21,7 @@ use crate::header::Header;
 use crate::server::Shared;
 
 /// How much of the header a notice of success brings back: it is to stay small.
-pub(super) const MAX_HEADER: usize = 16 << 10;
+pub(super) const MAX_HEADER: usize = 4 << 10;
 
 /// A message that has arrived.
 pub(super) struct Arrived<'a> {
@@ -35,6 +35,25 @@ pub(super) struct Arrived<'a> {
     /// Its Received field.
     pub(super) received: &'a str,
     pub(super) now: Millis,
+}
+
+/// Takes the wish to hear of success out of what was asked for, so that neither this
+/// server tells of it nor another one that the message goes on to: a stranger's notices
+/// would go to whomever the stranger names, with the stranger's words (ADR 27).
+pub(super) fn forget(parameters: &mut RcptParameters) {
+    let Some(Notify::On { failure, delay, .. }) = parameters.notify else {
+        return;
+    };
+    let rest = Notify::On {
+        success: false,
+        failure,
+        delay,
+    };
+    parameters.notify = Some(if failure || delay {
+        rest
+    } else {
+        Notify::Never
+    });
 }
 
 /// Whether success is to be told of any recipient.

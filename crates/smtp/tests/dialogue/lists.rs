@@ -3,7 +3,7 @@
 use postrider_meta::command::{Change, ListChange, SetGroup};
 use postrider_meta::{Notify, QueuedView, ReadAt, query};
 use postrider_proto::smtp::{UnsubscribeKey, UnsubscribeLinks};
-use postrider_smtp::Role;
+use postrider_smtp::{Role, SuccessNotices};
 use postrider_types::QueueId;
 
 use crate::world::{World, addr};
@@ -19,6 +19,7 @@ const FIELDS: &str = "List-Id: <news.example.test>\r\n\
 async fn world() -> World {
     let mut world = World::new().await;
     world.sends = true;
+    world.settings.success_notices = SuccessNotices::Everyone;
     world
 }
 

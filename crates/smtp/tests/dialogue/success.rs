@@ -1,9 +1,9 @@
 //! NOTIFY=SUCCESS (RFC 3461): who hears of what is delivered here, and of what not.
 
 use postrider_meta::{QuotaLimit, ReadAt, query};
-use postrider_smtp::Role;
+use postrider_smtp::{Role, SuccessNotices};
 
-use crate::lists::list;
+use crate::lists::{list, queue};
 use crate::world::{Dialogue, World};
 
 const ANN: &str = "ann@example.test";
@@ -12,6 +12,7 @@ const BOB: &str = "bob@example.test";
 async fn world() -> World {
     let mut world = World::new().await;
     world.sends = true;
+    world.settings.success_notices = SuccessNotices::Everyone;
     world
 }
 
@@ -239,4 +240,47 @@ async fn over_lmtp_only_those_who_got_it_are_told_of() {
         &["Final-Recipient: rfc822; bob@example.test\r\nAction: delivered"],
     );
     assert!(!mails[0].contains("small@"), "{}", mails[0]);
+}
+
+#[tokio::test]
+async fn strangers_hear_nothing_by_default_and_have_nothing_sent() {
+    let mut world = world().await;
+    world.settings.success_notices = SuccessNotices::Users;
+    world.alias("away@example.test", &["carl@far.test"]).await;
+    let mut client = world.connect(Role::Mx).await;
+    let hello = client.say("EHLO x", "250").await;
+    assert!(hello.contains("DSN"), "failures are told: {hello}");
+    let to = [
+        (BOB, "NOTIFY=SUCCESS,FAILURE"),
+        ("away@example.test", "NOTIFY=SUCCESS,FAILURE"),
+    ];
+    send(&mut client, "victim@elsewhere.example", &to, &[250]).await;
+    let to = [("away@example.test", "NOTIFY=SUCCESS")];
+    send(&mut client, "victim@elsewhere.example", &to, &[250]).await;
+    client.quit().await;
+    assert_eq!(inbox(&world, BOB).await.len(), 1);
+    let entries = queue(&world).await;
+    let notify = entries.iter().map(|it| it.recipients[0].notify.unwrap());
+    let asked: Vec<_> = notify.map(|it| (it.success, it.failure)).collect();
+    assert_eq!(
+        asked,
+        [(false, true), (false, false)],
+        "no notice among them"
+    );
+}
+
+#[tokio::test]
+async fn little_of_a_long_header_comes_back() {
+    let world = world().await;
+    let mut client = world.connect(Role::Mx).await;
+    client.say("EHLO x", "250").await;
+    client.say(&format!("MAIL FROM:<{ANN}>"), "250").await;
+    let to = format!("RCPT TO:<{BOB}> NOTIFY=SUCCESS");
+    client.say(&to, "250").await;
+    let field = format!("X-Words: {}\r\n", "buy ".repeat(20));
+    client.data(&(field.repeat(200) + "\r\n"), "250").await;
+    client.quit().await;
+    let mails = inbox(&world, ANN).await;
+    let foreign = mails[0].matches("buy ").count() * 4;
+    assert!((1..=4096).contains(&foreign), "{foreign}");
 }
