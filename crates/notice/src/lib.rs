@@ -56,8 +56,8 @@ pub struct About<'a> {
     pub smtp_utf8: bool,
     /// It was sent with REQUIRETLS.
     pub require_tls: bool,
-    /// Its sender has logged in, so that the notice comes from inside: others may have
-    /// named whomever they like.
+    /// Its sender is local, logged in or in a trusted network, so that the notice comes
+    /// from inside: others may have named whomever they like.
     pub own: bool,
     /// The notice is delivered beyond a quota: there is no other word of what it tells.
     pub overdraft: bool,

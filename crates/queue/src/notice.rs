@@ -79,7 +79,7 @@ pub(crate) async fn make(
         envelope_id: entry.envelope.envelope_id.as_deref(),
         smtp_utf8: entry.envelope.smtp_utf8,
         require_tls: entry.envelope.require_tls,
-        own: entry.envelope.submitter.is_some(),
+        own: is_own(entry),
         overdraft: true,
         arrival: entry.created,
         header: &header,
@@ -90,6 +90,13 @@ pub(crate) async fn make(
         .collect();
     let notices = &shared.notices;
     notices.make(&about, &recipients, original, now).await
+}
+
+/// Whether the sender is local. Without a login it is known by the signature: only for a
+/// client that may send as it does `smtp` ask for one. A list signs for itself.
+fn is_own(entry: &QueuedView) -> bool {
+    let signed = entry.envelope.sign.is_some() && !entry.list;
+    signed || entry.envelope.submitter.is_some()
 }
 
 /// The start of the message up to the end of its header, as far as a notice
@@ -133,5 +140,57 @@ fn recipient<'a>(
         remote_host: host,
         reply: Some(reply),
         last_attempt: (entry.attempts > 0 || kind != Kind::Delayed).then_some(now),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postrider_meta::{QueueEnvelope, QueueState};
+    use postrider_types::{AccountId, BodyId, DomainName, QueueId};
+
+    use super::*;
+
+    fn entry(sign: bool, login: bool, list: bool) -> QueuedView {
+        QueuedView {
+            id: QueueId(1),
+            body: BodyId::from_bytes([0; 16]),
+            size: 0,
+            envelope: QueueEnvelope {
+                reverse_path: "ann@example.test".into(),
+                ret: None,
+                envelope_id: None,
+                smtp_utf8: false,
+                require_tls: false,
+                tls_optional: false,
+                sign: sign.then(|| DomainName::parse("example.test").unwrap()),
+                submitter: login.then_some(AccountId(1)),
+            },
+            seal: None,
+            prefix: Bytes::new(),
+            destination: "far.test".into(),
+            recipients: Vec::new(),
+            created: Millis(0),
+            due: Millis(0),
+            warn: None,
+            expires: Millis(0),
+            attempts: 0,
+            last_error: None,
+            state: QueueState::Waiting,
+            lease: 0,
+            bulk: false,
+            list,
+            leaves: None,
+        }
+    }
+
+    #[test]
+    fn a_sender_of_a_trusted_network_is_local_as_one_with_a_login_is() {
+        assert!(is_own(&entry(true, false, false)));
+        assert!(is_own(&entry(false, true, false)));
+        assert!(!is_own(&entry(false, false, false)), "a stranger");
+        assert!(
+            !is_own(&entry(true, false, true)),
+            "a stranger's, by a list"
+        );
     }
 }

@@ -145,7 +145,7 @@ impl Session<'_> {
         let arrived = Arrived {
             envelope,
             body: body.id,
-            own: self.login.is_some(),
+            own: self.is_local(),
             header,
             lists,
             received: &received,

@@ -27,7 +27,7 @@ pub(super) const MAX_HEADER: usize = 4 << 10;
 pub(super) struct Arrived<'a> {
     pub(super) envelope: &'a Envelope,
     pub(super) body: BodyId,
-    /// Its sender has logged in.
+    /// Its sender is local: logged in, or from a trusted network.
     pub(super) own: bool,
     pub(super) header: &'a Header,
     /// What its mailing lists make of it.

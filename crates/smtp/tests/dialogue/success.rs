@@ -1,10 +1,11 @@
 //! NOTIFY=SUCCESS (RFC 3461): who hears of what is delivered here, and of what not.
 
+use postrider_meta::command::{Change, SetDomain};
 use postrider_meta::{QuotaLimit, ReadAt, query};
 use postrider_smtp::{Role, SuccessNotices};
 
 use crate::lists::{list, queue};
-use crate::world::{Dialogue, World};
+use crate::world::{Dialogue, World, domain};
 
 const ANN: &str = "ann@example.test";
 const BOB: &str = "bob@example.test";
@@ -267,6 +268,28 @@ async fn strangers_hear_nothing_by_default_and_have_nothing_sent() {
         [(false, true), (false, false)],
         "no notice among them"
     );
+}
+
+#[tokio::test]
+async fn a_trusted_client_is_told_inside_a_domain_that_is_internal() {
+    let mut world = world().await;
+    world.settings.success_notices = SuccessNotices::Users;
+    world.settings.trusted_networks = vec!["192.0.2.0/24".parse().unwrap()];
+    world
+        .run(SetDomain {
+            name: domain("example.test"),
+            internal: Change::Set(true),
+            catch_all: Change::Keep,
+            relay: Change::Keep,
+        })
+        .await;
+    let mut client = world.connect(Role::Mx).await;
+    client.say("EHLO x", "250").await;
+    send(&mut client, ANN, &[(BOB, "NOTIFY=SUCCESS")], &[250]).await;
+    client.quit().await;
+    let mails = inbox(&world, ANN).await;
+    assert_eq!(mails.len(), 1);
+    assert_holds(&mails[0], &["Action: delivered"]);
 }
 
 #[tokio::test]
