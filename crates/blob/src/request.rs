@@ -137,7 +137,7 @@ pub(crate) async fn attempt<T>(
         Err(Error::NotFound(_)) => "not_found",
         Err(Error::Exists(_)) => "exists",
         Err(Error::Unavailable(_)) => "unavailable",
-        Err(Error::Short(_) | Error::Invalid(_)) => "error",
+        Err(Error::Short(_) | Error::Invalid(_) | Error::Crowded(_)) => "error",
     };
     counter!("postrider_blob_requests_total", "op" => op.name(), "outcome" => outcome).increment(1);
     histogram!("postrider_blob_request_seconds", "op" => op.name())

@@ -103,7 +103,7 @@ fn fail(session: &mut Session<'_>, cause: &Error) {
         Error::NotFound(_) => {
             session.err(ErrorCode::None, "another session has removed this message");
         }
-        Error::Unavailable(_) | Error::TooLarge { .. } => {
+        Error::Unavailable(_) | Error::Crowded(_) | Error::TooLarge { .. } => {
             warn!(%cause, "a message cannot be read now");
             session.err(
                 ErrorCode::SysTemp,

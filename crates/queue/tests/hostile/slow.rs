@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use postrider_queue::Settings;
 
-use crate::world::{Act, Moment, World};
+use crate::world::{Act, Met, Moment, World};
 
 const GOOD: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 1));
 
@@ -16,25 +16,31 @@ fn script(moment: &Moment<'_>) -> Act {
     }
 }
 
+/// Connections to the others.
+fn slow(met: &Met) -> usize {
+    met.open.iter().filter(|at| **at != GOOD).count()
+}
+
 #[tokio::test]
 async fn many_names_at_one_slow_address_do_not_take_all_connections() {
     let world = World::new(script).await;
     world.publish("good.test", &[&[[127, 0, 0, 1]]]);
     for number in 0..60 {
-        let name = format!("slow{number}.test");
-        world.publish(&name, &[&[[127, 0, 2, 1]]]);
-        world.send(&format!("carl@{name}")).await;
+        world.publish(&format!("slow{number}.test"), &[&[[127, 0, 2, 1]]]);
+    }
+    for number in 0..59 {
+        world.send(&format!("carl@slow{number}.test")).await;
     }
     world.start(Settings {
         connections: 50,
         ..world.settings()
     });
-    world.until(|met| met.open.len() == 20).await;
+    world.until(|met| slow(met) == 20).await;
+    world.send("carl@slow59.test").await;
     world.send("carl@good.test").await;
     let met = world.until(|met| !met.taken.is_empty()).await;
-    let slow = met.open.iter().filter(|at| **at != GOOD);
-    assert_eq!(slow.count(), 20);
-    // The last ones wait for those before them, and that is no attempt.
+    assert_eq!(slow(&met), 20);
+    // The last one waits for those before it, and that is no attempt.
     let waiting = world.rests("slow59.test").await;
     let why = waiting.last_error.unwrap();
     assert!(why.contains("127.0.2.1"), "{why}");
@@ -55,15 +61,15 @@ async fn destinations_that_never_took_a_message_leave_connections_to_those_that_
     for number in 1..=30 {
         let name = format!("slow{number}.test");
         world.publish(&name, &[&[[127, 0, 3, number]]]);
-        world.send(&format!("carl@{name}")).await;
     }
-    let slow = |at: &IpAddr| *at != GOOD;
-    world
-        .until(|met| met.open.iter().filter(|at| slow(at)).count() == 4)
-        .await;
+    for number in 1..30 {
+        world.send(&format!("carl@slow{number}.test")).await;
+    }
+    world.until(|met| slow(met) == 4).await;
+    world.send("carl@slow30.test").await;
     world.send("dora@good.test").await;
     let met = world.until(|met| met.taken.len() == 2).await;
-    assert_eq!(met.open.iter().filter(|at| slow(at)).count(), 4);
+    assert_eq!(slow(&met), 4);
     let waiting = world.rests("slow30.test").await;
     let why = waiting.last_error.unwrap();
     assert!(why.contains("not taken a message yet"), "{why}");

@@ -75,8 +75,6 @@ pub(crate) enum Act {
 pub(crate) struct Moment<'a> {
     /// The address at which the server was reached.
     pub(crate) at: IpAddr,
-    /// The number of the connection, from 0.
-    pub(crate) visit: usize,
     /// The command; `CONNECT` before the greeting, and `.` for a message's end.
     pub(crate) command: &'a str,
 }
@@ -202,6 +200,7 @@ impl World {
             sender: None,
             seal: None,
             list: None,
+            fields: Default::default(),
         };
         let accept = Accept {
             body: intake.finish().await.unwrap(),
@@ -319,12 +318,11 @@ async fn talk(
     mut go_on: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
-    let (mut command, mut to, mut within) = (String::from("CONNECT"), String::new(), false);
+    let (mut command, mut to) = (String::from("CONNECT"), String::new());
     loop {
         met.send_modify(|met| met.commands.push(format!("{visit} {command}")));
         let moment = Moment {
             at,
-            visit,
             command: &command,
         };
         let usual = match &*command {
@@ -343,7 +341,7 @@ async fn talk(
             Act::Close => return Ok(()),
         };
         let done = command == "." && reply.starts_with('2');
-        within = command == "DATA" && reply.starts_with('3');
+        let within = command == "DATA" && reply.starts_with('3');
         if let Some(path) = command.strip_prefix("RCPT TO:") {
             to = path.to_owned();
         }
