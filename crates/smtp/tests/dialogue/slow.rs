@@ -97,7 +97,7 @@ async fn who_keeps_the_rate_is_waited_for() {
 async fn stalled_senders_do_not_keep_others_from_sending() {
     let world = small_world().await;
     // More than the memory holds: some stall while the last are still sending.
-    let content = noise(400_000);
+    let content = noise(200_000);
     let stalled: Vec<Dialogue> =
         futures::future::join_all((0..60).map(|_| stall(&world, &content))).await;
     let mut stalled = stalled.into_iter();
