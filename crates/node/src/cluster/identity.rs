@@ -166,15 +166,19 @@ pub(crate) fn mend(data_dir: &Path) -> anyhow::Result<()> {
 pub(crate) fn forget(data_dir: &Path) -> anyhow::Result<()> {
     let dir = data_dir.join(DIR);
     // The facts first: without them the rest counts for nothing.
-    for remove in [fs::remove_file(dir.join(FACTS)), fs::remove_dir_all(&dir)] {
-        match remove {
+    for done in [
+        fs::remove_file(dir.join(FACTS)),
+        fs::remove_dir_all(&dir),
+        dir::sync(data_dir),
+    ] {
+        match done {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
                 return Err(e).with_context(|| format!("cannot remove {}", dir.display()));
             }
             _ => {}
         }
     }
-    dir::sync(data_dir).with_context(|| format!("cannot write {}", data_dir.display()))
+    Ok(())
 }
 
 /// Where it lies, whether it is there or not.
