@@ -50,13 +50,17 @@ async fn a_forwarded_message_carries_one_more_set_that_others_can_check() -> any
     let peer = Peer::start().await?;
     let (node, dns) = crate::outbound::world(&peer).await?;
     publish_keys(&node, &dns).await?;
-    node.cli(&["alias", "add", "away@example.test", "carl@outside.test"])
-        .await?;
+    // One for each hop: what comes back to the same is a circle.
+    let aliases = [1, 2, 3, 4].map(|hop| format!("away{hop}@example.test"));
+    for alias in &aliases {
+        node.cli(&["alias", "add", alias, "carl@outside.test"])
+            .await?;
+    }
     let mut smtp = Smtp::connect(node.addresses().smtp).await?;
     smtp.expect(250, "EHLO client.test").await?;
     let text = signed(&dns, "Hello.\r\n")?;
     let reply = smtp
-        .deliver("dora@outside.test", "away@example.test", &text)
+        .deliver("dora@outside.test", &aliases[0], &text)
         .await?;
     assert_eq!(reply.code, 250, "{reply:?}");
     let first = peer.has_taken(1).await?[0].content.clone();
@@ -71,7 +75,7 @@ async fn a_forwarded_message_carries_one_more_set_that_others_can_check() -> any
 
     // One more hop: the copy comes back and is forwarded once more.
     let reply = smtp
-        .deliver("dora@outside.test", "away@example.test", &first)
+        .deliver("dora@outside.test", &aliases[1], &first)
         .await?;
     assert_eq!(reply.code, 250, "{reply:?}");
     let second = peer.has_taken(2).await?[1].content.clone();
@@ -87,7 +91,7 @@ async fn a_forwarded_message_carries_one_more_set_that_others_can_check() -> any
             _ => peer.has_taken(3).await?[2].content.clone(),
         };
         let reply = smtp
-            .deliver("dora@outside.test", "away@example.test", &text)
+            .deliver("dora@outside.test", &aliases[count - 1], &text)
             .await?;
         assert_eq!(reply.code, 250, "{reply:?}");
         let taken = peer.has_taken(count).await?[count - 1].content.clone();
