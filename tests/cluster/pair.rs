@@ -8,7 +8,7 @@ use postrider_tests::{Cluster, Plan, Roles};
 
 use crate::faults::{accounts, compare};
 use crate::fleet::Fleet;
-use crate::recovery::mark;
+use crate::recovery::{archived, mark};
 use crate::{ALICE, SOON, count, deliver, message, start, until};
 
 /// Steps of clients of each kind between two faults.
@@ -69,6 +69,11 @@ async fn the_cluster_of_two_is_built_from_the_bucket_alone() -> anyhow::Result<(
     until("the survivor takes mail", SOON, async || {
         let sent = deliver(&at, ALICE, &message("alone", "x")).await;
         Ok(sent.is_ok().then_some(()))
+    })
+    .await?;
+    // The lease of the one that archived has to run out first.
+    until("the survivor archives", SOON, async || {
+        Ok(archived(cluster).await?.filter(|entry| *entry > 0))
     })
     .await?;
     mark(cluster, &at).await?;

@@ -121,7 +121,7 @@ pub(crate) async fn mark(cluster: &Cluster, at: &Addresses) -> anyhow::Result<St
 }
 
 /// The last entry that is archived, as its node tells.
-async fn archived(cluster: &Cluster) -> anyhow::Result<Option<u64>> {
+pub(crate) async fn archived(cluster: &Cluster) -> anyhow::Result<Option<u64>> {
     let (_, status) = cluster.status().await?;
     let nodes = status["nodes"].as_array().context("no nodes")?;
     let told = nodes
