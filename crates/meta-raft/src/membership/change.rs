@@ -351,7 +351,7 @@ impl Core {
                 let lacks = self.lacks(id);
                 let lacks = lacks.map_or("all".into(), |lacks| format!("{lacks} entries"));
                 return Err(Failure::Unavailable(format!(
-                    "node {id} is catching up: it lacks {lacks}"
+                    "node {id} is catching up: it lacks {lacks}. Try again in a while"
                 )));
             }
             sleep(LOOK).await;
